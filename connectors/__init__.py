@@ -1,0 +1,1 @@
+"""How records leave a department: one file per protocol, none per department."""

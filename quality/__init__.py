@@ -1,0 +1,1 @@
+"""Is it good: standards become suites, suites verdicts, verdicts findings."""

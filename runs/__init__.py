@@ -1,0 +1,1 @@
+"""How far a resource came: the steps in order, resource files, run records."""

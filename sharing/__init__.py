@@ -1,0 +1,1 @@
+"""Who may have a record and what they used: grants, queries, metering."""

@@ -1,0 +1,1 @@
+"""The shell: settings, wiring, command line, supervisor, demo."""

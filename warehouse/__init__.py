@@ -1,0 +1,1 @@
+"""Where records rest: object store, tables, landing, merging, the serving store, the state database."""
