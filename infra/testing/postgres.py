@@ -1,0 +1,85 @@
+"""Start a PostgreSQL server of the tests' own on a free loopback port, and stop it again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ACCOUNT = "postgres"  # initdb refuses to run as root; Debian's package brings this account
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A running server: where it listens and how to log in."""
+
+    port: int
+    user: str
+    password: str
+
+    def url(self, database: str = "postgres", driver: str = "postgresql+psycopg") -> str:
+        """The SQLAlchemy URL of one of its databases."""
+        return f"{driver}://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+
+def binaries() -> Path:
+    """The newest PostgreSQL's bin folder."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    if not found:
+        raise FileNotFoundError("PostgreSQL is not installed: run `make services`")
+    return found[-1]
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(password: str = "a test's own") -> Iterator[Postgres]:  # noqa: S107 - a throw-away server on loopback
+    """A fresh server with password login over TCP; its folder goes when it stops."""
+    folder = Path(tempfile.mkdtemp(prefix="shutong-pg-"))
+    as_account = ["runuser", "-u", ACCOUNT, "--"] if os.geteuid() == 0 else []
+    if as_account:
+        shutil.chown(folder, ACCOUNT)
+    secret = folder / "password"
+    secret.write_text(password)
+    if as_account:
+        shutil.chown(secret, ACCOUNT)
+    data, port, tools = folder / "data", free_port(), binaries()
+
+    def call(*command: str) -> None:
+        subprocess.run([*as_account, *command], check=True, capture_output=True, cwd=folder)
+
+    try:
+        call(
+            f"{tools}/initdb",
+            "-D",
+            str(data),
+            "-U",
+            "shutong",
+            "-A",
+            "scram-sha-256",
+            "--pwfile",
+            str(secret),
+            "-E",
+            "UTF8",
+            "--locale",
+            "C.UTF-8",
+        )
+        options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
+        call(f"{tools}/pg_ctl", "-D", str(data), "-w", "-t", "60", "-l", str(folder / "log"), "-o", options, "start")
+        try:
+            yield Postgres(port=port, user="shutong", password=password)
+        finally:
+            call(f"{tools}/pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
