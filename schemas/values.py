@@ -133,8 +133,8 @@ class RuleCount:
 class Verdict:
     """What a check found.
 
-    `violations` has one row per record that violates anything: `_row` int64 and `rules` list<string>, ordered by `_row`,
-    rules in the order of the standard. `quarantine` (int64) are the `_row`s that must not land: some violated rule is an
+    `violations` has one row per record that violates anything: `_row` int64 and `rules` list<string>, by `_row`,
+    rules in the order of the standard. `quarantine` (int64) are the `_row`s that must not land: a violated rule is an
     error and is not forgiven for that row. `results` is the Great Expectations result, JSON-ready.
     """
 

@@ -1,0 +1,1 @@
+"""When things run: resource files become DAGs; the only home of Airflow."""

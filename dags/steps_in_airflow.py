@@ -1,0 +1,66 @@
+"""The steps as Airflow calls them: which run it is, whether a retry helps, what counts as news."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from schemas.errors import ShutongError
+
+
+@contextmanager
+def _in_airflow_words() -> Iterator[None]:
+    """An error that no retry mends fails the task at once, with both languages in its log."""
+    try:
+        yield
+    except ShutongError as error:
+        if error.retryable:
+            raise
+        raise AirflowFailException(str(error)) from error
+
+
+def run_name() -> str:
+    """The DAG run's id as a run of ours: the same for every try of it, safe in a path."""
+    context = get_current_context()
+    return re.sub(r"[^A-Za-z0-9]+", "-", str(context["dag_run"].run_id)).strip("-")
+
+
+def _with_wiring(act: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - Airflow hands it on as JSON
+    from shutong.settings import read
+    from shutong.wiring import open_deployment
+
+    with _in_airflow_words(), open_deployment(read()) as deployment:
+        return act(deployment)
+
+
+def pull(resource: str) -> dict[str, object]:
+    """Make what the source has now durable."""
+    return _with_wiring(lambda deployment: deployment.steps.pull(resource, run_name(), trigger="schedule").as_dict())
+
+
+def check(resource: str) -> dict[str, object]:
+    """Check every pulled batch of the resource that has no verdict yet."""
+    return _with_wiring(lambda deployment: deployment.steps.check(resource, run_name()).as_dict())
+
+
+def land(resource: str) -> dict[str, object]:
+    """Land every checked batch; skip when that brought nothing new, so that no merge is woken for nothing."""
+    report = _with_wiring(lambda deployment: deployment.steps.land(resource, run_name()).as_dict())
+    if not report["changed"]:
+        raise AirflowSkipException("没有新数据 | nothing new")
+    return dict(report)
+
+
+def merge(library: str) -> dict[str, object]:
+    """Merge a library from the newest releases of its resources."""
+    return _with_wiring(lambda deployment: deployment.steps.merge(library, run_name()).as_dict())
+
+
+def publish(library: str) -> dict[str, object]:
+    """Build the library's serving store and switch readers to it."""
+    return _with_wiring(lambda deployment: deployment.steps.publish(library, run_name()).as_dict())

@@ -1,0 +1,20 @@
+"""What can go wrong between the steps."""
+
+from __future__ import annotations
+
+from schemas.errors import ShutongError
+
+
+class RunError(ShutongError):
+    """A step was called out of order, or a batch is held."""
+
+
+def unknown_resource(resource: str, known: list[str]) -> RunError:
+    """The deployment has no resource of that id."""
+    return RunError(
+        "RUN-RESOURCE-UNKNOWN",
+        zh=f"没有名为 {resource} 的资源；已有：{'、'.join(known) or '无'}",
+        en=f"there is no resource {resource}; known: {', '.join(known) or 'none'}",
+        fix_zh="用 shutong resource list 查看全部资源",
+        fix_en="Run `shutong resource list`",
+    )

@@ -1,0 +1,136 @@
+"""Start the processes of a deployment, watch them, and stop them again: Airflow's four, the API, the demo's sources."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from schemas.errors import ShutongError
+
+STOP_SECONDS = 20.0
+
+
+class ProcessDied(ShutongError):
+    """A supervised process ended by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One process to keep running: its name, command and extra environment."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Supervisor:
+    """The processes of one deployment as a context manager; leaving it ends exactly what it started.
+
+    Each process leads a group of its own, so that its children end with it; its output goes to `<logs>/<name>.log`.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Supervisor:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self, program: Program) -> int:
+        """Start a program; returns its process id."""
+        with (self._logs / f"{program.name}.log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - commands are ours
+                program.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **program.environment},
+                start_new_session=True,
+            )
+        self._running[program.name] = process
+        return process.pid
+
+    def check(self) -> None:
+        """Raise ProcessDied when one of them has ended."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                tail = self.log_tail(name)
+                raise ProcessDied(
+                    "SYS-PROCESS-DIED",
+                    zh=f"进程 {name} 已退出（代码 {process.returncode}）：{tail}",
+                    en=f"process {name} ended with code {process.returncode}: {tail}",
+                    fix_zh=f"查看 {self._logs / name}.log 后重新启动",
+                    fix_en=f"Read {self._logs / name}.log, then start again",
+                )
+
+    def wait(self, ready: Callable[[], bool], what: str, seconds: float, pause: float = 0.3) -> float:
+        """Wait until `ready()`; returns the seconds it took. Ends early when a process dies."""
+        began = time.monotonic()
+        while not ready():
+            self.check()
+            if time.monotonic() - began > seconds:
+                raise ProcessDied(
+                    "SYS-NOT-READY",
+                    zh=f"{what} 在 {seconds:.0f} 秒内未就绪",
+                    en=f"{what} was not ready within {seconds:.0f} s",
+                    fix_zh=f"查看 {self._logs} 中的日志",
+                    fix_en=f"Read the logs in {self._logs}",
+                )
+            time.sleep(pause)
+        return time.monotonic() - began
+
+    def log_tail(self, name: str, lines: int = 5) -> str:
+        """The last lines a process wrote."""
+        path = self._logs / f"{name}.log"
+        return " / ".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+
+    def stop(self) -> None:
+        """Ask every process to end, then make those that do not."""
+        for process in self._running.values():
+            _signal(process, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self._running.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal(process, signal.SIGKILL)
+                process.wait()
+            _signal(process, signal.SIGKILL)  # what is left of its group
+        self._running.clear()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def free_port(wanted: int = 0) -> int:
+    """`wanted` when it is free on loopback, else a free port."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port")
+
+
+def python(*arguments: str) -> tuple[str, ...]:
+    """This interpreter with arguments, as a command."""
+    return (sys.executable, *arguments)
