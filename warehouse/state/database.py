@@ -1,0 +1,75 @@
+"""Open and migrate the state database: a SQLite file by default, PostgreSQL when several machines share it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+BUSY_MS = 30_000
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_ADVISORY = 0x53_68_75_74  # any number, the same in every process: one writer of releases or migrations at a time
+_one_migration = threading.Lock()  # Alembic's context is a global of the process
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine over the URL; SQLite gets WAL, foreign keys, a busy timeout and transactions that lock at BEGIN."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(parsed, pool_pre_ping=True)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_MS / 1000})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # sqlite3 must not begin by itself
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A deferred transaction that reads and then writes fails at once when another wrote meanwhile: lock at BEGIN.
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection for reading only: on SQLite it neither waits for writers nor holds them up."""
+    with engine.execution_options(reading=True).connect() as connection:
+        yield connection
+
+
+@contextmanager
+def serialised(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that no other `serialised` one overlaps, over all processes."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY)))
+        yield connection
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Bring the database to the newest revision of every branch; safe when several processes start at once."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    with _one_migration, serialised(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "heads")
