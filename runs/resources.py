@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
+from schemas.errors import StandardError
 from schemas.lines import Node, read
 from schemas.load import find_standard, read_rules
 from schemas.standard import Rule, Standard
+from schemas.syntax import nearest
 from schemas.values import Json, Severity
 
-NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAME = r"[a-z][a-z0-9_]*"
+CRON_FIELDS = 5
+SEVERITIES = ("error", "warning", "info")
 SPANS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class Limits:
     """How much may be wrong before a batch is held: percent of rows, number of rows, rules that must pass."""
 
     max_percent: float | None = 5.0
@@ -46,7 +50,7 @@ class Resource:
     order: tuple[str, ...] = ()
     severities: Mapping[str, Severity] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
-    gate: Gate = Gate()
+    gate: Limits = Limits()
     schedule: str | None = None
     expect_within: timedelta | None = None
     path: Path = Path()
@@ -64,36 +68,117 @@ class Resource:
 
 def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
     """Read `resources/<department>/<resource>.yaml`; StandardError with file and line when it cannot be used."""
-    node = read(path)
-    node.only(
+    node = read(path).only(
         "resource", "title", "standard", "connection", "source", "map", "order", "severity", "rules", "gate",
         "schedule", "expect_within",
     )  # fmt: skip
-    title, source = node.node("title"), node.node("source")
-    standard_id = node.text("standard")
-    standard = find_standard(standard_id, standards)
-    options = {key: value for key, value in source.items().items() if key != "kind"}
+    name = node.pattern("resource", NAME, example="enterprise_base")
+    title, source = _required(node, "title"), _required(node, "source")
+    standard = _standard(node, standards)
+    fields = {one.name for one in standard.fields}
+    columns = node.mapping("map")
+    for unknown in columns.keys() - fields:
+        _unknown_name(node, "map", unknown, fields)
+    order = tuple(node.texts("order")) or standard.order
+    for unknown in set(order) - fields:
+        _unknown_name(node, "order", unknown, fields)
+    options = {key: source.plain(key) for key in source.keys()}  # noqa: SIM118 - a Node is no dict
     rules = read_rules(node, standard)
-    columns = node.mapping("map") if node.has("map") else {}
-    known = {one.name for one in standard.fields}
-    for name in columns:
-        if name not in known:
-            node.node("map").unknown(name, known)
     return Resource(
         department=path.parent.name,
-        name=node.text("resource"),
+        name=name,
         zh=title.text("zh"),
         en=title.text("en"),
         standard=standard,
         kind=source.text("kind"),
-        options=options,
+        options={key: value for key, value in options.items() if key != "kind"},
         connection=node.text("connection", default=None),
         columns=columns,
-        order=tuple(node.texts("order", default=())) or standard.order,
-        severities=_severities(node),
+        order=order,
+        severities=_severities(node, {rule.id for rule in (*standard.rules, *rules)}),
         rules=rules,
         gate=_gate(node),
-        schedule=node.text("schedule", default=None),
+        schedule=_schedule(node),
         expect_within=_span(node, "expect_within"),
         path=path,
     )
+
+
+def load_resources(home: Path) -> tuple[Resource, ...]:
+    """Every resource of a deployment, by id."""
+    files = sorted((home / "resources").glob("*/*.yaml"))
+    return tuple(load_resource(path, (home / "standards",)) for path in files)
+
+
+def _required(node: Node, key: str) -> Node:
+    found = node.node(key)
+    if found is None:
+        node.fail(
+            key,
+            zh=f"缺少“{key}”",
+            en=f"'{key}' is missing",
+            fix_zh="请补上，例如 title: {zh: 企业登记, en: Registrations}，source: {kind: csv, path: …}",
+            fix_en="Add it, for example title: {zh: 企业登记, en: Registrations}, source: {kind: csv, path: …}",
+        )
+    return found
+
+
+def _standard(node: Node, folders: Sequence[Path]) -> Standard:
+    wanted = node.text("standard")
+    try:
+        return find_standard(wanted, folders)
+    except StandardError as error:
+        if error.code != "STD-UNKNOWN":
+            raise
+        node.fail("standard", zh=error.zh, en=error.en, fix_zh=error.fix_zh, fix_en=error.fix_en, code="STD-UNKNOWN")
+
+
+def _unknown_name(node: Node, key: str, name: str, known: set[str]) -> None:
+    near = nearest(name, known)
+    node.fail(
+        key,
+        zh=f"标准中没有字段“{name}”",
+        en=f"the standard has no field '{name}'",
+        fix_zh=f"是否应写 {near}？" if near else f"可用字段：{'、'.join(sorted(known))}",
+        fix_en=f"Did you mean {near}?" if near else f"Fields: {', '.join(sorted(known))}",
+    )
+
+
+def _severities(node: Node, rules: set[str]) -> Mapping[str, Severity]:
+    said = node.mapping("severity")
+    for rule in said.keys() - rules:
+        _unknown_name(node, "severity", rule, rules)
+    below = node.node("severity")
+    return {} if below is None else {rule: cast("Severity", below.one_of(rule, SEVERITIES)) for rule in said}
+
+
+def _gate(node: Node) -> Limits:
+    below = node.node("gate")
+    if below is None:
+        return Limits()
+    below.only("max_percent", "max_rows", "must_pass")
+    return Limits(
+        max_percent=below.number("max_percent", default=None) if below.has("max_percent") else Limits().max_percent,
+        max_rows=below.integer("max_rows", default=None),
+        must_pass=tuple(below.texts("must_pass")),
+    )
+
+
+def _schedule(node: Node) -> str | None:
+    said = node.text("schedule", default=None)
+    if said is not None and len(said.split()) != CRON_FIELDS and not said.startswith("@"):
+        node.fail(
+            "schedule",
+            zh=f"“{said}”不是 cron 时间表",
+            en=f"'{said}' is not a cron schedule",
+            fix_zh="请写五段，例如 schedule: '0 2 * * *'（每天两点，北京时间）",
+            fix_en="Write five fields, for example schedule: '0 2 * * *' (02:00 every day, Asia/Shanghai)",
+        )
+    return said
+
+
+def _span(node: Node, key: str) -> timedelta | None:
+    if node.text(key, default=None) is None:
+        return None
+    said = node.pattern(key, r"[1-9][0-9]*[mhd]", example="26h")
+    return timedelta(**{SPANS[said[-1]]: int(said[:-1])})
