@@ -1,0 +1,1 @@
+"""Check digits and formats of Chinese identifiers: one table, three equal back ends (Arrow, SQL, scalar)."""
