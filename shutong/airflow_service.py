@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 
 import httpx
 
@@ -156,7 +157,7 @@ class AirflowClient:
         self._airflow = airflow
         self._http = httpx.Client(base_url=airflow.url, timeout=10.0, trust_env=False)
 
-    def __enter__(self) -> AirflowClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

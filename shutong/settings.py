@@ -21,7 +21,9 @@ class Setting:
 SETTINGS = (
     Setting("SHUTONG_HOME", "./var", "部署目录", "The deployment's folder"),
     Setting("SHUTONG_SHARED", "../shared", "示例与测试用真实数据所在目录", "Where the real sample data lies"),
-    Setting("SHUTONG_STATE_URL", "", "状态库地址，缺省为部署目录中的 SQLite", "State database; SQLite in the deployment"),
+    Setting(
+        "SHUTONG_STATE_URL", "", "状态库地址，缺省为部署目录中的 SQLite", "State database; SQLite in the deployment"
+    ),
     Setting("SHUTONG_API_HOST", "127.0.0.1", "共享接口监听地址", "Address the sharing API listens on"),
     Setting("SHUTONG_API_PORT", "8600", "共享接口端口", "Port of the sharing API; 0 takes a free one"),
     Setting("SHUTONG_API_WORKERS", "1", "共享接口进程数", "Worker processes of the sharing API"),

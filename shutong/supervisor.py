@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from schemas.errors import ShutongError
 
 STOP_SECONDS = 20.0
 
 
-class ProcessDied(ShutongError):
+class ProcessError(ShutongError):
     """A supervised process ended by itself."""
 
 
@@ -41,11 +42,13 @@ class Supervisor:
         self._logs = logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def __enter__(self) -> Supervisor:
+    def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def start(self, program: Program) -> int:
@@ -63,11 +66,11 @@ class Supervisor:
         return process.pid
 
     def check(self) -> None:
-        """Raise ProcessDied when one of them has ended."""
+        """Raise ProcessError when one of them has ended."""
         for name, process in self._running.items():
             if process.poll() is not None:
                 tail = self.log_tail(name)
-                raise ProcessDied(
+                raise ProcessError(
                     "SYS-PROCESS-DIED",
                     zh=f"进程 {name} 已退出（代码 {process.returncode}）：{tail}",
                     en=f"process {name} ended with code {process.returncode}: {tail}",
@@ -81,7 +84,7 @@ class Supervisor:
         while not ready():
             self.check()
             if time.monotonic() - began > seconds:
-                raise ProcessDied(
+                raise ProcessError(
                     "SYS-NOT-READY",
                     zh=f"{what} 在 {seconds:.0f} 秒内未就绪",
                     en=f"{what} was not ready within {seconds:.0f} s",
@@ -132,5 +135,5 @@ def free_port(wanted: int = 0) -> int:
 
 
 def python(*arguments: str) -> tuple[str, ...]:
-    """This interpreter with arguments, as a command."""
+    """A command: the interpreter we run in, with arguments."""
     return (sys.executable, *arguments)

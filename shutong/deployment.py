@@ -1,0 +1,126 @@
+"""A deployment's folder as values: departments, connections, resources, secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runs.errors import unknown_resource
+from runs.resources import Resource, load_resources
+from schemas.lines import read
+from schemas.values import Json
+from shutong.layout import SetupError, read_secrets
+from shutong.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Department:
+    """A department 部门 that provides or asks for data."""
+
+    id: str
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Everything the folder says."""
+
+    settings: Settings
+    departments: tuple[Department, ...]
+    connections: Mapping[str, Mapping[str, Json]]
+    resources: tuple[Resource, ...]
+
+    @property
+    def home(self) -> Path:
+        """The deployment's folder."""
+        return self.settings.home
+
+    def department(self, name: str) -> Department:
+        """The department of that id; SYS-DEPARTMENT-UNKNOWN when there is none."""
+        for one in self.departments:
+            if one.id == name:
+                return one
+        known = ", ".join(one.id for one in self.departments)
+        raise SetupError(
+            "SYS-DEPARTMENT-UNKNOWN",
+            zh=f"没有部门 {name}；已有：{known}",
+            en=f"there is no department {name}; there are: {known}",
+            fix_zh=f"在 {self.home}/departments.yaml 中登记该部门，或改用已有部门",
+            fix_en=f"Register it in {self.home}/departments.yaml, or name one that exists",
+        )
+
+    def resource(self, name: str) -> Resource:
+        """The resource of that id, or of that name where only one department has it."""
+        found = [one for one in self.resources if name in (one.id, one.name)]
+        if len(found) != 1:
+            raise unknown_resource(name, [one.id for one in self.resources])
+        return found[0]
+
+    def connection(self, resource: Resource) -> Mapping[str, Json]:
+        """The entry of connections.yaml that a resource names; empty when it names none."""
+        if resource.connection is None:
+            return {}
+        if resource.connection not in self.connections:
+            known = ", ".join(self.connections) or "-"
+            raise SetupError(
+                "SYS-CONNECTION-UNKNOWN",
+                zh=f"{resource.path} 引用的连接 {resource.connection} 未定义；已有：{known}",
+                en=f"{resource.path} names an undefined connection {resource.connection}; there are: {known}",
+                fix_zh=f"在 {self.home}/connections.yaml 中补上",
+                fix_en=f"Add it to {self.home}/connections.yaml",
+            )
+        return self.connections[resource.connection]
+
+    def expand(self, value: Json) -> Json:
+        """`{home}` and `{shared}` filled in, wherever they stand in a value."""
+        if isinstance(value, str):
+            return value.replace("{home}", str(self.home)).replace("{shared}", str(self.settings.shared))
+        if isinstance(value, list):
+            return [self.expand(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self.expand(item) for key, item in value.items()}
+        return value
+
+
+class FileSecrets:
+    """Secrets by name: `SHUTONG_SECRET_<NAME>` in the environment first, then the deployment's secrets.yaml."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._home, self._environment = settings.home, settings.secrets
+
+    def get(self, name: str) -> str:
+        """The secret; SYS-SECRET-MISSING names it and where to put it, never its value."""
+        value = self._environment.get(name.lower()) or read_secrets(self._home).get(name)
+        if value is None:
+            raise SetupError(
+                "SYS-SECRET-MISSING",
+                zh=f"缺少密钥 {name}",
+                en=f"the secret {name} is missing",
+                fix_zh=f"设置环境变量 SHUTONG_SECRET_{name.upper()}，或写入 {self._home}/secrets.yaml（权限 600）",
+                fix_en=f"Set SHUTONG_SECRET_{name.upper()}, or write it to {self._home}/secrets.yaml (mode 600)",
+            )
+        return value
+
+
+def load(settings: Settings) -> Deployment:
+    """Read the folder; SYS-NO-HOME when there is none, StandardError with file and line for what cannot be used."""
+    home = settings.home
+    if not (home / "departments.yaml").exists():
+        raise SetupError(
+            "SYS-NO-HOME",
+            zh=f"{home} 中还没有部署",
+            en=f"there is no deployment in {home}",
+            fix_zh="先执行 shutong init --example enterprises，或设置 SHUTONG_HOME",
+            fix_en="Run `shutong init --example enterprises` first, or set SHUTONG_HOME",
+        )
+    departments = tuple(
+        Department(node.text("id"), node.text("zh"), node.text("en"))
+        for node in (one.only("id", "zh", "en") for one in read(home / "departments.yaml").nodes("departments"))
+    )
+    connections: dict[str, Mapping[str, Json]] = {}
+    if (home / "connections.yaml").exists():
+        for name, node in read(home / "connections.yaml").named("connections").items():
+            connections[name] = {key: node.plain(key) for key in node.keys()}  # noqa: SIM118 - a Node is no dict
+    return Deployment(settings, departments, connections, load_resources(home))
