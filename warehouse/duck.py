@@ -1,0 +1,17 @@
+"""Open DuckDB as the warehouse uses it: no extension from the network, Chinese time, spilling beside the tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+
+def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """A DuckDB in memory; what does not fit is spilled to `spill`."""
+    config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    if spill is not None:
+        config["temp_directory"] = str(spill)
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("SET TimeZone = 'Asia/Shanghai'")
+    return connection

@@ -1,0 +1,47 @@
+"""Forget old snapshots of a table, and remove the files nothing names any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyiceberg.table import Table
+
+from warehouse import scan
+
+
+def expire(table: Table, keep: int, pinned: frozenset[int]) -> int:
+    """Forget all but the newest `keep` snapshots, the head and those pinned; returns how many were forgotten."""
+    newest = sorted(table.snapshots(), key=lambda one: (one.timestamp_ms, one.sequence_number or 0), reverse=True)
+    heads = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    old = [one.snapshot_id for one in newest[keep:] if one.snapshot_id not in pinned | heads]
+    if old:
+        table.maintenance.expire_snapshots().by_ids(old).commit()
+    return len(old)
+
+
+def sweep(table: Table, older_than_hours: float, pinned: Sequence[str]) -> list[str]:
+    """Remove files below the table's folder that no snapshot, metadata log or release names; returns them.
+
+    Younger files are left alone: a writer may be about to commit them.
+    """
+    used = _used(table) | {scan.path(one) for one in pinned}
+    before = time.time() - older_than_hours * 3600
+    removed = []
+    for file in sorted(Path(scan.path(table.location())).rglob("*")):
+        if file.is_file() and str(file) not in used and file.stat().st_mtime < before:
+            file.unlink()
+            removed.append(str(file))
+    return removed
+
+
+def _used(table: Table) -> set[str]:
+    named = {table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)}
+    for snapshot in table.snapshots():
+        named.add(snapshot.manifest_list)
+        for manifest in snapshot.manifests(table.io):
+            named.add(manifest.manifest_path)
+            entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+            named |= {entry.data_file.file_path for entry in entries}
+    return {scan.path(one) for one in named}

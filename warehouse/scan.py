@@ -1,0 +1,75 @@
+"""Read one snapshot of a table: pyiceberg names the files, DuckDB reads them by field id without deleted rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyiceberg.manifest import DataFile
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+
+from warehouse import columns
+from warehouse.errors import WarehouseError
+from warehouse.sql import literal, quote
+
+SCHEME = "file://"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The files of one snapshot: data files, position-delete paths, and the schema the snapshot was written with."""
+
+    schema: Schema
+    data: tuple[DataFile, ...]
+    deletes: tuple[str, ...]
+
+
+def plan(table: Table, snapshot: int | None) -> Plan:
+    """The files of the snapshot; None is a table without contents."""
+    if snapshot is None:
+        return Plan(table.schema(), (), ())
+    known = table.metadata.snapshot_by_id(snapshot)
+    if known is None:
+        raise WarehouseError(
+            "WH-SNAPSHOT-GONE",
+            zh=f"表 {'.'.join(table.name())} 已没有快照 {snapshot}",
+            en=f"table {'.'.join(table.name())} has no snapshot {snapshot} any more",
+            fix_zh="改读当前发布的快照",
+            fix_en="Read the snapshot of the newest release instead",
+        )
+    tasks = list(table.scan(snapshot_id=snapshot).plan_files())
+    deletes = {file.file_path for task in tasks for file in task.delete_files}
+    schema = table.schemas()[known.schema_id] if known.schema_id is not None else table.schema()
+    return Plan(schema, tuple(task.file for task in tasks), tuple(sorted(deletes)))
+
+
+def relation(planned: Plan, wanted: Sequence[str] | None = None) -> str:
+    """SQL text, in brackets, giving the planned rows with the wanted columns (all of them by default)."""
+    names = list(wanted) if wanted is not None else [field.name for field in planned.schema.fields]
+    listed = ", ".join(f"t.{quote(name)}" for name in names)
+    if not planned.data:
+        return f"(SELECT {listed} FROM ({columns.nothing(planned.schema, names)}) t)"
+    return f"(SELECT {listed} FROM {located(planned, planned.data, names)} t)"
+
+
+def located(planned: Plan, files: Sequence[DataFile], names: list[str]) -> str:
+    """SQL text giving the live rows of some planned data files with `filename` and `file_row_number` beside them."""
+    ids = columns.by_field_id(planned.schema, names)
+    source = f"read_parquet({_listed([f.file_path for f in files])}, schema={ids}, filename=true, file_row_number=true)"
+    if not planned.deletes:
+        return f"(FROM {source})"
+    # Hidden columns of read_parquet are called alike, so every name below is qualified.
+    gone = (
+        f"SELECT d.file_path[{len(SCHEME) + 1}:] AS path, d.pos AS pos FROM read_parquet({_listed(planned.deletes)}) d"
+    )
+    return f"(SELECT r.* FROM {source} r ANTI JOIN ({gone}) g ON r.filename = g.path AND r.file_row_number = g.pos)"
+
+
+def path(location: str) -> str:
+    """The local path of a file as the table names it."""
+    return location.removeprefix(SCHEME)
+
+
+def _listed(locations: Sequence[str]) -> str:
+    return "[" + ", ".join(literal(path(one)) for one in locations) + "]"

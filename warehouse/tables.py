@@ -1,0 +1,307 @@
+"""The warehouse's tables: Iceberg v2, files written and read by DuckDB, snapshots committed by pyiceberg."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import duckdb
+import pyarrow as pa
+import sqlalchemy as sa
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import CommitFailedException, NamespaceAlreadyExistsError, NoSuchTableError
+from pyiceberg.io.pyarrow import parquet_file_to_data_file
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
+from pyiceberg.table.update.snapshot import ManageSnapshots
+
+from schemas.errors import ShutongError
+from warehouse import columns, duck, expiry, positions, row_delta, scan
+from warehouse.durable_io import sync
+from warehouse.errors import WarehouseError
+from warehouse.lock import exclusive
+from warehouse.sql import quote
+from warehouse.state.values import Pin
+
+Rows: TypeAlias = pa.Table | duckdb.DuckDBPyRelation
+ROW_GROUP = 40_960  # rows; a keyed look-up reads one group, and a scan of ten columns still reads long runs
+ATTEMPTS = 60
+_PROPERTIES = {"format-version": "2", "write.parquet.compression-codec": "zstd", "commit.retry.num-retries": "0"}
+
+
+class TableContendedError(WarehouseError):
+    """Other writers kept committing first; the same call may succeed later."""
+
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Rows written as data files of a table, durable, and in no snapshot yet."""
+
+    table: str
+    files: tuple[str, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest snapshot of a table, which readers may not see yet: its id, its parent, its summary."""
+
+    snapshot: int
+    parent: int | None
+    summary: Mapping[str, str]
+
+
+class Tables:
+    """Tables named `<namespace>.<table>` below a folder, listed in a catalog database (SQLite or PostgreSQL URL).
+
+    A snapshot argument of None means a table nobody may see anything of yet: no rows. Readers pass
+    `state.released(name)`; who wants what no release shows passes `tables.head(name).snapshot`.
+    """
+
+    def __init__(self, folder: Path, catalog_url: str) -> None:
+        self.folder = folder.absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        url = sa.make_url(catalog_url)
+        if url.get_backend_name() == "sqlite":
+            url = url.update_query_dict({"timeout": "30"})
+        with exclusive(self.folder / "catalog.lock"):  # two processes may come first
+            self._catalog = SqlCatalog(
+                "shutong",
+                uri=url.render_as_string(hide_password=False),
+                warehouse=f"{scan.SCHEME}{self.folder}",
+                **{"py-io-impl": "warehouse.durable_io.DurableFileIO"},
+            )
+
+    def close(self) -> None:
+        """Give back the catalog's connections."""
+        self._catalog.engine.dispose()
+
+    def names(self) -> list[str]:
+        """Every table there is, sorted."""
+        spaces = self._catalog.list_namespaces()
+        return sorted(".".join(name) for space in spaces for name in self._catalog.list_tables(space))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a table of that name."""
+        return self._catalog.table_exists(name)
+
+    def ensure(self, name: str, schema: pa.Schema) -> None:
+        """Make the table, or add the columns it lacks; WH-COLUMN-TYPE when a column would change its type."""
+        wanted = columns.iceberg_schema(schema)
+        for _attempt in range(ATTEMPTS):
+            if not self.exists(name):
+                self._create(name, schema)
+            table = self._catalog.load_table(name)
+            added, widened = columns.changes(name, table.schema(), wanted)
+            if not added and not widened:
+                return
+            with suppress(CommitFailedException), table.update_schema() as update:
+                for field in added:
+                    update.add_column((field.name,), field.field_type)
+                for field in widened:
+                    update.update_column((field.name,), field.field_type)
+        raise self._contended(name)
+
+    def _create(self, name: str, schema: pa.Schema) -> None:
+        space, short = name.split(".", 1)
+        with exclusive(self.folder / "catalog.lock"):
+            with suppress(NamespaceAlreadyExistsError):
+                self._catalog.create_namespace(space)
+            location = f"{scan.SCHEME}{self.folder / space / short}"
+            if not self.exists(name):
+                self._catalog.create_table(name, columns.storable(schema), location, properties=_PROPERTIES)
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """The columns the table has now."""
+        return tuple(field.name for field in self._load(name).schema().fields)
+
+    def stage(self, name: str, rows: Rows, *, sort: Sequence[str] = ()) -> Staged:
+        """Write rows as data files, sorted, zstd, with field ids; they count once `commit` names them.
+
+        `rows` is an Arrow table or a DuckDB relation; columns it lacks are null, columns the table lacks are refused.
+        """
+        table = self._load(name)
+        if isinstance(rows, pa.Table):
+            with duck.connect(self.folder / "spill") as connection:
+                return self._write(table, connection.from_arrow(rows), sort)
+        return self._write(table, rows, sort)
+
+    def _write(self, table: Table, rows: duckdb.DuckDBPyRelation, sort: Sequence[str]) -> Staged:
+        name, kinds = ".".join(table.name()), {f.name: f.field_type for f in table.schema().fields}
+        if unknown := [one for one in rows.columns if one not in kinds]:
+            raise WarehouseError(
+                "WH-COLUMN-UNKNOWN",
+                zh=f"表 {name} 没有列 {'、'.join(unknown)}",
+                en=f"table {name} has no column {', '.join(unknown)}",
+                fix_zh="写入前先用 ensure 增加这些列",
+                fix_en="Add them with ensure before writing",
+            )
+        cast = [
+            f"CAST({quote(one)} AS {columns.duckdb_type(kinds[one])}) AS {quote(one)}"
+            for one in kinds
+            if one in rows.columns
+        ]
+        shaped = rows.project(", ".join(cast))
+        if sort:
+            shaped = shaped.order(", ".join(quote(one) for one in sort))
+        target = Path(scan.path(table.location())) / "data" / f"{uuid.uuid4().hex}.parquet"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ids = columns.field_ids(table.schema(), list(rows.columns))
+        shaped.to_parquet(str(target), compression="zstd", field_ids=ids, row_group_size=ROW_GROUP)
+        count = pa.parquet.read_metadata(target).num_rows
+        if count == 0:
+            target.unlink()
+            return Staged(name, (), 0)
+        sync(target)
+        return Staged(name, (str(target),), count)
+
+    def commit(
+        self,
+        staged: Staged,
+        properties: Mapping[str, str] | None = None,
+        *,
+        key: Sequence[str] = (),
+        whole: bool = False,
+    ) -> int | None:
+        """Make staged rows the table's newest snapshot and return its id.
+
+        With `key` each row takes the place of the row with the same key; with `whole` the rows are the whole contents;
+        otherwise they are added. No rows to add change nothing: the answer is the head as it stands.
+        `properties` go into the snapshot's summary. Raises TableContendedError when others keep committing first.
+        """
+        if not staged.rows and not whole:
+            head = self.head(staged.table)
+            return head.snapshot if head else None
+        if key:
+            positions.refuse_bad_keys(staged.table, staged.files, key)
+        for attempt in range(ATTEMPTS):
+            table = self._load(staged.table)
+            data = [parquet_file_to_data_file(table.io, table.metadata, scan.SCHEME + one) for one in staged.files]
+            deletes = positions.replaced(table, staged.files, key) if key else []
+            with suppress(*row_delta.MOVED):
+                return self._commit(table, data, deletes, properties or {}, whole=whole)
+            for file in deletes:
+                Path(scan.path(file.file_path)).unlink(missing_ok=True)
+            time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 25)))  # noqa: S311 (only to get out of step)
+        raise self._contended(staged.table)
+
+    def _commit(
+        self,
+        table: Table,
+        data: Sequence[DataFile],
+        deletes: Sequence[DataFile],
+        properties: Mapping[str, str],
+        *,
+        whole: bool,
+    ) -> int:
+        if whole:
+            return row_delta.commit_whole(table, data, properties)
+        return row_delta.commit_row_delta(table, data, deletes, properties)
+
+    def append(self, name: str, rows: Rows, *, properties: Mapping[str, str] | None = None) -> int | None:
+        """Add rows; returns the new snapshot."""
+        return self.commit(self.stage(name, rows), properties)
+
+    def upsert(
+        self, name: str, rows: Rows, *, key: Sequence[str], properties: Mapping[str, str] | None = None
+    ) -> int | None:
+        """Put each row in the place of the one with the same key, or add it; keys not null and unique in `rows`."""
+        return self.commit(self.stage(name, rows, sort=key), properties, key=key)
+
+    def replace(
+        self, name: str, rows: Rows, *, sort: Sequence[str] = (), properties: Mapping[str, str] | None = None
+    ) -> int:
+        """Make rows the whole contents as one snapshot; returns it."""
+        snapshot = self.commit(self.stage(name, rows, sort=sort), properties, whole=True)
+        assert snapshot is not None  # noqa: S101 (whole contents always make a snapshot)
+        return snapshot
+
+    def relation(self, name: str, snapshot: int | None, wanted: Sequence[str] | None = None) -> str:
+        """SQL text, in brackets, with which any DuckDB connection reads the snapshot (None: no rows)."""
+        return scan.relation(scan.plan(self._load(name), snapshot), wanted)
+
+    def read(
+        self,
+        name: str,
+        snapshot: int | None,
+        columns: Sequence[str] | None = None,
+        where: str = "true",
+        params: Sequence[object] = (),
+    ) -> pa.Table:
+        """The rows of a snapshot (None: no rows) that meet `where`, SQL with `?` for each of `params`."""
+        listed = ", ".join(quote(one) for one in columns) if columns is not None else "*"
+        query = f"SELECT {listed} FROM {self.relation(name, snapshot)} WHERE {where}"
+        with duck.connect(self.folder / "spill") as connection:
+            return connection.execute(query, list(params)).to_arrow_table()
+
+    def row_count(self, name: str, snapshot: int | None) -> int:
+        """How many rows the snapshot has, from its summary."""
+        known = self._load(name).metadata.snapshot_by_id(snapshot) if snapshot is not None else None
+        if known is None or known.summary is None:
+            return 0
+        return int(known.summary["total-records"] or 0) - int(known.summary["total-position-deletes"] or 0)
+
+    def head(self, name: str) -> Head | None:
+        """The newest snapshot, released or not; None when there is none (or no table)."""
+        if not self.exists(name):
+            return None
+        current = self._load(name).current_snapshot()
+        if current is None:
+            return None
+        summary = dict(current.summary.additional_properties) if current.summary else {}
+        return Head(current.snapshot_id, current.parent_snapshot_id, summary)
+
+    def pin(self, name: str, snapshot: int) -> Pin:
+        """The snapshot as `State.commit_release` takes it."""
+        return Pin(snapshot, self._load(name).metadata_location)
+
+    def rollback_to(self, name: str, snapshot: int | None) -> None:
+        """Make an earlier snapshot the head again; None: no snapshot at all. Data files stay until `expire`."""
+        for _attempt in range(ATTEMPTS):
+            table = self._load(name)
+            current = table.current_snapshot()
+            if (current.snapshot_id if current else None) == snapshot:
+                return
+            with suppress(CommitFailedException), table.transaction() as transaction:
+                manage = ManageSnapshots(transaction)
+                moved = manage.remove_branch("main") if snapshot is None else manage.set_current_snapshot(snapshot)
+                moved.commit()
+        raise self._contended(name)
+
+    def expire(self, name: str, keep: int = 50, pinned: frozenset[int] = frozenset()) -> int:
+        """Forget all snapshots but the newest `keep` and those `pinned` (`State.pinned`); returns how many went."""
+        return expiry.expire(self._load(name), keep, pinned)
+
+    def sweep(self, name: str, *, older_than_hours: float = 24.0, pinned: Sequence[str] = ()) -> list[str]:
+        """Remove the table's files that nothing names any more; `pinned` are metadata files releases name."""
+        return expiry.sweep(self._load(name), older_than_hours, pinned)
+
+    def _load(self, name: str) -> Table:
+        try:
+            return self._catalog.load_table(name)
+        except NoSuchTableError as missing:
+            raise WarehouseError(
+                "WH-TABLE-MISSING",
+                zh=f"没有表 {name}",
+                en=f"there is no table {name}",
+                fix_zh="该资源或基础库还没有数据落库；用 shutong runs 查看运行情况",
+                fix_en="Nothing has landed there yet; see how the runs came out with: shutong runs",
+            ) from missing
+
+    def _contended(self, name: str) -> ShutongError:
+        return TableContendedError(
+            "WH-CONTENDED",
+            zh=f"表 {name} 一直被其他进程抢先提交",
+            en=f"other processes kept committing to table {name} first (process {os.getpid()})",
+            fix_zh="稍后重试",
+            fix_en="Try again later",
+        )
