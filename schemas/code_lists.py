@@ -1,0 +1,130 @@
+"""Code lists 代码表: the values a coded field may take, their names, and the other spellings departments send."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from schemas.errors import StandardError
+from schemas.lines import Node, read
+from schemas.syntax import nearest
+
+FOLDER = Path(__file__).parent / "codes"
+_COLUMNS = ("code", "zh", "en", "aliases", "valid_from", "valid_to")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeList:
+    """One edition of a code list.
+
+    `codes` maps a code to its names (Chinese, English; English may be empty); `spellings` maps every spelling that
+    means one code only (the code, its Chinese name where names are unique, its aliases) to that code; `valid` maps a
+    code to the first and last day it was in force (None: open). A list that is not `complete` lacks codes of its
+    standard: a value outside it may be right, so it supports warnings only.
+    """
+
+    id: str
+    zh: str
+    en: str
+    standard: str
+    complete: bool
+    codes: Mapping[str, tuple[str, str]]
+    spellings: Mapping[str, str]
+    valid: Mapping[str, tuple[date | None, date | None]]
+
+
+@cache
+def available() -> frozenset[str]:
+    """The ids of the code lists shipped: `gb_t_2261_1@2003`, …"""
+    return frozenset(_index())
+
+
+@cache
+def load(id: str) -> CodeList:  # noqa: A002 — it is what a standard calls it
+    """The code list of that id. Raises StandardError STD-CODES when there is none, or its file contradicts itself."""
+    entry = _index().get(id)
+    if entry is None:
+        near = nearest(id, available())
+        raise StandardError(
+            "STD-CODES",
+            zh=f"没有代码表“{id}”",
+            en=f"there is no code list '{id}'",
+            fix_zh=f"是否应写“{near}”？" if near else f"可用：{'、'.join(sorted(available()))}",
+            fix_en=f"Did you mean '{near}'?" if near else f"Available: {', '.join(sorted(available()))}",
+        )
+    return read_list(FOLDER / entry.text("file"), id, entry)
+
+
+def read_list(path: Path, id: str, entry: Node) -> CodeList:  # noqa: A002 — as above
+    """The code list a CSV file holds, described by its entry in `index.yaml` (title, standard, complete, names).
+
+    Raises StandardError STD-CODES with file and line: other columns, a repeated code, an alias of two codes, a date
+    that is not one.
+    """
+    codes: dict[str, tuple[str, str]] = {}
+    spellings: dict[str, str] = {}
+    valid: dict[str, tuple[date | None, date | None]] = {}
+    by_name = entry.flag("names", default=True)
+    title = entry.node("title")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        if tuple(rows.fieldnames or ()) != _COLUMNS:
+            raise _broken(path, 1, "表头不符", "other columns", f"表头写成 {','.join(_COLUMNS)}", ",".join(_COLUMNS))
+        for row in rows:
+            code, line = row["code"], rows.line_num
+            if not code or code in codes:
+                raise _broken(path, line, f"代码“{code}”重复或为空", f"code '{code}' is empty or repeated", "", "")
+            codes[code] = (row["zh"], row["en"])
+            valid[code] = (_day(path, line, row["valid_from"]), _day(path, line, row["valid_to"]))
+            aliases = [alias for alias in row["aliases"].split(";") if alias]
+            for spelling in {code, *aliases, *([row["zh"]] if by_name else [])}:
+                if spellings.setdefault(spelling, code) != code:
+                    other = spellings[spelling]
+                    raise _broken(
+                        path,
+                        line,
+                        f"“{spelling}”同时指 {other} 和 {code}",
+                        f"'{spelling}' means both {other} and {code}",
+                        "从其中一个的 aliases 中删除",
+                        "Remove it from the aliases of one of them",
+                    )
+    return CodeList(
+        id=id,
+        zh=title.text("zh") if title else id,
+        en=title.text("en") if title else id,
+        standard=entry.text("standard"),
+        complete=entry.flag("complete"),
+        codes=MappingProxyType(codes),
+        spellings=MappingProxyType(spellings),
+        valid=MappingProxyType(valid),
+    )
+
+
+@cache
+def _index() -> dict[str, Node]:
+    lists = read(FOLDER / "index.yaml").only("lists").nodes("lists")
+    return {one.text("id"): one.only("id", "file", "title", "standard", "complete", "names") for one in lists}
+
+
+def _day(path: Path, line: int, written: str) -> date | None:
+    try:
+        return date.fromisoformat(written) if written else None
+    except ValueError as error:
+        raise _broken(
+            path, line, f"“{written}”不是日期", f"'{written}' is not a date", "写成 2021-04-09", "Write 2021-04-09"
+        ) from error
+
+
+def _broken(path: Path, line: int, zh: str, en: str, fix_zh: str, fix_en: str) -> StandardError:  # noqa: PLR0917 — texts
+    return StandardError(
+        "STD-CODES",
+        zh=f"{path}:{line}：{zh}",
+        en=f"{path}:{line}: {en}",
+        fix_zh=fix_zh or "请更正这一行",
+        fix_en=fix_en or "Correct this line",
+    )

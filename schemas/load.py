@@ -1,0 +1,279 @@
+"""Read a standard from its YAML file, and find one by the name and version a resource cites."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from schemas import code_lists
+from schemas.derived import Severities, implied, structural
+from schemas.errors import StandardError
+from schemas.lines import Node, read
+from schemas.rules import read_rule, severity_of
+from schemas.standard import TYPES, Field, Rule, Standard
+from schemas.syntax import nearest
+
+BUILT_IN = Path(__file__).parent / "standards"
+MASKS = ("name", "id_number", "phone", "address", "amount", "hide")
+SHARES = ("U", "C", "N")  # 无条件共享, 有条件共享, 不予共享
+_KEYS = (
+    "standard",
+    "version",
+    "title",
+    "source",
+    "library",
+    "key",
+    "order",
+    "identifiers",
+    "sentinels",
+    "fields",
+    "rules",
+)
+_FIELD_KEYS = (
+    "name",
+    "zh",
+    "en",
+    "type",
+    "aliases",
+    "length",
+    "codes",
+    "unit",
+    "required",
+    "level",
+    "share",
+    "sentinels",
+    "authority",
+    "mask",
+    "source",
+    "length_severity",
+    "format_severity",
+    "code_severity",
+)
+_NAME = r"[a-z][a-z0-9_]*"
+_LEVELS = range(1, 5)  # DB33/T 2351-2021
+
+
+def find_standard(id: str, folders: Sequence[Path] = ()) -> Standard:  # noqa: A002 — it is what a resource calls it
+    """The standard cited as `name@version`, from `folders` in order, the built-in ones last.
+
+    Raises StandardError STD-UNKNOWN, listing what exists and the nearest name, or what `load_standard` raises.
+    """
+    name = id.partition("@")[0]
+    everywhere = [file for folder in (*folders, BUILT_IN) for file in sorted(folder.glob("*.y*ml"))]
+    # A file is usually named after its standard: look there first.
+    for path in sorted(everywhere, key=lambda file: file.stem.partition("@")[0] != name):
+        if _cited(path) == id:
+            stat = path.stat()
+            return _loaded(path, stat.st_mtime_ns, stat.st_size)
+    known = sorted({_cited(path) for path in everywhere})
+    near = nearest(id, known)
+    raise StandardError(
+        "STD-UNKNOWN",
+        zh=f"没有标准“{id}”",
+        en=f"there is no standard '{id}'",
+        fix_zh=(f"是否应写 standard: {near}？" if near else "") + f"可用的标准：{'、'.join(known)}",
+        fix_en=(f"Did you mean standard: {near}? " if near else "") + f"Available: {', '.join(known)}",
+    )
+
+
+def load_standard(path: Path, codes_available: Collection[str]) -> Standard:
+    """The standard a YAML file describes; `codes_available` are the ids its fields may cite as code lists.
+
+    Raises StandardError with file and line for whatever cannot be used, and says what to write instead.
+    """
+    node = read(path).only(*_KEYS)
+    title = _needed(node, "title", "{zh: 法人库标准, en: Legal persons}").only("zh", "en")
+    below = node.nodes("fields")
+    if not below:
+        _needed(node, "fields", "- {name: uscc, zh: 统一社会信用代码, en: Unified social credit code}")
+    fields = {one.name: one for one in (_field(field, codes_available) for field in below)}
+    _no_two_alike(below)
+    written = {rule.id: rule for rule in _written(node, fields, codes_available)}
+    rules = tuple(_together(below, fields, written))
+    return Standard(
+        name=node.pattern("standard", _NAME, example="legal_person"),
+        version=node.integer("version"),
+        zh=title.text("zh"),
+        en=title.text("en"),
+        fields=tuple(fields.values()),
+        rules=rules,
+        key=_fields_named(node, "key", fields, needed=True),
+        order=_fields_named(node, "order", fields),
+        identifiers=_fields_named(node, "identifiers", fields),
+        library=node.text("library", None),
+        sentinels=tuple(node.texts("sentinels")),
+        source=node.text("source", ""),
+    )
+
+
+def _cited(path: Path) -> str:
+    stat = path.stat()
+    return _header(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=64)
+def _header(path: Path, _changed: int, _size: int) -> str:
+    node = read(path)
+    return f"{node.text('standard', path.stem)}@{node.integer('version', 1)}"
+
+
+@lru_cache(maxsize=64)
+def _loaded(path: Path, _changed: int, _size: int) -> Standard:
+    return load_standard(path, code_lists.available())
+
+
+def _field(node: Node, lists: Collection[str]) -> Field:
+    node.only(*_FIELD_KEYS)
+    kind = node.one_of("type", TYPES, "text")
+    codes = node.one_of("codes", tuple(sorted(lists)), None)
+    if codes and kind != "code":
+        node.fail(
+            "type",
+            f"有代码表的字段类型应为 code，实际是 {kind}",
+            f"a field with a code list has the type code, but it is {kind}",
+            "请写成 type: code",
+            "Write type: code",
+        )
+    level, length = node.integer("level", 1), node.integer("length", None)
+    if level not in _LEVELS:
+        node.fail(
+            "level",
+            f"敏感级别应为 1 到 4，实际是 {level}",
+            f"the sensitivity level is 1 to 4, but it is {level}",
+            "请写成，例如 level: 2",
+            "Write, for example, level: 2",
+        )
+    if length is not None and length < 1:
+        node.fail("length", "长度应大于 0", "a length is above 0", "请写成，例如 length: 18", "Write length: 18")
+    return Field(
+        name=node.pattern("name", _NAME, example="est_date"),
+        zh=node.text("zh"),
+        en=node.text("en"),
+        type=kind,
+        aliases=tuple(node.texts("aliases")),
+        length=length,
+        codes=codes,
+        unit=node.text("unit", None),
+        required=_required(node) == "error",
+        level=level,
+        share=node.one_of("share", SHARES, "U"),
+        sentinels=tuple(node.texts("sentinels")),
+        authority=tuple(node.texts("authority")),
+        mask=node.one_of("mask", MASKS, None),
+        source=node.text("source", ""),
+    )
+
+
+def _required(node: Node) -> str:
+    written = node.one_of("required", ("true", "false", "warning"), "false")
+    return {"true": "error", "false": ""}.get(written, written)
+
+
+def _weigh(node: Node, codes: str | None) -> Severities:
+    required = _required(node)
+    partial = codes is not None and not code_lists.load(codes).complete
+    weigh = Severities(
+        required="error" if required == "error" else "warning" if required else None,
+        length=severity_of(node, "length_severity", "error"),
+        format=severity_of(node, "format_severity", "warning" if node.text("type", "text") == "capital" else "error"),
+        code=severity_of(node, "code_severity", "warning" if partial else "error"),
+    )
+    if partial and weigh.code == "error":
+        node.fail(
+            "code_severity",
+            f"代码表 {codes} 不完整，只能用于警告",
+            f"the code list {codes} is not complete, so it supports warnings only",
+            "请写成 code_severity: warning",
+            "Write code_severity: warning",
+        )
+    return weigh
+
+
+def _no_two_alike(below: Sequence[Node]) -> None:
+    taken: dict[str, tuple[str, Node]] = {}
+    for node in below:
+        name = node.text("name")
+        for key, spelling in (("name", name), *(("aliases", alias) for alias in node.texts("aliases"))):
+            other, where = taken.setdefault(spelling.casefold(), (name, node))
+            if where is not node:
+                node.fail(
+                    key,
+                    f"“{spelling}”已是字段 {other} 的名称或别名（{where.where}）",
+                    f"'{spelling}' already names or is an alias of the field {other} ({where.where})",
+                    "请从其中一个字段删除",
+                    "Remove it from one of the two fields",
+                )
+
+
+def _written(node: Node, fields: Collection[str], lists: Collection[str]) -> Iterator[Rule]:
+    seen: dict[str, str] = {}
+    for below in node.nodes("rules"):
+        rule = read_rule(below, tuple(fields), lists)
+        if rule.id in seen:
+            below.fail(
+                "id",
+                f"规则“{rule.id}”重复（{seen[rule.id]}）",
+                f"the rule '{rule.id}' is repeated ({seen[rule.id]})",
+                "请改名或删除其中一条",
+                "Rename or remove one of them",
+            )
+        seen[rule.id] = below.where
+        yield rule
+
+
+def _together(below: Sequence[Node], fields: dict[str, Field], written: dict[str, Rule]) -> Iterator[Rule]:
+    """Structural rules, what each field implies, then the rest as written; a written rule replaces its namesake."""
+    # A check that fails on an empty value as received already says that the field is required.
+    said = {
+        f"{rule.columns[0].removeprefix('raw:')}_required"
+        for rule in written.values()
+        if rule.params.get("empty_fails")
+    }
+    every = {rule.id: rule for rule in structural()}
+    for node in below:
+        field = fields[node.text("name")]
+        every |= {rule.id: rule for rule in implied(field, _weigh(node, field.codes)) if rule.id not in said}
+    every |= written
+    for rule in written.values():
+        if rule.forgiven_by and rule.forgiven_by not in every:
+            near = nearest(rule.forgiven_by, every)
+            raise StandardError(
+                "STD-RULE",
+                zh=f"{below[0].file}：规则“{rule.id}”的 forgiven_by 指向不存在的规则“{rule.forgiven_by}”",
+                en=f"{below[0].file}: rule '{rule.id}' is forgiven_by an unknown rule '{rule.forgiven_by}'",
+                fix_zh=f"是否应写“{near}”？" if near else "请写已有规则的 id",
+                fix_en=f"Did you mean '{near}'?" if near else "Name a rule that exists",
+            )
+    yield from every.values()
+
+
+def _fields_named(node: Node, key: str, fields: Collection[str], *, needed: bool = False) -> tuple[str, ...]:
+    names = node.texts(key)
+    if needed and not names:
+        _needed(node, key, "[uscc]")
+    for name in names:
+        if name not in fields:
+            near = nearest(name, fields)
+            node.fail(
+                key,
+                f"“{key}”中的“{name}”不是本标准的字段",
+                f"'{name}' in '{key}' is not a field of this standard",
+                f"是否应写“{near}”？" if near else f"可用的字段：{'、'.join(fields)}",
+                f"Did you mean '{near}'?" if near else f"Fields: {', '.join(fields)}",
+            )
+    return tuple(names)
+
+
+def _needed(node: Node, key: str, example: str) -> Node:
+    below = node.node(key)
+    if below is None:
+        node.fail(
+            key,
+            f"缺少“{key}”",
+            f"'{key}' is missing",
+            f"请补上，例如 {key}: {example}",
+            f"Add it, for example {key}: {example}",
+            code="STD-YAML-MISSING",
+        )
+    return below
