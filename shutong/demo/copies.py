@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 from random import Random
 
@@ -97,7 +96,7 @@ def taxpayer_row(firm: Firm) -> Row:
 
 def body_row(firm: Firm, layout: Layout) -> Row:
     """A public institution or social organisation as civil affairs 民政 keep it."""
-    return _row(
+    row = _row(
         layout,
         {
             "ent_name": firm.name,
@@ -111,11 +110,9 @@ def body_row(firm: Firm, layout: Layout) -> Row:
             "phone": firm.phone,
         },
     )
-
-
-def landed_values(rows: Sequence[Row], fields: Sequence[str]) -> list[list[str | None]]:
-    """The expected values of those rows, as canonical text, in the order of `fields`."""
-    return [canonical([row.expected[name] for name in fields]) for row in rows]
+    row.received[layout.fields["reg_state"]] = "正常"  # people fill these sheets in, with words
+    row.rules.add("reg_state_repaired")
+    return row
 
 
 def _row(layout: Layout, values: dict[str, Value]) -> Row:

@@ -13,7 +13,7 @@ from random import Random
 
 from shutong.demo.rows import LANDED, POPULATION, QUARANTINED, REGISTRY, SUPERSEDED, Layout, Row
 from shutong.demo.truth import USCC_ALPHABET
-from shutong.demo.vocabulary import NATION_NAMES, SEX_NAMES
+from shutong.demo.vocabulary import NATION_NAMES, SEX_NAMES, STATE_NAMES
 
 Damage = Callable[[Row, Layout, Random], Row | None]  # changes the row in place; a new row is one more record
 
@@ -22,7 +22,7 @@ Damage = Callable[[Row, Layout, Random], Row | None]  # changes the row in place
 class Defect:
     """One kind of defect: `rules` are violated by each row that has it, `fate` is what must become of that row.
 
-    `share` of the eligible rows get it, but no fewer than three. For SUPERSEDED kinds it is the fate of the added row.
+    `share` of the eligible rows get it, but at least one. For SUPERSEDED kinds it is the fate of the added row.
     """
 
     id: str
@@ -193,6 +193,10 @@ KINDS: tuple[Defect, ...] = (
         _holds("reg_capital_ccy", lambda c: c in {"CNY", "156"}), 0.01,
     ),
     Defect(
+        "state_name", SCJG, "登记状态写成名称", "registration state written as words instead of its code",
+        ("reg_state_repaired",), LANDED, _put("reg_state", lambda code: STATE_NAMES[code]), share=0.01,
+    ),
+    Defect(
         "rep_id_legacy", SCJG, "法定代表人证件号码为15位旧号", "15-digit identity number of the legal representative",
         ("legal_rep_id_no_repaired",), LANDED, _put("legal_rep_id_no", _legacy_id),
         _holds("legal_rep_id_no", lambda number: number[6:8] == "19"),
@@ -265,7 +269,7 @@ def injure(rows: list[Row], layout: Layout, rng: Random) -> list[Row]:
     for kind in KINDS:
         if layout.resource not in kind.layouts:
             continue
-        wanted = max(3, int(len(rows) * kind.share))
+        wanted = max(1, int(len(rows) * kind.share))
         chosen = [place for place in left if kind.eligible(rows[place], layout)][:wanted]
         gone = set(chosen)
         left = [place for place in left if place not in gone]

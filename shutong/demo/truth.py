@@ -29,6 +29,7 @@ from shutong.demo.vocabulary import (
 )
 
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # GB 32100-2015, 31 characters
+FEWEST_BODIES = 150
 LAST_DAY = date(2024, 12, 31)  # nothing in the world happened later, so the clock of the machine does not matter
 
 
@@ -121,7 +122,7 @@ def reg_no_check(first14: str) -> str:
 def make_world(seed: int, *, firms: int = 3000, persons: int = 5000) -> World:
     """The world of that seed: the same seed and sizes give the same world on every machine.
 
-    Civil affairs get one body for every five firms.
+    Civil affairs get one body for every five firms, and never so few that one defect of each kind holds the batch.
     """
     people = _people(Random(f"{seed}:persons"), persons)  # noqa: S311 - a reproducible world, not a secret
     adults = [person for person in people if person.birth_date.year <= 1985]
@@ -129,7 +130,8 @@ def make_world(seed: int, *, firms: int = 3000, persons: int = 5000) -> World:
     taken: set[str] = set()
     registered = tuple(_firm(rng, adults, taken, _kind(rng)) for _ in range(firms))
     bodies = tuple(
-        _firm(rng, adults, taken, "institution" if place % 5 < 3 else "social") for place in range(firms // 5)
+        _firm(rng, adults, taken, "institution" if place % 5 < 3 else "social")
+        for place in range(max(firms // 5, FEWEST_BODIES))
     )
     return World(registered, bodies, people)
 
@@ -212,7 +214,7 @@ def _firm(rng: Random, adults: list[Person], taken: set[str], kind: str) -> Firm
     trade, section, industry, scope = rng.choice(TRADES)
     est = date(2006, 1, 4) + timedelta(days=rng.randrange(365 * 16))
     approved = min(est + timedelta(days=rng.randrange(1, 1100)), LAST_DAY)
-    state = rng.choice(STATES) if kind in {"company", "individual", "cooperative"} else "存续"
+    state = rng.choice(STATES) if kind in {"company", "individual", "cooperative"} else "1"
     foreign = rng.random() < 0.02
     phone = mobile(rng)
     return Firm(
@@ -228,8 +230,8 @@ def _firm(rng: Random, adults: list[Person], taken: set[str], kind: str) -> Firm
         currency=rng.choice(("USD", "HKD", "EUR")) if foreign and kind == "company" else "CNY",
         est_date=est,
         appr_date=approved,
-        cancel_date=approved if state == "注销" else None,
-        revoke_date=approved if state == "吊销" else None,
+        cancel_date=approved if state == "4" else None,
+        revoke_date=approved if state == "2" else None,
         op_from=est,
         op_to=est.replace(day=min(est.day, 28), year=est.year + rng.choice((20, 30, 50)))
         if rng.random() < 0.5
