@@ -1,0 +1,114 @@
+"""Accept a rule's SQL only when it is one scalar expression over the row: no files, no network, no subqueries."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import duckdb
+
+from quality.errors import QualityError
+
+# Functions a condition may call; everything not named here is refused. No aggregates, no generators (a text of a
+# billion characters), nothing that reads the environment, files, settings or the clock. `today()` and `current_date`
+# are the day of the check.
+FUNCTIONS = frozenset(
+    """
+    + - * / // % ^ ** || ~~ !~~ ~~* !~~* ~~~ like_escape not_like_escape ilike_escape not_ilike_escape
+    abs sign round floor ceil ceiling trunc mod greatest least nullif ifnull isnan isfinite
+    length len strlen char_length character_length substr substring left right lower upper trim ltrim rtrim replace
+    translate reverse strpos instr position contains starts_with prefix ends_with suffix concat ascii unicode
+    regexp_matches regexp_full_match regexp_extract regexp_replace
+    today current_date year month day quarter dayofweek date_part datepart date_diff datediff date_trunc
+    make_date last_day try_strptime to_years to_months to_weeks to_days to_hours to_minutes to_seconds
+    """.split()  # noqa: SIM905 - reads better than a list of quotes
+)
+
+_CLASSES = frozenset(("CONSTANT", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "OPERATOR", "BETWEEN", "CASE", "CAST"))
+_TYPES = frozenset(
+    """
+    BOOLEAN TINYINT SMALLINT INTEGER BIGINT HUGEINT FLOAT DOUBLE DECIMAL VARCHAR
+    DATE TIME TIMESTAMP INTERVAL
+    """.split()  # noqa: SIM905 - dto.
+) | {"TIMESTAMP WITH TIME ZONE"}
+_SCHEMAS = frozenset(("", "main", "pg_catalog"))
+_LONGEST = 4_000  # characters
+
+
+@lru_cache(maxsize=4096)
+def accept(sql: str) -> str:
+    """The condition, trimmed, when it may run; QualityError (QUA-RULE-CONDITION) says what is not allowed in it."""
+    text = sql.strip()
+    if not text or len(text) > _LONGEST:
+        raise _refused(f"长度应为 1 至 {_LONGEST} 个字符", f"it must have 1 to {_LONGEST} characters")
+    # Alone and in brackets: `a) OR (b` reads well in brackets only, and would change its meaning under NOT.
+    for wrapped in (text, f"({text}\n)"):
+        _walk(_expression(wrapped))
+    return text
+
+
+def _expression(text: str) -> dict[str, Any]:
+    with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
+        try:
+            row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {text} FROM t"]).fetchone()
+        except duckdb.Error as error:
+            raise _refused("不是一个 SQL 表达式", "it is not a SQL expression") from error
+    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    if tree.get("error") or len(tree["statements"]) != 1:
+        raise _refused("不是一个 SQL 表达式", "it is not one SQL expression")
+    node = tree["statements"][0]["node"]
+    source = node.get("from_table") or {}
+    extras = ("where_clause", "group_expressions", "having", "qualify", "sample", "modifiers")
+    plain = (
+        node.get("type") == "SELECT_NODE"
+        and len(node["select_list"]) == 1
+        and not node["select_list"][0].get("alias")
+        and not node.get("cte_map", {}).get("map")
+        and not any(node.get(key) for key in extras)
+        and (source.get("type"), source.get("table_name"), source.get("alias")) == ("BASE_TABLE", "t", "")
+        and not source.get("sample")
+    )
+    if not plain:
+        raise _refused("只能写一个表达式", "it must be a single expression")
+    expression: dict[str, Any] = node["select_list"][0]
+    return expression
+
+
+def _walk(expression: dict[str, Any]) -> None:
+    waiting: list[Any] = [expression]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list):
+            waiting.extend(one)
+        elif isinstance(one, dict):
+            if "class" in one:
+                _permit(one)
+            waiting.extend(one.values())
+
+
+def _permit(one: dict[str, Any]) -> None:
+    kind = one["class"]
+    if kind == "FUNCTION":
+        name = str(one["function_name"]).lower()
+        if name not in FUNCTIONS or one.get("schema") not in _SCHEMAS or one.get("catalog"):
+            raise _refused(f"不能使用函数 {name}", f"the function {name} is not allowed")
+    elif kind == "COLUMN_REF":
+        if len(one["column_names"]) != 1:
+            raise _refused("列名不能带表名", "a column is named alone, without a table")
+    elif kind == "CAST":
+        target = one["cast_type"]["id"]
+        if target not in _TYPES:
+            raise _refused(f"不能转换为 {target}", f"a cast to {target} is not allowed")
+    elif kind not in _CLASSES:
+        raise _refused(f"不能使用 {kind}", f"{kind} is not allowed")
+
+
+def _refused(zh: str, en: str) -> QualityError:
+    return QualityError(
+        "QUA-RULE-CONDITION",
+        zh=f"规则的条件不能执行：{zh}",
+        en=f"The rule's condition cannot be run: {en}",
+        fix_zh='请写一个关于本行各列的布尔表达式，例如 "appr_date" >= "est_date"',
+        fix_en='Write one boolean expression over the columns of the row, such as "appr_date" >= "est_date"',
+    )

@@ -1,0 +1,169 @@
+"""Expectations of our own: valid identifiers, codes of a code list, rows that satisfy a condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from quality.condition import accept
+from quality.dialect import quote
+from quality.engine import validate as _  # noqa: F401 - sets up the import of Great Expectations
+from schemas.validators import arrow, sql
+
+from great_expectations.execution_engine import SqlAlchemyExecutionEngine  # isort: skip
+from great_expectations.expectations.expectation import (  # isort: skip
+    ColumnMapExpectation,
+    MulticolumnMapExpectation,
+)
+from great_expectations.expectations.metrics.map_metric_provider import (  # isort: skip
+    ColumnMapMetricProvider,
+    MulticolumnMapMetricProvider,
+    column_condition_partial,
+    multicolumn_condition_partial,
+)
+
+BLANKS = " \t\r\n\v\f\u00a0\u3000"  # what a cell of nothing but white space is made of
+
+
+def mark(kind: str, column: str, *, required: bool) -> str:
+    """The name of the boolean column that says in advance whether `column` holds an identifier of `kind`."""
+    return f"__{'present' if required else 'valid'}:{kind}:{column}"
+
+
+def marked(table: pa.Table, kind: str, column: str, today: date, *, required: bool) -> pa.BooleanArray:
+    """Whether each value is a valid identifier; null, and without `required` a blank, is nothing to judge: true.
+
+    With `required` a null or a blank is no valid identifier.
+    """
+    values = table[column]
+    right = pc.fill_null(arrow.valid(kind, values, today), not required)
+    if required:
+        return right
+    blank = pc.equal(pc.utf8_trim(values.cast(pa.large_string()), BLANKS), "")
+    return pc.or_kleene(right, pc.fill_null(blank, pa.scalar(value=True)))
+
+
+def _valid(column: Any, kind: str, today: str, known: Mapping[str, Any], *, required: bool) -> Any:  # noqa: ANN401 - SQLAlchemy column and clause
+    name = mark(kind, str(column.name), required=required)
+    if name in known["table.columns"]:
+        return sa.column(name, sa.Boolean)
+    quoted = quote(str(column.name))
+    right = f"coalesce({sql.condition(kind, quoted, date.fromisoformat(today))}, {str(not required).lower()})"
+    blank = "".join(f"chr({ord(one)}) || " for one in BLANKS).removesuffix(" || ")
+    return sa.literal_column(right if required else f"({right} OR trim({quoted}, {blank}) = '')", sa.Boolean)
+
+
+class ColumnValuesValidIdentifier(ColumnMapMetricProvider):  # type: ignore[misc]
+    """True for a value that is a valid identifier or blank; nulls are not asked."""
+
+    condition_metric_name = "column_values.valid_identifier"
+    condition_value_keys = ("kind", "today")
+
+    @column_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, column: Any, kind: str, today: str, **kw: Any) -> Any:  # noqa: ANN401, N805 - as GX calls it
+        return _valid(column, kind, today, kw["_metrics"], required=False)
+
+
+class ColumnValuesPresentValidIdentifier(ColumnMapMetricProvider):  # type: ignore[misc]
+    """True for a value that is a valid identifier; false for null and blank."""
+
+    condition_metric_name = "column_values.present_valid_identifier"
+    condition_value_keys = ("kind", "today")
+    filter_column_isnull = False
+
+    @column_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, column: Any, kind: str, today: str, **kw: Any) -> Any:  # noqa: ANN401, N805 - as GX calls it
+        return _valid(column, kind, today, kw["_metrics"], required=True)
+
+
+class ExpectColumnValuesToBeValidIdentifier(ColumnMapExpectation):  # type: ignore[misc]
+    """Expect values to be valid identifiers of `kind` (check digits and format, as schemas.validators); nulls pass."""
+
+    kind: str
+    today: str
+    map_metric: ClassVar[str] = "column_values.valid_identifier"
+    success_keys: ClassVar[tuple[str, ...]] = ("kind", "today", "mostly")
+
+
+class ExpectColumnValuesToBePresentValidIdentifier(ColumnMapExpectation):  # type: ignore[misc]
+    """Expect every row to hold a valid identifier of `kind`; nulls and blanks fail."""
+
+    kind: str
+    today: str
+    map_metric: ClassVar[str] = "column_values.present_valid_identifier"
+    success_keys: ClassVar[tuple[str, ...]] = ("kind", "today", "mostly")
+
+    def _validate(
+        self,
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any] | None = None,
+        execution_engine: Any = None,  # noqa: ANN401 - GX's signature
+    ) -> Any:  # noqa: ANN401 - a GX result
+        """Missing values are violations here, so none of them is set aside."""
+        judged = {**metrics, "column_values.nonnull.unexpected_count": 0}
+        return super()._validate(judged, runtime_configuration, execution_engine)
+
+
+def code_table(code_list: str) -> str:
+    """The name under which a code list is registered beside the checked table; its column is `code`."""
+    return f"codes:{code_list}"
+
+
+class ColumnValuesInCodeList(ColumnMapMetricProvider):  # type: ignore[misc]
+    """True for a value that is a code of the registered list."""
+
+    condition_metric_name = "column_values.in_code_list"
+    condition_value_keys = ("code_list",)
+
+    @column_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, column: Any, code_list: str, **kw: Any) -> Any:  # noqa: ANN401, N805, ARG002 - as GX calls it
+        codes = sa.table(code_table(code_list), sa.column("code"))
+        return column.in_(sa.select(codes.c.code))
+
+
+class ExpectColumnValuesToBeInCodeList(ColumnMapExpectation):  # type: ignore[misc]
+    """Expect values to be codes of `code_list`; nulls pass."""
+
+    code_list: str
+    map_metric: ClassVar[str] = "column_values.in_code_list"
+    success_keys: ClassVar[tuple[str, ...]] = ("code_list", "mostly")
+
+
+class MulticolumnConditionSatisfied(MulticolumnMapMetricProvider):  # type: ignore[misc]
+    """False for a row for which the condition is false; a condition that is neither true nor false passes."""
+
+    condition_metric_name = "multicolumn_values.condition_satisfied"
+    condition_domain_keys = ("batch_id", "table", "column_list", "row_condition", "condition_parser", "ignore_row_if")
+    condition_value_keys = ("condition",)
+
+    @multicolumn_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, column_list: Any, condition: str, **kw: Any) -> Any:  # noqa: ANN401, N805, ARG002 - as GX calls it
+        accepted = accept(condition)
+        clause = sa.literal_column(f"({accepted})", sa.Boolean)
+        if isinstance(kw["_table"], sa.FromClause):
+            _must_be_boolean(sa.select(clause).select_from(kw["_table"]), kw["_sqlalchemy_engine"])
+        return sa.func.coalesce(clause, sa.true())
+
+
+def _must_be_boolean(query: sa.Select[Any], engine: sa.Engine) -> None:
+    """TypeError when what the query selects is not a boolean; DuckDB would take 7 for true."""
+    text = str(query.compile(engine, compile_kwargs={"literal_binds": True}))
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"DESCRIBE {text}").fetchall()
+    if rows[0][1] != "BOOLEAN":
+        message = f"the condition yields {rows[0][1]}, not true or false"
+        raise TypeError(message)
+
+
+class ExpectRowsToSatisfyCondition(MulticolumnMapExpectation):  # type: ignore[misc]
+    """Expect no row for which the SQL `condition` over its columns is false; not known (null) passes."""
+
+    condition: str
+    ignore_row_if: str = "never"
+    map_metric: ClassVar[str] = "multicolumn_values.condition_satisfied"
+    success_keys: ClassVar[tuple[str, ...]] = ("condition", "mostly")

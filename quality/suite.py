@@ -1,0 +1,195 @@
+"""A suite of Great Expectations from the rules that apply to one resource."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+from quality.condition import accept
+from quality.errors import QualityError
+from quality.expectations import (
+    ExpectColumnValuesToBeInCodeList,
+    ExpectColumnValuesToBePresentValidIdentifier,
+    ExpectColumnValuesToBeValidIdentifier,
+    ExpectRowsToSatisfyCondition,
+)
+from schemas.standard import Rule
+from schemas.validators.spec import SPECS
+from schemas.values import BAD, REJECT, REPAIRED, ROW
+
+# After quality.expectations, which sets up the import of Great Expectations.
+import great_expectations as gx  # isort: skip
+import great_expectations.expectations as gxe  # isort: skip
+
+Codes = Mapping[str, frozenset[str]]
+_SEVERITY = {"error": "critical", "warning": "warning", "info": "info"}
+_SHANGHAI = timezone(timedelta(hours=8))
+
+
+def suite(rules: Sequence[Rule], codes: Codes, today: date | None = None) -> gx.ExpectationSuite:
+    """One expectation per rule, in their order; each one's meta names rule, severity and indicator.
+
+    `codes` holds the code lists by name; `today` (default: today in Shanghai) bounds dates of birth and is what a range
+    calls "today". QualityError QUA-RULE-ID for an id used twice, QUA-RULE-KIND for an unknown kind, QUA-RULE-PARAMS for missing or wrong
+    parameters or columns, QUA-RULE-CODES for an absent code list, QUA-RULE-CONDITION for SQL that may not run.
+    """
+    ids = [rule.id for rule in rules]
+    twice = sorted({one for one in ids if ids.count(one) > 1})
+    if twice:
+        raise QualityError(
+            "QUA-RULE-ID",
+            zh=f"规则编号重复：{'、'.join(twice)}",
+            en=f"Rule ids are used twice: {', '.join(twice)}",
+            fix_zh="请给每条规则不同的编号",
+            fix_en="Give every rule an id of its own",
+        )
+    day = today or datetime.now(_SHANGHAI).date()
+    return gx.ExpectationSuite(name="rules", expectations=[expectation(rule, codes, day) for rule in rules])
+
+
+def expectation(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401 - a GX Expectation
+    """The expectation that stands for one rule; errors as `suite`."""
+    if rule.kind not in KINDS:
+        raise QualityError(
+            "QUA-RULE-KIND",
+            zh=f"规则 {rule.id} 的类型 {rule.kind} 不存在",
+            en=f"Rule {rule.id} has the kind {rule.kind}, which does not exist",
+            fix_zh=f"请使用以下类型之一：{'、'.join(KINDS)}",
+            fix_en=f"Use one of these kinds: {', '.join(KINDS)}",
+        )
+    made = KINDS[rule.kind](rule, codes, today)
+    made.meta = {"rule": rule.id, "severity": rule.severity, "indicator": rule.indicator}
+    made.severity = _SEVERITY[rule.severity]
+    return made
+
+
+def _required(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - one shape for all kinds
+    return gxe.ExpectColumnValuesToNotBeNull(column=_column(rule))
+
+
+def _length(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    low, high = rule.params.get("min"), rule.params.get("max")
+    if not all(one is None or type(one) is int for one in (low, high)) or low == high is None:
+        raise _params(rule, "{max: 200}")
+    return gxe.ExpectColumnValueLengthsToBeBetween(column=_column(rule), min_value=low, max_value=high)
+
+
+def _understood(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    return gxe.ExpectColumnValuesToNotBeInSet(column=_marked(rule, BAD), value_set=[True])
+
+
+def _repaired(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    return gxe.ExpectColumnValuesToNotBeInSet(column=_marked(rule, REPAIRED), value_set=[True])
+
+
+def _code(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    name = rule.params.get("list")
+    if not isinstance(name, str):
+        raise _params(rule, "{list: gb_t_2261_1@2003}")
+    if name not in codes:
+        raise QualityError(
+            "QUA-RULE-CODES",
+            zh=f"规则 {rule.id} 使用的代码表 {name} 不存在",
+            en=f"Rule {rule.id} uses the code list {name}, which does not exist",
+            fix_zh="请检查代码表的名称和版本",
+            fix_en="Check the name and version of the code list",
+        )
+    return ExpectColumnValuesToBeInCodeList(column=_column(rule), code_list=name)
+
+
+def _check_digit(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    kind = rule.params.get("kind")
+    if kind not in SPECS:
+        raise _params(rule, f"{{kind: {' | '.join(SPECS)}}}")
+    present = rule.params.get("empty_fails", False)
+    chosen = ExpectColumnValuesToBePresentValidIdentifier if present else ExpectColumnValuesToBeValidIdentifier
+    return chosen(column=_column(rule), kind=str(kind), today=today.isoformat())
+
+
+def _pattern(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    regex = rule.params.get("regex")
+    if not isinstance(regex, str):
+        raise _params(rule, "{regex: '^[0-9]{6}$'}")
+    return gxe.ExpectColumnValuesToMatchRegex(column=_column(rule), regex=regex)
+
+
+def _order(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    if len(rule.columns) != 2:  # noqa: PLR2004 - a pair
+        raise _params(rule, "{}", "恰好两列", "exactly two columns")
+    first, second = rule.columns
+    return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+        column_A=second, column_B=first, or_equal=True, ignore_row_if="either_value_is_missing"
+    )
+
+
+def _range(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    low, high = (_bound(rule, key, today) for key in ("min", "max"))
+    if low is high is None:
+        raise _params(rule, "{min: 0, max: 100}")
+    return gxe.ExpectColumnValuesToBeBetween(column=_column(rule), min_value=low, max_value=high)
+
+
+def _condition(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    text = rule.params.get("sql")
+    if not isinstance(text, str) or not rule.columns:
+        raise _params(rule, '{sql: \'"appr_date" >= "est_date"\'}', "至少一列", "at least one column")
+    columns = [*rule.columns, ROW] if len(rule.columns) == 1 else list(rule.columns)  # GX asks for two
+    return ExpectRowsToSatisfyCondition(column_list=columns, condition=accept(text))
+
+
+def _reject(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    defect = rule.params.get("reject", rule.id)
+    if not isinstance(defect, str):
+        raise _params(rule, "{reject: row_shape}")
+    return gxe.ExpectColumnValuesToNotBeInSet(column=REJECT, value_set=[defect])
+
+
+KINDS: Mapping[str, Callable[[Rule, Codes, date], Any]] = {
+    "required": _required,
+    "length": _length,
+    "understood": _understood,
+    "repaired": _repaired,
+    "code": _code,
+    "check_digit": _check_digit,
+    "pattern": _pattern,
+    "order": _order,
+    "range": _range,
+    "condition": _condition,
+    "reject": _reject,
+}
+
+
+def _column(rule: Rule) -> str:
+    if len(rule.columns) != 1:
+        raise _params(rule, dict(rule.params), "恰好一列", "exactly one column")
+    return rule.columns[0]
+
+
+def _marked(rule: Rule, suffix: str) -> str:
+    column = _column(rule)
+    return column if column.endswith(suffix) else column + suffix
+
+
+def _bound(rule: Rule, key: str, today: date) -> int | float | date | None:
+    value = rule.params.get(key)
+    if value == "today":
+        return today
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise _params(rule, "{min: 1900-01-01, max: today}") from None
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise _params(rule, "{min: 0, max: 100}")
+
+
+def _params(rule: Rule, example: object, zh: str = "正确的参数", en: str = "the right parameters") -> QualityError:
+    return QualityError(
+        "QUA-RULE-PARAMS",
+        zh=f"规则 {rule.id}（{rule.kind}）需要{zh}",
+        en=f"Rule {rule.id} ({rule.kind}) needs {en}",
+        fix_zh=f"参数写成例如 {example}",
+        fix_en=f"Write the parameters like {example}",
+    )
