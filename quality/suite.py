@@ -31,8 +31,9 @@ def suite(rules: Sequence[Rule], codes: Codes, today: date | None = None) -> gx.
     """One expectation per rule, in their order; each one's meta names rule, severity and indicator.
 
     `codes` holds the code lists by name; `today` (default: today in Shanghai) bounds dates of birth and is what a range
-    calls "today". QualityError QUA-RULE-ID for an id used twice, QUA-RULE-KIND for an unknown kind, QUA-RULE-PARAMS for missing or wrong
-    parameters or columns, QUA-RULE-CODES for an absent code list, QUA-RULE-CONDITION for SQL that may not run.
+    calls "today". QualityError: QUA-RULE-ID for an id used twice, QUA-RULE-KIND for an unknown kind, QUA-RULE-PARAMS
+    for missing or wrong parameters or columns, QUA-RULE-CODES for an absent code list, QUA-RULE-CONDITION for SQL that
+    may not run.
     """
     ids = [rule.id for rule in rules]
     twice = sorted({one for one in ids if ids.count(one) > 1})
