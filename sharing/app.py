@@ -1,0 +1,280 @@
+"""The sharing API: directory, libraries, look-ups, own usage and health behind one metered front."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import orjson
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from schemas.errors import ShutongError
+from sharing.calls import SHANGHAI
+from sharing.catalog import CatalogEntry, Library, SharingConfig
+from sharing.contract import Problem, lean, problems
+from sharing.desk import Desk, Visit
+from sharing.errors import MalformedError, NotAllowedError, NotFoundError, SharingError
+from sharing.front import VISIT, Front
+from sharing.grants import mask_of
+from sharing.problems import refusal
+
+_ABOUT = """共享交换接口：按授权查询基础库，字段与行按授权过滤，个人信息默认脱敏，每次应答先记账后发出。
+
+Query the base libraries under a grant: fields and rows are those of the grant, personal data is masked unless cleared,
+and every call is recorded durably before its answer leaves. Send your department's key in `X-Api-Key`."""
+
+
+def create_app(config: SharingConfig) -> FastAPI:
+    """The service over a deployment's libraries; call it once per process, after any fork.
+
+    Raises SharingError (SHR-SECRET, SHR-MASK) when it is misconfigured. Broken grants do not stop it:
+    it then grants nothing.
+    """
+    desk = Desk(config)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        desk.close()
+
+    app = FastAPI(
+        title="数通 Shutong", version="1", description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
+    )
+    app.state.desk = desk
+    app.include_router(_directory(desk))
+    app.include_router(_account(desk))
+    app.add_middleware(Front, desk=desk)
+    app.add_exception_handler(SharingError, _refuse)
+    app.add_exception_handler(HTTPException, _refuse_http)
+    app.add_exception_handler(RequestValidationError, _refuse_parameter)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _openapi(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend FastAPI's schema
+    return app
+
+
+def _visit(request: Request) -> Visit:
+    visit: Visit = request.scope[VISIT]
+    return visit
+
+
+Caller = Annotated[Visit, Depends(_visit)]
+
+
+def _directory(desk: Desk) -> APIRouter:
+    routes = APIRouter(prefix="/v1", tags=["目录 directory"])
+    config = desk.config
+
+    @routes.get("/resources", summary="资源目录 The directory of resources", responses=problems(401, 503))
+    def resources(visit: Caller) -> Response:
+        """全部资源：归属部门、标准、所属基础库、更新计划与新鲜度。Every resource, with schedule and freshness."""
+        visit.call.operation = "resources"
+        return _json({"resources": [_entry(entry) for entry in config.catalog], "request_id": visit.call.id})
+
+    @routes.get("/resources/{resource}", summary="一项资源 One resource", responses=problems(401, 404, 503))
+    def resource(resource: str, visit: Caller) -> Response:
+        """字段、分级、共享属性与默认脱敏方式。Its fields, levels, sharing attributes and default masks."""
+        visit.call.operation = "resource"
+        for entry in config.catalog:
+            if entry.resource == resource:
+                visit.call.resource = resource
+                told = _entry(entry) | {"fields": _fields(entry), "granted": _granted(desk, visit, entry)}
+                return _json(told | {"request_id": visit.call.id})
+        raise NotFoundError.resource(resource)
+
+    @routes.get("/libraries", summary="基础库 Libraries", responses=problems(401, 503))
+    def libraries(visit: Caller) -> Response:
+        """可查询的基础库、当前版本与本部门的授权。The libraries that can be asked, and your grants for them."""
+        visit.call.operation = "libraries"
+        told = [_library(desk, visit, name, library) for name, library in config.libraries.items()]
+        return _json({"libraries": told, "request_id": visit.call.id})
+
+    return routes
+
+
+def _account(desk: Desk) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/v1/usage", summary="本部门用量 Your usage", tags=["用量 usage"], responses=problems(401, 422, 503))
+    def usage(
+        visit: Caller, days: Annotated[int, Query(ge=1, le=366, description="最近几天 days back")] = 31
+    ) -> Response:
+        """按日、库、授权、状态统计本部门的调用，以及各授权今日剩余配额。Your calls, and what is left of each quota."""
+        visit.call.operation = "usage"
+        department = visit.call.department or ""
+        since = (datetime.now(SHANGHAI).date() - timedelta(days=days - 1)).isoformat()
+        totals = desk.ledger.totals(department=department, since=since)
+        calls = [
+            {name: getattr(total, name) for name in ("day", "library", "grant", "status", "calls", "units")}
+            for total in totals
+        ]
+        return _json({"department": department, "since": since, "calls": calls, "quotas": _quotas(desk, department),
+                      "request_id": visit.call.id})  # fmt: skip
+
+    @routes.get("/healthz", summary="健康状况（无需密钥） Health, no key needed", tags=["运维 operations"])
+    async def healthz() -> Response:
+        """各库、授权、计量与状态数据库的状况；计量或全部库失效时为 503。Libraries, grants, meter, state database."""
+        libraries = {name: _store(library) for name, library in desk.config.libraries.items()}
+        grants = desk.grants.state()
+        meter = desk.meter.probe()
+        state = await asyncio.to_thread(_answers, desk.config.engine)
+        parts = {
+            "libraries": libraries,
+            "grants": {
+                "status": "degraded" if grants.problem else "ok",
+                "grants": grants.grants,
+                "loaded_at": grants.loaded_at,
+                "problem": grants.problem,
+            },
+            "meter": {"status": "failing" if meter else "ok", "problem": meter},
+            "state": {"status": "ok" if state else "failing"},
+        }
+        stores = [told["status"] for told in libraries.values()]
+        failing = bool(meter) or not state or (bool(stores) and "ok" not in stores)
+        degraded = grants.problem is not None or "failing" in stores
+        status = "failing" if failing else "degraded" if degraded else "ok"
+        return _json({"status": status} | parts, 503 if failing else 200)
+
+    return routes
+
+
+def _json(told: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(told, default=str), status, media_type="application/json")
+
+
+def _entry(entry: CatalogEntry) -> dict[str, Any]:
+    return {
+        "resource": entry.resource,
+        "department": entry.department,
+        "title": {"zh": entry.title_zh, "en": entry.title_en},
+        "standard": entry.standard.id,
+        "library": entry.library,
+        "schedule": entry.schedule,
+        "freshness": entry.freshness(),
+    }
+
+
+def _fields(entry: CatalogEntry) -> list[dict[str, Any]]:
+    known = {field.name: field for field in entry.standard.fields}
+    shown = [known[name] for name in entry.fields if name in known]
+    return [
+        {
+            "name": field.name,
+            "zh": field.zh,
+            "en": field.en,
+            "type": field.type,
+            "level": field.level,
+            "share": field.share,
+            "masked_by_default": mask_of(field) is not None,
+        }
+        for field in shown
+    ]
+
+
+def _granted(desk: Desk, visit: Visit, entry: CatalogEntry) -> list[str]:
+    grants = desk.grants.of(visit.call.department or "")
+    return [grant.id for grant in grants if grant.subject in {entry.resource, entry.library}]
+
+
+def _library(desk: Desk, visit: Visit, name: str, library: Library) -> dict[str, Any]:
+    grants = [grant for grant in desk.grants.of(visit.call.department or "") if grant.subject == name]
+    return {
+        "library": name,
+        "title": {"zh": library.standard.zh, "en": library.standard.en},
+        "standard": library.standard.id,
+        "key": library.key_field,
+        "personal": library.personal,
+        "grants": [
+            {"id": grant.id, "fields": grant.fields, "clear": sorted(grant.clear), "until": grant.until}
+            for grant in grants
+        ],
+    } | _store(library)
+
+
+def _store(library: Library) -> dict[str, Any]:
+    try:
+        info = library.records.info()
+    except ShutongError as error:
+        return {"status": "failing", "code": error.code}
+    except Exception:  # noqa: BLE001 health is reported, never raised
+        return {"status": "failing", "code": "SHR-INTERNAL"}
+    return {
+        "status": "ok",
+        "generation": info.id,
+        "rows": info.rows,
+        "published_at": info.published_at,
+        "freshness": info.freshness,
+    }
+
+
+def _quotas(desk: Desk, department: str) -> list[dict[str, Any]]:
+    told = []
+    for grant in desk.grants.of(department):
+        used = desk.quota.used(department, grant.id) if grant.per_day is not None else None
+        left = max(0, grant.per_day - used) if grant.per_day is not None and used is not None else None
+        told.append({"grant": grant.id, "subject": grant.subject, "until": grant.until, "per_day": grant.per_day,
+                     "used": used, "left": left})  # fmt: skip
+    return told
+
+
+def _answers(engine: sa.Engine) -> bool:
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT count(*) FROM api_key"))
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def _problem(request: Request, error: SharingError) -> Response:
+    visit = _visit(request)
+    visit.call.code = error.code
+    answer = refusal(error, visit.call.id)
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, answer.status, headers, answer.media.decode())
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    if not isinstance(error, SharingError):
+        raise error
+    return _problem(request, error)
+
+
+async def _refuse_http(request: Request, error: Exception) -> Response:
+    # The framework itself raises 404 and 405 only.
+    wrong_method = getattr(error, "status_code", 404) == HTTPStatus.METHOD_NOT_ALLOWED
+    return _problem(request, NotAllowedError.of() if wrong_method else NotFoundError.path())
+
+
+async def _refuse_parameter(request: Request, _error: Exception) -> Response:
+    return _problem(request, MalformedError.parameter())
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    told = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=[*app.routes, *lean.routes]
+    )
+    parts = told.setdefault("components", {})
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    parts.setdefault("schemas", {}).update(schema.pop("$defs", {}) | {"Problem": schema})
+    parts["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}}
+    told["security"] = [{"key": []}]
+    told["paths"]["/healthz"]["get"]["security"] = []
+    for path in told["paths"].values():
+        for operation in path.values():
+            if "422" in operation["responses"] and "application/json" in operation["responses"]["422"]["content"]:
+                del operation["responses"]["422"]  # FastAPI's own shape, which is never sent
+    return told

@@ -1,0 +1,74 @@
+"""One call as it is recorded: who asked what under which grant, when, and how it was answered."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import orjson
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+@dataclass(slots=True)
+class Call:
+    """A call, filled in while it is handled and recorded before its answer leaves.
+
+    `key` is the key asked for: plain for a valid social credit code, else its HMAC-SHA256 under the deployment's
+    secret (`hmac:` + hex); `keys` the same for a batch. `units` counts against the quota. `fields` counts the fields
+    sent, `size` the bytes of the body. `department` is null while nobody is known to ask.
+    """
+
+    id: str
+    at: str
+    department: str | None = None
+    key_id: int | None = None
+    operation: str = "unknown"
+    library: str | None = None
+    resource: str | None = None
+    grant: str | None = None
+    matter: str | None = None
+    basis: str | None = None
+    key: str | None = None
+    keys: list[str] = field(default_factory=list)
+    units: int = 0
+    status: int = 0
+    code: str | None = None
+    fields: int = 0
+    size: int = 0
+
+    @classmethod
+    def begin(cls) -> Call:
+        """A call that has just arrived, under a request id that sorts by time and is never given twice."""
+        return cls(id=f"{time.time_ns():016x}{os.urandom(8).hex()}", at=datetime.now(SHANGHAI).isoformat())
+
+    @property
+    def day(self) -> str:
+        """The day it arrived, Asia/Shanghai, `2026-01-31`."""
+        return self.at[:10]
+
+    def payload(self) -> bytes:
+        """The call as JSON."""
+        return orjson.dumps(self)
+
+    @classmethod
+    def read(cls, payload: bytes) -> Call | None:
+        """The call a record holds; None for a record that is no call (a segment's header or seal)."""
+        told: Mapping[str, object] = orjson.loads(payload)
+        return cls(**told) if "id" in told else None  # type: ignore[arg-type]  # written by payload() and checksummed
+
+
+def today() -> str:
+    """The present day, Asia/Shanghai, ISO 8601."""
+    return datetime.now(SHANGHAI).date().isoformat()
+
+
+def until_midnight() -> int:
+    """Whole seconds until the next day begins in Asia/Shanghai, at least 1."""
+    now = datetime.now(SHANGHAI)
+    morrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return max(1, int((morrow - now).total_seconds()) + 1)

@@ -1,0 +1,104 @@
+"""What the sharing service is given to share: libraries, directory entries and where everything lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from schemas.standard import Standard
+from schemas.values import Json
+
+
+class Published(Protocol):
+    """The generation a library's answers come from; `freshness` says per department when its newest record landed."""
+
+    @property
+    def id(self) -> str:
+        """Name of the generation."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Records in it."""
+        ...
+
+    @property
+    def published_at(self) -> str:
+        """ISO 8601, Asia/Shanghai."""
+        ...
+
+    @property
+    def freshness(self) -> Mapping[str, str]:
+        """Department → ISO 8601."""
+        ...
+
+
+class Records(Protocol):
+    """Keyed look-ups in one library: memory-fast, safe for threads. Values are JSON-ready.
+
+    Raises a ShutongError that is retryable while the library cannot be read.
+    """
+
+    def get(self, key: str) -> Mapping[str, Json] | None:
+        """The record under that key, or None."""
+        ...
+
+    def get_many(self, keys: Iterable[str]) -> Mapping[str, Mapping[str, Json]]:
+        """The records found, by key, all of one generation."""
+        ...
+
+    def find(self, name: str, value: str, limit: int = 20) -> Sequence[Mapping[str, Json]]:
+        """Up to `limit` records whose field `name` is exactly `value`."""
+        ...
+
+    def info(self) -> Published:
+        """The generation in force; cheap enough for every call."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A base library 基础库 that can be asked by key.
+
+    `personal` libraries are asked by POST only. The type of `key_field` in the standard says what a well-formed key is.
+    """
+
+    standard: Standard
+    records: Records
+    personal: bool
+    key_field: str
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """A resource as the directory 资源目录 shows it.
+
+    `fields` are those it delivers, of its standard; `schedule` is a cron line or None; `freshness` is asked at each
+    showing and returns JSON, for example `{"last_landed": "…", "expected_within": "26h", "late": false}`.
+    """
+
+    resource: str
+    department: str
+    title_zh: str
+    title_en: str
+    standard: Standard
+    fields: tuple[str, ...]
+    library: str | None = None
+    schedule: str | None = None
+    freshness: Callable[[], Mapping[str, Json]] = dict
+
+
+@dataclass(frozen=True, slots=True)
+class SharingConfig:
+    """Everything `create_app` needs; `secret` (32 bytes or more) keys the HMAC of personal keys in the ledger."""
+
+    engine: sa.Engine
+    grants: Path
+    meter: Path
+    secret: bytes
+    catalog: Sequence[CatalogEntry]
+    libraries: Mapping[str, Library]

@@ -1,0 +1,248 @@
+"""Answer one call: who asks, under which grant, within which quota, and what of the record they may see."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+from sqlalchemy.exc import SQLAlchemyError
+
+from schemas.errors import ShutongError
+from schemas.validators import scalar
+from schemas.values import Json
+from sharing.calls import SHANGHAI, Call
+from sharing.catalog import Library, Published, SharingConfig
+from sharing.errors import (
+    FieldNotGrantedError,
+    InternalError,
+    MalformedError,
+    MisconfiguredError,
+    NoGrantError,
+    NoKeyError,
+    NotFoundError,
+    QuotaSpentError,
+    UnavailableError,
+    WrongKeyError,
+)
+from sharing.grants import Grants, Plan
+from sharing.keys import Key, Keys, digest
+from sharing.ledger import Ledger
+from sharing.masks import Mask
+from sharing.meter import Meter
+from sharing.problems import Answer
+from sharing.quota import Quota
+
+KEY_CHECK_SECONDS: Final = 1.0  # how long another process's revocation may go unnoticed
+LONGEST_KEY: Final = 200
+LARGEST_BATCH: Final = 1000
+SHORTEST_SECRET: Final = 32
+_KINDS = {
+    "uscc": ("统一社会信用代码", "unified social credit code"),
+    "citizen_id": ("公民身份号码", "citizen identity number"),
+}
+
+
+@dataclass(slots=True)
+class Visit:
+    """One call on its way through: its record so far, the caller, and the plan whose quota it has used."""
+
+    call: Call
+    caller: Key | None = None
+    charged: Plan | None = None
+
+
+class Desk:
+    """The sharing service without HTTP: everything a process needs to answer calls on one event loop."""
+
+    def __init__(self, config: SharingConfig) -> None:
+        if len(config.secret) < SHORTEST_SECRET:
+            raise MisconfiguredError(
+                "SHR-SECRET",
+                zh="计量密钥少于 32 字节",
+                en="the metering secret is shorter than 32 bytes",
+                fix_zh="重新生成部署的密钥文件",
+                fix_en="Generate the deployment's secret anew",
+            )
+        self.config = config
+        self.keys = Keys(config.engine)
+        self.grants = Grants(
+            config.grants,
+            {name: library.standard for name, library in config.libraries.items()},
+            {entry.resource: entry.standard for entry in config.catalog},
+        )
+        self.meter = Meter(config.meter)
+        self.ledger = Ledger(config.meter)
+        self.quota = Quota(config.meter / "quota", self.ledger)
+        self._known: dict[str, tuple[Key, float]] = {}
+
+    def close(self) -> None:
+        """Seal the ledger's segment and let go of files."""
+        self.meter.close()
+        self.quota.close()
+
+    async def identify(self, visit: Visit, key: str | None) -> Key:
+        """Whose key this is. Raises NoKeyError, WrongKeyError; UnavailableError while the state database is silent."""
+        if not key:
+            raise NoKeyError.of()
+        digested = digest(key)
+        held = self._known.get(digested)
+        if held is not None and time.monotonic() - held[1] < KEY_CHECK_SECONDS:
+            found: Key | None = held[0]
+        else:
+            try:
+                found = await asyncio.to_thread(self.keys.find, digested)
+            except SQLAlchemyError as error:
+                raise UnavailableError.state() from error
+            self._known.pop(digested, None)
+        if found is None or not found.alive(datetime.now(UTC)):
+            raise WrongKeyError.of()
+        self._known.setdefault(digested, (found, time.monotonic()))
+        visit.caller, visit.call.department, visit.call.key_id = found, found.department, found.id
+        return found
+
+    def forget_keys(self) -> None:
+        """Ask the state database again for every key from the next call on."""
+        self._known.clear()
+
+    def library(self, visit: Visit, name: str) -> Library:
+        """The library of that name. Raises NotFoundError."""
+        library = self.config.libraries.get(name)
+        if library is None:
+            raise NotFoundError.library(name)
+        visit.call.library = name
+        return library
+
+    def one(self, visit: Visit, name: str, key: str, wanted: Sequence[str] | None, grant: str | None) -> Answer:
+        """The record under `key` as the caller's grant shows it; `wanted` None is every granted field."""
+        library = self.library(visit, name)
+        visit.call.key = self._recorded(library, key)
+        plan = self._plan(visit, name, grant)
+        steps = _steps(plan, wanted)
+        kind = _kind(library)
+        if not _well_formed(kind, key):
+            raise MalformedError.key(*_KINDS.get(kind, ("键", "key")))
+        self._charge(visit, plan, 1)
+        published, record = self._read(name, library, key)
+        if record is None or not plan.admits(record):
+            raise NotFoundError.record(name)
+        return _answer(visit, plan, steps, published, plan.show(record, steps))
+
+    def many(
+        self, visit: Visit, name: str, keys: Sequence[str], wanted: Sequence[str] | None, grant: str | None
+    ) -> Answer:
+        """The records under up to 1,000 keys, in the order asked; a key costs one unit whether found or not."""
+        library = self.library(visit, name)
+        visit.call.keys = [self._recorded(library, key) for key in keys]
+        plan = self._plan(visit, name, grant)
+        steps = _steps(plan, wanted)
+        kind = _kind(library)
+        for place, key in enumerate(keys, 1):
+            if not _well_formed(kind, key):
+                raise MalformedError.key(*_KINDS.get(kind, ("键", "key")), place=place)
+        self._charge(visit, plan, len(keys))
+        published, records = self._read_many(name, library, keys)
+        data: list[dict[str, object]] = []
+        for key in keys:
+            record = records.get(key)
+            found = record is not None and plan.admits(record)
+            data.append({"key": key, "found": found, "record": plan.show(record, steps) if found and record else None})
+        return _answer(visit, plan, steps, published, data)
+
+    def give_back(self, visit: Visit) -> None:
+        """Undo the charge of a call that could not be answered."""
+        plan, visit.charged = visit.charged, None
+        if plan is not None and plan.grant.per_day is not None:
+            self.quota.give_back(plan.grant.department, plan.grant.id, visit.call.units)
+        visit.call.units = 0
+
+    def _plan(self, visit: Visit, subject: str, name: str | None) -> Plan:
+        if visit.caller is None:
+            raise NoGrantError.of(subject)
+        plan = self.grants.plan(visit.caller.department, subject, name)
+        call, grant = visit.call, plan.grant
+        call.grant, call.matter, call.basis = grant.id, grant.matter, grant.basis
+        return plan
+
+    def _charge(self, visit: Visit, plan: Plan, units: int) -> None:
+        grant = plan.grant
+        if grant.per_day is not None and self.quota.take(grant.department, grant.id, grant.per_day, units) is None:
+            left = max(0, grant.per_day - self.quota.used(grant.department, grant.id))
+            raise QuotaSpentError.of(grant.id, grant.per_day, left)
+        visit.charged, visit.call.units = plan, units
+
+    def _read(self, name: str, library: Library, key: str) -> tuple[Published, Mapping[str, Json] | None]:
+        try:
+            while True:
+                published = library.records.info()
+                record = library.records.get(key)
+                # The library may have been published anew in between: an answer comes from one generation.
+                if library.records.info().id == published.id:
+                    return published, record
+        except ShutongError as error:
+            raise (UnavailableError.store(name) if error.retryable else InternalError.of()) from error
+
+    def _read_many(
+        self, name: str, library: Library, keys: Sequence[str]
+    ) -> tuple[Published, Mapping[str, Mapping[str, Json]]]:
+        try:
+            while True:
+                published = library.records.info()
+                records = library.records.get_many(keys)
+                if library.records.info().id == published.id:
+                    return published, records
+        except ShutongError as error:
+            raise (UnavailableError.store(name) if error.retryable else InternalError.of()) from error
+
+    def _recorded(self, library: Library, key: str) -> str:
+        """A key as the ledger keeps it: in clear only when it is certain to name a firm and not a person."""
+        if not library.personal and _kind(library) == "uscc" and _well_formed("uscc", key):
+            return key
+        return "hmac:" + hmac.digest(self.config.secret, key.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+
+def _kind(library: Library) -> str:
+    return library.standard.field(library.key_field).type
+
+
+def _well_formed(kind: str, key: str) -> bool:
+    if kind in _KINDS:
+        return scalar.valid(kind, key, datetime.now(SHANGHAI).date())
+    return 0 < len(key) <= LONGEST_KEY and not any(unicodedata.category(c) in {"Cc", "Cs"} for c in key)
+
+
+def _steps(plan: Plan, wanted: Sequence[str] | None) -> Sequence[tuple[str, Mask | None]]:
+    if wanted is None:
+        return plan.steps
+    granted = dict(plan.steps)
+    for name in wanted:
+        if name not in granted:
+            raise FieldNotGrantedError.of(name, plan.grant.id)
+    return [(name, granted[name]) for name in dict.fromkeys(wanted)]
+
+
+def _answer(
+    visit: Visit,
+    plan: Plan,
+    steps: Sequence[tuple[str, Mask | None]],
+    published: Published,
+    data: Mapping[str, object] | Sequence[Mapping[str, object]],
+) -> Answer:
+    told = {
+        "data": data,
+        "masked": [field for field, mask in steps if mask is not None],
+        "library": visit.call.library,
+        "grant": plan.grant.id,
+        "generation": published.id,
+        "published_at": published.published_at,
+        "freshness": published.freshness,
+        "request_id": visit.call.id,
+    }
+    records = 1 if isinstance(data, Mapping) else sum(1 for line in data if line["found"])
+    return Answer(200, orjson.dumps(told, default=str), fields=len(steps) * records)

@@ -1,0 +1,202 @@
+"""The way in: every call is identified, answered, recorded durably and only then let out; look-ups take a lean path."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+from sharing.calls import Call
+from sharing.desk import LARGEST_BATCH, Desk, Visit
+from sharing.errors import InternalError, MalformedError, NotAllowedError, SharingError, TooLargeError
+from sharing.problems import Answer, refusal
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+VISIT = "shutong.visit"  # where the scope carries the Visit for the routes behind
+OPEN = ("/healthz", "/openapi.json")  # answered to anybody, not metered
+LARGEST_BODY = 256 << 10
+_LIBRARIES = "/v1/libraries/"
+_log = logging.getLogger(__name__)
+
+
+class Front:
+    """ASGI middleware in front of the routes; nothing but OPEN passes without a key, and nothing without a record."""
+
+    def __init__(self, app: App, desk: Desk) -> None:
+        self._app, self._desk = app, desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one HTTP call; other kinds of scope pass through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        visit = Visit(Call.begin())
+        scope[VISIT] = visit
+        answer = await self._safely(visit, scope, receive)
+        if scope["path"] not in OPEN:
+            answer = await self._recorded(visit, answer)
+        await _send(send, scope["method"], visit.call.id, answer)
+
+    async def _safely(self, visit: Visit, scope: Scope, receive: Receive) -> Answer:
+        try:
+            return await self._answer(visit, scope, receive)
+        except SharingError as error:
+            visit.call.code = error.code
+            return refusal(error, visit.call.id)
+        except Exception as error:  # noqa: BLE001 whatever happens, the caller gets a problem and not a trace
+            # The message of the error may hold a record or a key: the log gets its kind and place only.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            _log.error("call %s: %s at %s:%s", visit.call.id, type(error).__name__, place.filename, place.lineno)
+            visit.call.code = "SHR-INTERNAL"
+            return refusal(InternalError.of(), visit.call.id)
+
+    async def _recorded(self, visit: Visit, answer: Answer) -> Answer:
+        call = visit.call
+        call.status, call.size, call.fields = answer.status, len(answer.body), answer.fields
+        if answer.status >= 500:  # noqa: PLR2004 our fault is not charged
+            self._desk.give_back(visit)
+        try:
+            await self._desk.meter.record(call)
+        except SharingError as error:
+            self._desk.give_back(visit)
+            return refusal(error, call.id)
+        return answer
+
+    async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Answer:
+        path: str = scope["path"]
+        if path in OPEN:
+            return await _through(self._app, scope, receive)
+        key, grant = _credentials(scope["headers"])
+        await self._desk.identify(visit, key)
+        if path.startswith(_LIBRARIES):
+            parts = path[len(_LIBRARIES) :].split("/", 2)
+            if len(parts) > 1 and parts[1] in {"records", "records:batch"}:
+                return await self._look_up(visit, scope, receive, parts, grant)
+        return await _through(self._app, scope, receive)
+
+    async def _look_up(
+        self, visit: Visit, scope: Scope, receive: Receive, parts: Sequence[str], grant: str | None
+    ) -> Answer:
+        call, desk = visit.call, self._desk
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="replace")
+        grant = query["grant"][0] if "grant" in query else grant
+        library, batch = parts[0], parts[1] == "records:batch"
+        if len(parts) > 2:  # noqa: PLR2004 library, records, key
+            call.operation = "get"
+            if desk.library(visit, library).personal:
+                raise NotAllowedError.personal(library)
+            if batch or scope["method"] != "GET":
+                raise NotAllowedError.of()
+            return desk.one(visit, library, parts[2], _listed(query.get("fields")), grant)
+        call.operation = "batch" if batch else "post"
+        desk.library(visit, library)
+        if scope["method"] != "POST":
+            raise NotAllowedError.of()
+        body = await _body(receive)
+        if batch:
+            return desk.many(visit, library, _keys(body), _fields(body), grant)
+        key = body.get("key")
+        if not isinstance(key, str):
+            raise MalformedError.body("请求体缺少文本键 key", "The body has no text `key`")
+        return desk.one(visit, library, key, _fields(body), grant)
+
+
+def _credentials(headers: Sequence[tuple[bytes, bytes]]) -> tuple[str | None, str | None]:
+    key = grant = None
+    for name, value in headers:
+        if name == b"x-api-key":
+            key = value.decode("latin-1").strip()
+        elif name == b"authorization" and key is None and value[:7].lower() == b"bearer ":
+            key = value[7:].decode("latin-1").strip()
+        elif name == b"x-grant":
+            grant = value.decode("latin-1").strip()
+    return key, grant
+
+
+def _listed(values: Sequence[str] | None) -> list[str] | None:
+    if values is None:
+        return None
+    return [name.strip() for value in values for name in value.split(",")]
+
+
+async def _body(receive: Receive) -> dict[str, object]:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise MalformedError.body("请求体没有传完", "The body was not sent whole")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > LARGEST_BODY:
+            raise TooLargeError.of(LARGEST_BODY)
+        parts.append(part)
+        if not message.get("more_body"):
+            break
+    try:
+        told = orjson.loads(b"".join(parts))
+    except orjson.JSONDecodeError:
+        told = None
+    if not isinstance(told, dict):
+        raise MalformedError.body("请求体不是 JSON 对象", "The body is not a JSON object")
+    unknown = sorted(told.keys() - {"key", "keys", "fields"})
+    if unknown:
+        raise MalformedError.body("请求体中有未定义的名称", "The body holds a name that is not defined")
+    return told
+
+
+def _keys(body: dict[str, object]) -> list[str]:
+    keys = body.get("keys")
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
+        raise MalformedError.body("请求体缺少文本列表 keys", "The body has no list of text `keys`")
+    if len(keys) > LARGEST_BATCH:
+        raise MalformedError.body(f"一次最多 {LARGEST_BATCH} 个键", f"At most {LARGEST_BATCH} keys at a time")
+    return keys
+
+
+def _fields(body: dict[str, object]) -> list[str] | None:
+    fields = body.get("fields")
+    if fields is None:
+        return None
+    if not isinstance(fields, list) or not all(isinstance(field, str) for field in fields):
+        raise MalformedError.body("fields 应为文本列表", "`fields` must be a list of text")
+    return fields
+
+
+async def _through(app: App, scope: Scope, receive: Receive) -> Answer:
+    """The answer of the routes behind, held back until it is recorded."""
+    head: Message = {"status": 500, "headers": []}
+    parts: list[bytes] = []
+
+    async def hold(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            head.update(message)
+        else:
+            parts.append(message.get("body", b""))
+
+    await app(scope, receive, hold)
+    headers = {bytes(name).lower(): bytes(value) for name, value in head["headers"]}
+    media = headers.pop(b"content-type", b"application/json")
+    headers.pop(b"content-length", None)
+    return Answer(head["status"], b"".join(parts), media, tuple(headers.items()))
+
+
+async def _send(send: Send, method: str, request_id: str, answer: Answer) -> None:
+    headers = [
+        (b"content-type", answer.media),
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"x-request-id", request_id.encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        *answer.headers,
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})

@@ -1,0 +1,111 @@
+"""API keys: shown once when issued, kept only as a SHA-256 hash, revocable, with an end date."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PREFIX = "st_"
+LIFE = timedelta(days=365)
+
+_metadata = sa.MetaData()
+API_KEY = sa.Table(
+    "api_key",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("department", sa.String(64), nullable=False),
+    sa.Column("label", sa.String(200), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("revoked_at", sa.String(40)),
+    sa.Column("expires_at", sa.String(40)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An issued key without its secret; times are ISO 8601 UTC text."""
+
+    id: int
+    department: str
+    label: str
+    created_at: str
+    revoked_at: str | None
+    expires_at: str | None
+
+    def alive(self, now: datetime) -> bool:
+        """Neither revoked nor past its end."""
+        return self.revoked_at is None and (self.expires_at is None or now < datetime.fromisoformat(self.expires_at))
+
+
+class Keys:
+    """The keys of a deployment, in table `api_key` of the state database behind `engine`.
+
+    A key carries 256 random bits, so a plain SHA-256 is enough to store: there is nothing to guess from the hash.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def issue(self, department: str, label: str, life: timedelta | None = LIFE) -> str:
+        """A new key for the department, in clear: this is the only time it is seen. `life` None: it does not expire."""
+        key = PREFIX + secrets.token_urlsafe(32)
+        now = datetime.now(UTC)
+        row = {
+            "department": department,
+            "label": label,
+            "hash": digest(key),
+            "created_at": now.isoformat(),
+            "expires_at": (now + life).isoformat() if life is not None else None,
+        }
+        with self._engine.begin() as connection:
+            connection.execute(API_KEY.insert(), row)
+        return key
+
+    def department_of(self, key: str) -> str | None:
+        """The department a key speaks for; None when it is unknown, revoked or past its end."""
+        found = self.find(digest(key))
+        return found.department if found and found.alive(datetime.now(UTC)) else None
+
+    def find(self, digested: str) -> Key | None:
+        """The key with that `digest`, dead or alive."""
+        columns = [column for column in API_KEY.c if column.name != "hash"]
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(*columns).where(API_KEY.c.hash == digested)).one_or_none()
+        return _key(row) if row is not None else None
+
+    def revoke(self, key_id: int) -> bool:
+        """Revoke a key from now on; False when there is no such key or it was revoked before."""
+        change = (
+            API_KEY.update()
+            .where(API_KEY.c.id == key_id, API_KEY.c.revoked_at.is_(None))
+            .values(revoked_at=datetime.now(UTC).isoformat())
+        )
+        with self._engine.begin() as connection:
+            return connection.execute(change).rowcount == 1
+
+    def list(self, department: str | None = None) -> Sequence[Key]:
+        """All keys ever issued, oldest first; of one department when it is named."""
+        columns = [column for column in API_KEY.c if column.name != "hash"]
+        query = sa.select(*columns).order_by(API_KEY.c.id)
+        if department is not None:
+            query = query.where(API_KEY.c.department == department)
+        with self._engine.connect() as connection:
+            return [_key(row) for row in connection.execute(query)]
+
+
+def digest(key: str) -> str:
+    """The hash under which a key is stored: SHA-256, hexadecimal."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _key(row: sa.Row[tuple[object, ...]]) -> Key:
+    return Key(**row._mapping)  # noqa: SLF001 the documented way to a row's names

@@ -1,0 +1,117 @@
+"""Daily quotas, exact over the threads and processes of a machine: a shared counter file per grant and day."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import mmap
+import os
+import shutil
+import struct
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sharing.calls import today
+
+if TYPE_CHECKING:
+    from sharing.ledger import Ledger
+
+_COUNTER = struct.Struct("<16sQ")
+_KEPT_DAYS = 7
+
+
+class Quota:
+    """Counts what each grant has used today.
+
+    A counter is 24 bytes in memory shared by all processes, changed under a file lock, so it survives any process; it
+    carries the machine's boot id, and after a reboot or loss of the file it is counted again from the ledger, which is
+    durable. A process killed between counting and answering costs the caller that one call, never gives one away.
+    """
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        self._folder, self._ledger = folder, ledger
+        self._boot = _boot_id()
+        self._day = ""
+        self._open: dict[tuple[str, str], tuple[int, mmap.mmap]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, department: str, grant: str, per_day: int, units: int = 1) -> int | None:
+        """Count `units` and return what is left today; None, counting nothing, when they do not fit."""
+        with self._lock:
+            fd, shared = self._counter(department, grant)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                used = self._used(shared, department, grant)
+                if used + units > per_day:
+                    return None
+                _COUNTER.pack_into(shared, 0, self._boot, used + units)
+                return per_day - used - units
+            finally:
+                fcntl.flock(fd, fcntl.LOCK_UN)
+
+    def give_back(self, department: str, grant: str, units: int) -> None:
+        """Undo a `take` whose call could not be answered."""
+        with self._lock:
+            fd, shared = self._counter(department, grant)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                used = self._used(shared, department, grant)
+                _COUNTER.pack_into(shared, 0, self._boot, max(0, used - units))
+            finally:
+                fcntl.flock(fd, fcntl.LOCK_UN)
+
+    def used(self, department: str, grant: str) -> int:
+        """Units counted today."""
+        with self._lock:
+            fd, shared = self._counter(department, grant)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                return self._used(shared, department, grant)
+            finally:
+                fcntl.flock(fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the counter files."""
+        for fd, shared in self._open.values():
+            shared.close()
+            os.close(fd)
+        self._open.clear()
+
+    def _used(self, shared: mmap.mmap, department: str, grant: str) -> int:
+        boot, used = _COUNTER.unpack_from(shared, 0)
+        if boot == self._boot:
+            return int(used)
+        counted = self._ledger.units(self._day, department, grant)
+        _COUNTER.pack_into(shared, 0, self._boot, counted)
+        return counted
+
+    def _counter(self, department: str, grant: str) -> tuple[int, mmap.mmap]:
+        day = today()
+        if day != self._day:
+            self.close()
+            self._day = day
+            self._forget_old_days()
+        held = self._open.get((department, grant))
+        if held is None:
+            folder = self._folder / day
+            folder.mkdir(parents=True, exist_ok=True)
+            name = hashlib.sha256(f"{department}\0{grant}".encode()).hexdigest()[:32]
+            fd = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o600)
+            if os.fstat(fd).st_size < _COUNTER.size:
+                os.ftruncate(fd, _COUNTER.size)
+            held = self._open[department, grant] = fd, mmap.mmap(fd, _COUNTER.size)
+        return held
+
+    def _forget_old_days(self) -> None:
+        days = sorted(path for path in self._folder.glob("*-*-*") if path.is_dir())
+        for old in days[:-_KEPT_DAYS]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _boot_id() -> bytes:
+    try:
+        text = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
+    except OSError:
+        text = "no boot id on this system"
+    return hashlib.sha256(text.encode()).digest()[:16]
