@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import duckdb
 
 
 def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A DuckDB in memory; what does not fit is spilled to `spill`."""
+    """A DuckDB in memory; what does not fit is spilled to a folder of its own below `spill`."""
     config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     if spill is not None:
-        config["temp_directory"] = str(spill)
+        config["temp_directory"] = str(spill / uuid.uuid4().hex)  # DuckDB's file names repeat over processes
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET TimeZone = 'Asia/Shanghai'")
     return connection

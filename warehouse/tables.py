@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import sqlalchemy as sa
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NamespaceAlreadyExistsError, NoSuchTableError
@@ -157,7 +158,7 @@ class Tables:
         target.parent.mkdir(parents=True, exist_ok=True)
         ids = columns.field_ids(table.schema(), list(rows.columns))
         shaped.to_parquet(str(target), compression="zstd", field_ids=ids, row_group_size=ROW_GROUP)
-        count = pa.parquet.read_metadata(target).num_rows
+        count = pq.read_metadata(target).num_rows
         if count == 0:
             target.unlink()
             return Staged(name, (), 0)

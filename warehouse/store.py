@@ -1,0 +1,131 @@
+"""Where files rest: a folder today, a bucket through the same few verbs; nothing is ever seen half-written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from warehouse.durable_io import sync
+from warehouse.errors import WarehouseError
+from warehouse.lock import exclusive
+
+
+class ObjectStore(Protocol):
+    """Files by relative path (`land/market/base/…`), each whole or absent."""
+
+    def create(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """A stream to a new file, which appears under its path, durable, when the block ends without an error."""
+        ...
+
+    def put(self, path: str, content: bytes) -> None:
+        """Write a file whole, in the place of one that was there."""
+        ...
+
+    def get(self, path: str) -> bytes:
+        """A file's bytes; WH-FILE-MISSING when there is none."""
+        ...
+
+    def open(self, path: str) -> BinaryIO:
+        """A seekable stream for reading; WH-FILE-MISSING when there is none."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file at that path."""
+        ...
+
+    def folders(self, prefix: str) -> list[str]:
+        """The folders that hold files anywhere below the prefix, sorted."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file, or a folder with all it holds; nothing there is no error."""
+        ...
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Work alone under that name, over all processes that use the store."""
+        ...
+
+
+class LocalStore:
+    """An object store in a local folder: temporary file, sync, rename, sync of the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def create(self, path: str) -> Iterator[BinaryIO]:
+        """See ObjectStore."""
+        target = self._at(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            with temporary.open("xb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.rename(target)
+            sync(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def put(self, path: str, content: bytes) -> None:
+        """See ObjectStore."""
+        with self.create(path) as stream:
+            stream.write(content)
+
+    def get(self, path: str) -> bytes:
+        """See ObjectStore."""
+        with self.open(path) as stream:
+            return stream.read()
+
+    def open(self, path: str) -> BinaryIO:
+        """See ObjectStore."""
+        try:
+            return self._at(path).open("rb")
+        except FileNotFoundError as missing:
+            raise WarehouseError(
+                "WH-FILE-MISSING",
+                zh=f"仓库中没有文件 {path}",
+                en=f"the warehouse has no file {path}",
+                fix_zh="从备份恢复该文件，或重新采集该资源",
+                fix_en="Restore it from a backup, or pull the resource again",
+            ) from missing
+
+    def exists(self, path: str) -> bool:
+        """See ObjectStore."""
+        return self._at(path).is_file()
+
+    def folders(self, prefix: str) -> list[str]:
+        """See ObjectStore."""
+        files = (one for one in self._at(prefix).rglob("*") if one.is_file())
+        return sorted({one.parent.relative_to(self.folder).as_posix() for one in files})
+
+    def remove(self, path: str) -> None:
+        """See ObjectStore."""
+        target = self._at(path)
+        if target.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+        else:
+            target.unlink(missing_ok=True)
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """See ObjectStore."""
+        return exclusive(self._at(f"locks/{name}.lock"))
+
+    def _at(self, path: str) -> Path:
+        target = (self.folder / path).resolve()
+        if not target.is_relative_to(self.folder.resolve()):
+            raise WarehouseError(
+                "WH-PATH",
+                zh=f"路径 {path} 不在仓库之内",
+                en=f"the path {path} leaves the warehouse",
+                fix_zh="检查部门、资源和运行编号的写法",
+                fix_en="Check how department, resource and run are spelt",
+            )
+        return target
