@@ -13,10 +13,10 @@ from typing import cast
 
 import pyarrow as pa
 
-from connectors.csv_records import CsvRecords, Header, escape
+from connectors.csv_records import CsvRecords, Header
 from connectors.errors import SourceError, changed
 from connectors.options import Options, wrong
-from connectors.rows import CHUNK, first_rows
+from connectors.rows import CHUNK, ESCAPE, first_rows
 from connectors.taken import FILE_OPTIONS, HashedFile, TakenFiles, missing, place, seal, unreadable
 from schemas.values import Batch, Check, Json, Position, Split, StreamInfo
 
@@ -30,8 +30,6 @@ ENCODINGS = {
 }
 _BUFFER = 1 << 16
 _SAMPLE = 20_000  # records read to estimate how many a file holds
-
-codecs.register_error("shutong.escape", escape)
 
 
 def open_csv(options: Mapping[str, Json], connection: Mapping[str, Json]) -> CsvSource:
@@ -115,7 +113,7 @@ class CsvSource:
         encoding = self._encoding
         if encoding == "utf-16" and raw.peek(2)[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             encoding = "utf-16-le"  # what Windows programs write; the utf-16 codec refuses a text without a mark
-        text = io.TextIOWrapper(raw, encoding, errors="shutong.escape", newline="")
+        text = io.TextIOWrapper(raw, encoding, errors=ESCAPE, newline="")
         records = CsvRecords(text, delimiter=self._delimiter, header=self._header, where=str(path))
         names = records.open()
         lost = [name for name in self._columns if name not in names]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from connectors.errors import SourceError
-from connectors.rows import CHUNK, ESCAPED, Reject, check_names, damaged, record_batch, visible
+from connectors.rows import CHUNK, Reject, check_names, damaged, record_batch, visible
 from schemas.values import Batch
 
 # One field may hold this many characters. An opened quote that is never closed makes one field of the rest of a file.
@@ -18,13 +18,6 @@ _CHUNK_CHARS = 1 << 26  # a chunk also ends here, so wide records cannot fill th
 _WEIGHED = 1_000  # records between two looks at the weight of a chunk
 
 Header = bool | tuple[str, ...]
-
-
-def escape(error: UnicodeError) -> tuple[str, int]:
-    """Codec error handler that carries each undecodable byte b as U+DC00 + b, ASCII bytes too (UTF-16 needs it)."""
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return "".join(chr(ESCAPED + byte) for byte in error.object[error.start : error.end]), error.end
 
 
 @dataclass(slots=True)

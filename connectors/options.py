@@ -93,6 +93,11 @@ class Options:
             raise wrong(self._named(key), f"须为不小于 {least} 的整数", f"must be a whole number of at least {least}")
         return value
 
+    def is_whole(self, key: str) -> bool:
+        """True when the option is written as a whole number."""
+        value = self._values.get(key)
+        return isinstance(value, int) and not isinstance(value, bool)
+
     def number(self, key: str, default: float) -> float:
         """A number of at least zero."""
         value = self._values.get(key, default)

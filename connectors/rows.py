@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import json
 import re
@@ -16,6 +17,7 @@ from schemas.values import DETAIL, LINE, RAW_COLUMNS, REJECT, ROW, Batch
 
 CHUNK = 50_000  # records taken together into one Arrow batch
 ESCAPED = 0xDC00  # an undecodable byte b is carried as the lone surrogate U+DC00 + b
+ESCAPE = "shutong.escape"  # the codec error handler that does so
 _LONE = re.compile("[\ud800-\udfff]")
 
 Texts = Sequence[str | None]
@@ -29,6 +31,16 @@ class Reject:
     rule: str
     detail: str
     line: str
+
+
+def escape(error: UnicodeError) -> tuple[str, int]:
+    """Codec error handler that carries each undecodable byte b as U+DC00 + b, ASCII bytes too (UTF-16 needs it)."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(ESCAPED + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(ESCAPE, escape)
 
 
 def visible(text: str) -> str:
