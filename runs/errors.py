@@ -18,3 +18,14 @@ def unknown_resource(resource: str, known: list[str]) -> RunError:
         fix_zh="用 shutong resource list 查看全部资源",
         fix_en="Run `shutong resource list`",
     )
+
+
+def unknown_library(library: str, known: list[str]) -> RunError:
+    """No resource of the deployment belongs to a library of that name."""
+    return RunError(
+        "RUN-LIBRARY-UNKNOWN",
+        zh=f"没有基础库 {library}；已有：{'、'.join(known) or '无'}",
+        en=f"there is no library {library}; known: {', '.join(known) or 'none'}",
+        fix_zh="检查库名；基础库由资源所用标准的 library 决定",
+        fix_en="Check the name; libraries come from the standards that resources use",
+    )

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
+from quality.gate import Gate
 from schemas.errors import StandardError
 from schemas.lines import Node, read
 from schemas.load import find_standard, read_rules
@@ -19,15 +20,6 @@ NAME = r"[a-z][a-z0-9_]*"
 CRON_FIELDS = 5
 SEVERITIES = ("error", "warning", "info")
 SPANS = {"m": "minutes", "h": "hours", "d": "days"}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much may be wrong before a batch is held: percent of rows, number of rows, rules that must pass."""
-
-    max_percent: float | None = 5.0
-    max_rows: int | None = None
-    must_pass: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +42,7 @@ class Resource:
     order: tuple[str, ...] = ()
     severities: Mapping[str, Severity] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
-    gate: Limits = Limits()
+    gate: Gate = field(default_factory=Gate)
     schedule: str | None = None
     expect_within: timedelta | None = None
     path: Path = Path()
@@ -64,6 +56,11 @@ class Resource:
     def table(self) -> str:
         """Where its passed records rest."""
         return f"std_{self.department}.{self.name}"
+
+    @property
+    def quarantine(self) -> str:
+        """Where its failed records rest, with their reasons."""
+        return f"qtn.{self.department}__{self.name}"
 
 
 def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
@@ -152,13 +149,13 @@ def _severities(node: Node, rules: set[str]) -> Mapping[str, Severity]:
     return {} if below is None else {rule: cast("Severity", below.one_of(rule, SEVERITIES)) for rule in said}
 
 
-def _gate(node: Node) -> Limits:
+def _gate(node: Node) -> Gate:
     below = node.node("gate")
     if below is None:
-        return Limits()
+        return Gate()
     below.only("max_percent", "max_rows", "must_pass")
-    return Limits(
-        max_percent=below.number("max_percent", default=None) if below.has("max_percent") else Limits().max_percent,
+    return Gate(
+        max_percent=below.number("max_percent", default=None) if below.has("max_percent") else Gate().max_percent,
         max_rows=below.integer("max_rows", default=None),
         must_pass=tuple(below.texts("must_pass")),
     )

@@ -1,0 +1,5 @@
+"""`python -m shutong` is the same as `shutong`."""
+
+from shutong.cli import main
+
+main()

@@ -1,0 +1,71 @@
+"""What the sharing API shares, from the deployment of this process's settings; each of its workers calls `config`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from runs.resources import Resource
+from schemas.values import Json
+from sharing.catalog import CatalogEntry, Library, SharingConfig
+from shutong.deployment import Deployment, FileSecrets, load
+from shutong.settings import Settings, read
+from warehouse.serving import ServingStore
+from warehouse.state import State
+
+DEPLOYMENT_SECRET = "deployment"  # noqa: S105 - the name of a secret
+PERSONAL_KEYS = ("citizen_id",)  # a library keyed by one of these types is asked by POST only
+
+
+def config() -> SharingConfig:
+    """The configuration of this process: settings from the environment, the deployment from its folder."""
+    return config_of(read())
+
+
+def config_of(settings: Settings) -> SharingConfig:
+    """The configuration for given settings."""
+    deployment = load(settings)
+    state = State(settings.state_url)
+    state.migrate()
+    secret = FileSecrets(settings).get(DEPLOYMENT_SECRET)
+    return SharingConfig(
+        engine=state.engine,
+        grants=settings.home / "grants.yaml",
+        meter=settings.home / "meter",
+        secret=hashlib.sha256(secret.encode()).digest(),
+        catalog=tuple(_entry(resource, state) for resource in deployment.resources),
+        libraries=_libraries(deployment),
+    )
+
+
+def _libraries(deployment: Deployment) -> dict[str, Library]:
+    found: dict[str, Library] = {}
+    for standard in (one.standard for one in deployment.resources):
+        name = standard.library
+        if name is None or (name in found and found[name].standard.version >= standard.version):
+            continue
+        key = standard.key[0]
+        personal = standard.field(key).type in PERSONAL_KEYS
+        found[name] = Library(standard, ServingStore(deployment.home / "serving", name), personal, key)
+    return found
+
+
+def _entry(resource: Resource, state: State) -> CatalogEntry:
+    def freshness() -> Mapping[str, Json]:
+        good = next((run for run in state.runs(resource.id, 50) if run.status == "done"), None)
+        return {
+            "last_landed": good.finished_at if good else None,
+            "expected_within": str(resource.expect_within) if resource.expect_within else None,
+        }
+
+    return CatalogEntry(
+        resource=resource.id,
+        department=resource.department,
+        title_zh=resource.zh,
+        title_en=resource.en,
+        standard=resource.standard,
+        fields=tuple(resource.columns),
+        library=resource.standard.library,
+        schedule=resource.schedule,
+        freshness=freshness,
+    )

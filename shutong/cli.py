@@ -1,0 +1,32 @@
+"""The command line: one group, one file per kind of work, every command with --json."""
+
+from __future__ import annotations
+
+import click
+
+from shutong.commands import deployment, ingest, quality, records
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="shutong")
+def main() -> None:
+    """数通：跨部门数据共享交换。语言由 SHUTONG_LANG 选择 (zh|en)；部署目录由 SHUTONG_HOME 指定。
+
+    Shutong: cross-department data sharing. SHUTONG_LANG picks the language, SHUTONG_HOME the deployment's folder.
+    """
+
+
+for one in (
+    deployment.init_command,
+    deployment.demo_command,
+    deployment.up_command,
+    deployment.doctor_command,
+    ingest.resource_group,
+    ingest.ingest_command,
+    ingest.runs_command,
+    quality.quality_group,
+    records.query_command,
+    records.usage_command,
+    records.key_group,
+):
+    main.add_command(one)

@@ -1,0 +1,141 @@
+"""Commands for whoever runs a deployment: lay it out, start it, examine it, see the demo."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from schemas.errors import ShutongError
+from shutong.deployment import load
+from shutong.layout import init, read_secrets
+from shutong.session import FAILED, Session, command
+from shutong.settings import SETTINGS, Settings
+
+
+@click.command("init", help="按示例建立部署目录 | lay out a deployment from an example")
+@click.option("--example", default="enterprises", show_default=True, help="enterprises | zhejiang")
+@click.option("--force", is_flag=True, help="覆盖已有配置文件（不动数据） | overwrite settings files, not data")
+@command
+def init_command(session: Session, example: str, *, force: bool) -> None:
+    """Copy the example's files into SHUTONG_HOME and make its secrets."""
+    written = init(session.settings.home, example, force=force)
+    if session.voice.as_json:
+        session.voice.answer({"home": str(session.settings.home), "example": example, "written": written})
+        return
+    home = session.settings.home
+    session.voice.line(f"部署目录 {home}：写入 {len(written)} 个文件", f"{home}: wrote {len(written)} files")
+    session.voice.line(
+        "下一步：shutong resource check，shutong ingest <资源>",
+        "Next: shutong resource check, then shutong ingest <resource>",
+    )
+
+
+@click.command("demo", help="演示：部门系统 → 检查 → 数仓 → 共享接口 | watch data travel the whole way")
+@click.option("--once", is_flag=True, help="与台账逐项核对后退出（0 或 1） | compare with the ledger, then exit")
+@click.option("--firms", default=3000, show_default=True, type=click.IntRange(50))
+@click.option("--persons", default=5000, show_default=True, type=click.IntRange(50))
+@command
+def demo_command(session: Session, *, once: bool, firms: int, persons: int) -> int:
+    """Run the demo in SHUTONG_HOME/demo."""
+    from shutong.demo.run import run
+
+    return run(session.settings, session.voice, once=once, firms=firms, persons=persons)
+
+
+@click.command("up", help="启动调度器与共享接口，直到 Ctrl-C | run the scheduler and the sharing API")
+@command
+def up_command(session: Session) -> None:
+    """Start Airflow and the API of the deployment and stay until stopped."""
+    from shutong.running import running
+
+    load(session.settings)
+    with running(session.settings, session.voice) as now:
+        told = {"airflow": now.airflow.url, "user": "shutong", "password_file": f"{now.airflow.home}/passwords.json",
+                "api": now.api_url}  # fmt: skip
+        if session.voice.as_json:
+            session.voice.answer(told)
+        else:
+            session.voice.line(
+                f"Airflow {told['airflow']}（用户 shutong，口令见 {told['password_file']}）\n"
+                f"共享接口 {told['api']}\nCtrl-C 停止",
+                f"Airflow {told['airflow']} (user shutong, password in {told['password_file']})\n"
+                f"sharing API {told['api']}\nCtrl-C stops",
+            )
+        wait_for_stop(now.supervisor.check)
+
+
+def wait_for_stop(check: Callable[[], None]) -> None:
+    """Wait for SIGINT or SIGTERM, looking every second that nothing has died."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.wait(1.0):
+        check()
+
+
+@click.command(
+    "doctor", help="检查本机与部署：版本、目录、配置、密钥、数据库 | examine this machine and the deployment"
+)
+@command
+def doctor_command(session: Session) -> int:
+    """Print one line per check; exit 1 when one fails."""
+    lines = list(_examine(session.settings))
+    if session.voice.as_json:
+        told = [{"check": name, "ok": ok, "detail": said} for name, ok, said in lines]
+        session.voice.answer({"ok": all(one["ok"] for one in told), "checks": told})
+    else:
+        session.voice.table(
+            ("体检", "Doctor"),
+            [("项目", "check"), ("", ""), ("结果", "result")],
+            [[name, "✓" if ok else "✗", said] for name, ok, said in lines],
+        )
+    return 0 if all(ok for _, ok, _ in lines) else FAILED
+
+
+def _examine(settings: Settings) -> Iterator[tuple[str, bool, str]]:
+    yield "Python", (3, 11) <= sys.version_info[:2] <= (3, 13), sys.version.split()[0]
+    yield "SQLite", sqlite3.sqlite_version_info >= (3, 35), sqlite3.sqlite_version
+    for one in SETTINGS:
+        if one.name in ("SHUTONG_HOME", "SHUTONG_SHARED"):
+            folder: Path = settings.home if one.name == "SHUTONG_HOME" else settings.shared
+            yield one.name, folder.is_dir() or one.name == "SHUTONG_SHARED", str(folder)
+    checks: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("departments · resources · connections", lambda: _folder(settings)),
+        ("secrets.yaml", lambda: f"{len(read_secrets(settings.home))} secrets, mode 600"),
+        ("grants.yaml", lambda: _grants(settings)),
+        ("state", lambda: _state(settings)),
+    )
+    for name, check in checks:
+        try:
+            yield name, True, check()
+        except ShutongError as error:
+            yield name, False, f"{error.zh} | {error.en}"
+
+
+def _folder(settings: Settings) -> str:
+    found = load(settings)
+    for resource in found.resources:
+        found.connection(resource)
+        found.department(resource.department)
+    return f"{len(found.departments)} · {len(found.resources)} · {len(found.connections)}"
+
+
+def _grants(settings: Settings) -> str:
+    from sharing.grants import read as read_grants
+
+    standards = {one.id: one.standard for one in load(settings).resources}
+    libraries = {one.library: one for one in standards.values() if one.library}
+    return f"{len(read_grants(settings.home / 'grants.yaml', libraries, standards))} grants"
+
+
+def _state(settings: Settings) -> str:
+    from shutong.wiring import open_deployment
+
+    with open_deployment(settings) as wired:
+        return f"{len(wired.state.runs(limit=1000))} runs, {len(wired.state.releases(limit=1000))} releases"

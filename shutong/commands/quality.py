@@ -1,0 +1,140 @@
+"""Commands for analysts: which rules were violated, by which rows, and better or worse than the run before."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import click
+
+from runs.resources import Resource
+from shutong.session import Session, command
+from shutong.wiring import Wired, open_deployment
+
+
+@click.group("quality", help="数据质量 | data quality")
+def quality_group() -> None:
+    """Group the commands on quality."""
+
+
+@quality_group.command("show", help="各资源最近一次检查：规则、行数、与上次相比 | the newest check of each resource")
+@click.argument("resources", nargs=-1)
+@click.option("--rows", "row_limit", type=int, default=0, help="同时列出隔离的前几行 | also the first quarantined rows")
+@click.option("--export", type=click.Path(dir_okay=False, path_type=Path), help="隔离行导出为 CSV | quarantine as CSV")
+@command
+def show_command(session: Session, resources: tuple[str, ...], row_limit: int, export: Path | None) -> None:
+    """Print per rule the violating rows, the run before and the difference."""
+    with open_deployment(session.settings) as wired:
+        chosen = [wired.deployment.resource(name) for name in resources] or list(wired.deployment.resources)
+        told = [_told(wired, one, row_limit) for one in chosen]
+        if export is not None:
+            _export(wired, chosen, export)
+    if session.voice.as_json:
+        session.voice.answer({"resources": told})
+        return
+    for one in told:
+        _show(session, one)
+    if export is not None:
+        session.voice.line(f"\n隔离行已导出到 {export}", f"\nQuarantined rows are in {export}")
+
+
+def _told(wired: Wired, resource: Resource, row_limit: int) -> dict[str, object]:
+    latest = wired.quality.latest(resource.id)
+    if latest is None:
+        return {"resource": resource.id, "zh": resource.zh, "en": resource.en, "checked_at": None, "rules": []}
+    before = {one.rule: one for one in wired.quality.compare(resource.id)}
+    rules = [
+        {
+            "rule": one.rule,
+            "severity": one.severity,
+            "indicator": one.indicator,
+            "zh": one.zh,
+            "en": one.en,
+            "rows": one.rows,
+            "evaluated": one.evaluated,
+            "before": before[one.rule].before if one.rule in before else None,
+            "error": one.error,
+        }
+        for one in wired.quality.rules(resource.id, latest.run)
+    ]
+    return {
+        "resource": resource.id,
+        "zh": resource.zh,
+        "en": resource.en,
+        "checked_at": latest.checked_at,
+        "run": latest.run,
+        "rows": latest.rows,
+        "quarantined": latest.quarantined,
+        "decision": latest.decision,
+        "reason_zh": latest.reason_zh,
+        "reason_en": latest.reason_en,
+        "rules": rules,
+        "quarantine": quarantine(wired, resource, row_limit) if row_limit else [],
+    }
+
+
+def quarantine(wired: Wired, resource: Resource, limit: int | None = None) -> list[dict[str, object]]:
+    """Released quarantined rows of a resource, newest batch first: as received, as standardised, with all reasons."""
+    snapshot = wired.state.released(resource.quarantine)
+    if snapshot is None:
+        return []
+    rows = wired.tables.read(resource.quarantine, snapshot)
+    rows = rows.sort_by([("landed_at", "descending"), ("_row", "ascending")])
+    return (rows if limit is None else rows.slice(0, limit)).to_pylist()  # type: ignore[no-any-return]
+
+
+def _export(wired: Wired, chosen: list[Resource], path: Path) -> None:
+    columns = ("resource", "_batch", "_run", "_row", "key", "rules", "received", "standardised", "landed_at")
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for resource in chosen:
+            for row in quarantine(wired, resource):
+                told = {**row, "resource": resource.id, "rules": ";".join(map(str, row["rules"]))}  # type: ignore[call-overload]
+                writer.writerow([_inert(told.get(name)) for name in columns])
+
+
+def _inert(value: object) -> str:
+    """A cell that a spreadsheet takes as text, never as a formula."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _show(session: Session, one: dict[str, object]) -> None:
+    voice = session.voice
+    if one["checked_at"] is None:
+        voice.line(
+            f"\n{one['zh']}（{one['resource']}）：还没有检查过", f"\n{one['en']} ({one['resource']}): not checked yet"
+        )
+        return
+    title = (
+        f"{one['zh']}（{one['resource']}），{one['checked_at']}：{one['reason_zh']}",
+        f"{one['en']} ({one['resource']}), {one['checked_at']}: {one['reason_en']}",
+    )
+    rules = one["rules"]
+    assert isinstance(rules, list)  # noqa: S101 - made by _told
+    shown = [rule for rule in rules if rule["rows"] or rule["before"] or rule["error"]]
+    heads = [
+        ("规则", "rule"),
+        ("级别", "severity"),
+        ("指标", "indicator"),
+        ("行数", "rows"),
+        ("上次", "before"),
+        ("说明", "what"),
+    ]
+    voice.table(
+        title,
+        heads,
+        [
+            [rule["rule"], rule["severity"], rule["indicator"], rule["rows"], rule["before"],
+             rule["error"] or rule[voice.lang]]
+            for rule in shown
+        ],
+    )  # fmt: skip
+    rows = one["quarantine"]
+    if isinstance(rows, list) and rows:
+        voice.table(
+            ("隔离的行", "Quarantined rows"),
+            [("行", "row"), ("键", "key"), ("原因", "rules"), ("收到的内容", "as received")],
+            [[row["_row"], row["key"], ", ".join(row["rules"]), row["received"]] for row in rows],
+        )

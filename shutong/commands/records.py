@@ -1,0 +1,169 @@
+"""Commands for departments: ask a library under a grant, see one's usage, and manage API keys."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from shutong import asking
+from shutong.layout import SetupError
+from shutong.session import FAILED, Session, command
+from shutong.wiring import open_deployment
+
+AS = click.option(
+    "--as", "department", required=True, metavar="DEPARTMENT", help="以哪个部门的授权 | as which department"
+)
+
+
+@click.command("query", help="按键查询基础库 | look records up in a library")
+@click.argument("library")
+@click.argument("keys", nargs=-1, required=False)
+@AS
+@click.option("--fields", help="逗号分隔的字段 | comma-separated fields")
+@click.option("--grant", help="使用哪一项授权 | which grant")
+@click.option(
+    "--keys-from", type=click.File("r"), help="从文件逐行读取键（- 为标准输入） | keys from a file, one a line"
+)
+@command
+def query_command(  # noqa: PLR0917 - click names them
+    session: Session,
+    library: str,
+    keys: tuple[str, ...],
+    department: str,
+    fields: str | None,
+    grant: str | None,
+    keys_from: click.utils.LazyFile | None,
+) -> int:
+    """Ask for records; exit 1 when a key has none. Person keys are better given on standard input than as arguments."""
+    wanted = [*keys, *(line.strip() for line in keys_from or () if line.strip())]
+    if not wanted:
+        raise SetupError(
+            "SYS-NO-KEY",
+            zh="没有给出要查询的键",
+            en="no key was given",
+            fix_zh="例如 shutong query legal_person 91330106MA2XXXXXXX --as swj",
+            fix_en="For example: shutong query legal_person 91330106MA2XXXXXXX --as swj",
+        )
+    chosen = [name.strip() for name in fields.split(",")] if fields else None
+    answer = asking.ask(session.settings, library, wanted, department=department, fields=chosen, grant=grant)
+    missing = sum(not line["found"] for line in answer["data"])
+    if session.voice.as_json:
+        session.voice.answer(answer)
+        return FAILED if missing else 0
+    for line in answer["data"]:
+        if not line["found"]:
+            session.voice.line(f"\n{line['key']}：没有记录", f"\n{line['key']}: no record")
+            continue
+        session.voice.table(
+            (line["key"], line["key"]),
+            [("字段", "field"), ("值", "value")],
+            [[name, value] for name, value in line["record"].items()],
+        )
+    masked = "、".join(answer["masked"]) or "-"
+    session.voice.line(
+        f"\n授权 {answer['grant']}，已脱敏：{masked}，数据发布于 {answer['published_at']}，"
+        f"请求编号 {answer['request_id']}",
+        f"\ngrant {answer['grant']}, masked: {masked}, published {answer['published_at']}, "
+        f"request {answer['request_id']}",
+    )
+    return FAILED if missing else 0
+
+
+@click.command("usage", help="本部门的调用与剩余配额 | a department's calls and quotas")
+@AS
+@click.option("--days", default=31, show_default=True, type=click.IntRange(1, 366))
+@command
+def usage_command(session: Session, department: str, days: int) -> None:
+    """Print calls by day, library, grant and status, and what is left of each quota."""
+    told = asking.usage(session.settings, department, days)
+    if session.voice.as_json:
+        session.voice.answer(told)
+        return
+    calls = [[one[name] for name in ("day", "library", "grant", "status", "calls", "units")] for one in told["calls"]]
+    heads = [
+        ("日期", "day"),
+        ("库", "library"),
+        ("授权", "grant"),
+        ("状态", "status"),
+        ("次数", "calls"),
+        ("计量", "units"),
+    ]
+    session.voice.table((f"{department} 的调用", f"Calls of {department}"), heads, calls)
+    quotas = [
+        [one[name] for name in ("grant", "subject", "per_day", "used", "left", "until")] for one in told["quotas"]
+    ]
+    heads = [
+        ("授权", "grant"),
+        ("对象", "subject"),
+        ("每日", "per day"),
+        ("已用", "used"),
+        ("剩余", "left"),
+        ("到期", "until"),
+    ]
+    session.voice.table(("配额", "Quotas"), heads, quotas)
+
+
+@click.group("key", help="接口密钥 | API keys")
+def key_group() -> None:
+    """Group the commands on keys."""
+
+
+@key_group.command("issue", help="签发密钥（只显示一次） | issue a key, shown once")
+@AS
+@click.option("--label", default="", help="用途说明 | what it is for")
+@click.option("--days", default=365, show_default=True, type=click.IntRange(1, 3650))
+@command
+def issue_command(session: Session, department: str, label: str, days: int) -> None:
+    """Issue a key for a department of the deployment."""
+    from sharing.keys import Keys
+
+    with open_deployment(session.settings) as wired:
+        wired.deployment.department(department)
+        key = Keys(wired.state.engine).issue(department, label, timedelta(days=days))
+    if session.voice.as_json:
+        session.voice.answer({"department": department, "key": key})
+    else:
+        session.voice.line(f"{key}\n请立即保存：之后不再显示", f"{key}\nKeep it now: it is not shown again")
+
+
+@key_group.command("list", help="列出密钥（不含内容） | list keys, without their content")
+@command
+def keys_command(session: Session) -> None:
+    """List every key ever issued."""
+    from sharing.keys import Keys
+
+    with open_deployment(session.settings) as wired:
+        found = Keys(wired.state.engine).list()
+    rows = [[one.id, one.department, one.label, one.created_at, one.expires_at, one.revoked_at] for one in found]
+    names = ("id", "department", "label", "created_at", "expires_at", "revoked_at")
+    if session.voice.as_json:
+        session.voice.answer({"keys": [dict(zip(names, row, strict=True)) for row in rows]})
+        return
+    heads = [
+        ("编号", "id"),
+        ("部门", "department"),
+        ("说明", "label"),
+        ("签发", "created"),
+        ("到期", "expires"),
+        ("吊销", "revoked"),
+    ]
+    session.voice.table(("密钥", "Keys"), heads, rows)
+
+
+@key_group.command("revoke", help="吊销密钥 | revoke a key")
+@click.argument("key_id", type=int)
+@command
+def revoke_command(session: Session, key_id: int) -> int:
+    """Revoke a key from now on."""
+    from sharing.keys import Keys
+
+    with open_deployment(session.settings) as wired:
+        done = Keys(wired.state.engine).revoke(key_id)
+    if session.voice.as_json:
+        session.voice.answer({"key": key_id, "revoked": done})
+    else:
+        session.voice.line(
+            "已吊销" if done else "没有此密钥或早已吊销", "revoked" if done else "no such key, or revoked before"
+        )
+    return 0 if done else FAILED

@@ -1,0 +1,83 @@
+"""A deployment with everything running: Airflow's components and the sharing API under one supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from shutong.airflow_service import Airflow, AirflowClient, prepare
+from shutong.index import read_index
+from shutong.printing import Voice
+from shutong.settings import Settings
+from shutong.supervisor import Program, Supervisor, free_port, python
+
+DEPARTMENT_SLOTS = 2
+READY_SECONDS = 240.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What runs, and where."""
+
+    supervisor: Supervisor
+    airflow: Airflow
+    client: AirflowClient
+    api_url: str
+
+
+def environment(settings: Settings, api_port: int | None = None) -> dict[str, str]:
+    """The settings as a child process needs them; secrets stay in the environment it inherits."""
+    return {
+        "SHUTONG_HOME": str(settings.home),
+        "SHUTONG_SHARED": str(settings.shared),
+        "SHUTONG_STATE_URL": settings.state_url,
+        "SHUTONG_API_HOST": settings.api_host,
+        "SHUTONG_API_PORT": str(api_port if api_port is not None else settings.api_port),
+        "SHUTONG_API_WORKERS": str(settings.api_workers),
+        "GX_ANALYTICS_ENABLED": "false",
+    }
+
+
+@contextmanager
+def running(settings: Settings, voice: Voice, extra: tuple[Program, ...] = ()) -> Iterator[Running]:
+    """Start `extra`, Airflow and the API of a deployment; all end on leaving."""
+    api_port = free_port(settings.api_port)
+    airflow_port = free_port(settings.airflow_port)
+    base = environment(settings, api_port)
+    airflow = prepare(settings.home, airflow_port, base)
+    voice.progress("建立 Airflow 元数据库", "preparing Airflow's database")
+    airflow.migrate()
+    with Supervisor(settings.home / "logs") as supervisor, AirflowClient(airflow) as client:
+        for program in (*extra, *airflow.programs(), Program("sharing-api", python("-m", "shutong.serve_api"), base)):
+            supervisor.start(program)
+        api_url = f"http://{settings.api_host}:{api_port}"
+        took = supervisor.wait(lambda: answers(f"{api_url}/healthz"), "sharing API", READY_SECONDS)
+        voice.progress(f"共享接口已启动（{took:.0f} 秒）：{api_url}", f"sharing API is up ({took:.0f} s): {api_url}")
+        took = supervisor.wait(client.healthy, "Airflow", READY_SECONDS)
+        client.login()
+        client.set_pools(pools(settings))
+        voice.progress(
+            f"Airflow 已启动（{took:.0f} 秒）：{airflow.url}", f"Airflow is up ({took:.0f} s): {airflow.url}"
+        )
+        yield Running(supervisor, airflow, client, api_url)
+
+
+def pools(settings: Settings) -> Mapping[str, int]:
+    """A pool per department's system and one slot per library."""
+    entries = read_index(settings.home)
+    return {
+        **{f"dept_{one.department}": DEPARTMENT_SLOTS for one in entries},
+        **{f"merge_{one.library}": 1 for one in entries if one.library},
+    }
+
+
+def answers(url: str) -> bool:
+    """True when the address answers HTTP at all; a service may be up with nothing published yet."""
+    try:
+        httpx.get(url, timeout=2.0, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return True

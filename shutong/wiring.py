@@ -1,0 +1,94 @@
+"""The composition root: the one place that picks back ends and puts the parts of a deployment together."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from connectors.registry import open_source
+from quality.store import QualityStore
+from runs.resources import Resource
+from runs.steps import Parts, Steps
+from schemas.lines import read as read_yaml
+from schemas.values import Source
+from shutong.deployment import Deployment, FileSecrets, load
+from shutong.settings import Settings
+from warehouse.state import State
+from warehouse.store import LocalStore
+from warehouse.tables import Tables
+
+ZONE = ZoneInfo("Asia/Shanghai")
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """A deployment put together."""
+
+    deployment: Deployment
+    state: State
+    tables: Tables
+    quality: QualityStore
+    steps: Steps
+    open_source: Callable[[Resource], Source]
+
+
+@contextmanager
+def open_deployment(settings: Settings, overrides: Mapping[str, Mapping[str, str]] | None = None) -> Iterator[Wired]:
+    """The deployment of those settings, its databases migrated, closed again on leaving.
+
+    `overrides` replaces source options of resources for this process only: {resource id: {option: value}}.
+    """
+    deployment = load(settings)
+    home = settings.home
+    state = State(settings.state_url)
+    try:
+        state.migrate()
+        store = LocalStore(home / "warehouse")
+        tables = Tables(home / "warehouse" / "tables", f"sqlite:///{home}/state/catalog.db")
+        quality = QualityStore(state.engine)
+        secrets = FileSecrets(settings)
+
+        def source(resource: Resource) -> Source:
+            options = {**resource.options, **(overrides or {}).get(resource.id, {})}
+            expanded = {key: deployment.expand(value) for key, value in options.items()}
+            connection = {key: deployment.expand(value) for key, value in deployment.connection(resource).items()}
+            return open_source(resource.kind, expanded, connection, secrets)
+
+        parts = Parts(
+            state=state,
+            store=store,
+            tables=tables,
+            quality=quality,
+            serving=home / "serving",
+            resources={one.id: one for one in deployment.resources},
+            open_source=source,
+            authority=read_authority(deployment),
+            today=today,
+        )
+        yield Wired(deployment, state, tables, quality, Steps(parts), source)
+    finally:
+        state.close()
+
+
+def today() -> date:
+    """The date in Asia/Shanghai."""
+    return datetime.now(ZONE).date()
+
+
+def new_run_id() -> str:
+    """An id for a run somebody started: sorts by time, unique."""
+    return f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:8]}"
+
+
+def read_authority(deployment: Deployment) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """Whose word counts, per library and field, from departments.yaml (field `default`: all others)."""
+    node = read_yaml(deployment.home / "departments.yaml")
+    return {
+        library: {name: below.texts(name) for name in list(below.keys())}
+        for library, below in node.named("authority").items()
+    }
