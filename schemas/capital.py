@@ -74,11 +74,15 @@ class Capital:
     @property
     def in_wan(self) -> Decimal | None:
         """The amount in units of 10,000 (万元), exact; None when six decimals or 18 digits cannot hold it."""
-        value = _EXACT.multiply(self.amount, Decimal(self.unit) / WAN)
-        if abs(value) >= _LIMIT:
-            return None
-        held = value.quantize(_STEP, context=_EXACT)
-        return held if held == value else None
+        return held(_EXACT.multiply(self.amount, Decimal(self.unit) / WAN))
+
+
+def held(value: Decimal) -> Decimal | None:
+    """`value` as decimal128(24,6) holds it; None when it would have to be rounded or is too large."""
+    if abs(value) >= _LIMIT:
+        return None
+    exact = value.quantize(_STEP, context=_EXACT)
+    return exact if exact == value else None
 
 
 def parse(text: str, default_unit: int | None = None) -> Capital | None:
