@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from decimal import Decimal
 
 from connectors.options import Options, wrong
@@ -56,7 +57,12 @@ def recalled(kept: Json) -> Bound | None:
         return value
     if not isinstance(value, str):
         return None
-    readers = {"datetime": dt.datetime.fromisoformat, "date": dt.date.fromisoformat, "Decimal": Decimal, "str": str}
+    readers: dict[str, Callable[[str], Bound]] = {
+        "datetime": dt.datetime.fromisoformat,
+        "date": dt.date.fromisoformat,
+        "Decimal": Decimal,
+        "str": str,
+    }
     return readers[str(kind)](value) if kind in readers else None
 
 

@@ -1,0 +1,74 @@
+"""Read JSON from a service without changing a digit, and turn its records into text columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from connectors.rows import Reject, check_names, clean, record_batch, visible
+from schemas.values import Batch
+
+
+class Number(str):
+    """A JSON number exactly as the service wrote it."""
+
+    __slots__ = ()
+
+
+def parsed(text: str) -> object:
+    """The JSON value of `text`, numbers as Number; raises ValueError."""
+    return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=Number)
+
+
+def found(value: object, path: str) -> object:
+    """What lies at a dotted path (`data.items`); the value itself for an empty path; raises KeyError."""
+    for name in path.split(".") if path else []:
+        if not isinstance(value, dict) or name not in value:
+            raise KeyError(name)
+        value = value[name]
+    return value
+
+
+def as_text(value: object) -> str | None:
+    """A JSON value as a column holds it: text as it is, numbers as written, nested values as JSON."""
+    if value is None:
+        return None
+    return str(value) if isinstance(value, str) else written(value)
+
+
+def written(value: object) -> str:
+    """The value as JSON text again, its numbers as they were."""
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, dict):
+        return (
+            "{" + ", ".join(f"{json.dumps(key, ensure_ascii=False)}: {written(of)}" for key, of in value.items()) + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ", ".join(map(written, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def columns_of(records: Sequence[object]) -> list[str]:
+    """The keys of all records, in the order they are first seen."""
+    names: dict[str, None] = {}
+    for record in records:
+        if isinstance(record, dict):
+            names.update(dict.fromkeys(record))
+    return list(names)
+
+
+def batch_of(records: Sequence[object], names: Sequence[str], first: int, where: str) -> Batch:
+    """The records as text columns `names`; a key a record lacks is null, a record that is no object is row_shape."""
+    shown = [visible(name) for name in names]
+    check_names(shown, where)
+    rejects: dict[int, Reject] = {}
+    objects: list[Mapping[str, Any]] = []
+    for at, record in enumerate(records):
+        if not isinstance(record, dict):
+            detail = "记录不是 JSON 对象 | the record is no JSON object"
+            rejects[at] = Reject("row_shape", detail, visible(written(record)))
+        objects.append(record if isinstance(record, dict) else {})
+    columns = [[as_text(each.get(name)) for each in objects] for name in names]
+    return record_batch(shown, clean(shown, columns, rejects, where), first, rejects)
