@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from schemas.errors import StandardError
 from schemas.lines import Node, read
+from schemas.standard import Standard
 from schemas.syntax import nearest
 
 FOLDER = Path(__file__).parent / "codes"
@@ -58,6 +59,11 @@ def load(id: str) -> CodeList:  # noqa: A002 — it is what a standard calls it
             fix_en=f"Did you mean '{near}'?" if near else f"Available: {', '.join(sorted(available()))}",
         )
     return read_list(FOLDER / entry.text("file"), id, entry)
+
+
+def spellings(standard: Standard) -> dict[str, Mapping[str, str]]:
+    """Of every code list a standard's fields cite: list id → spelling → code."""
+    return {field.codes: load(field.codes).spellings for field in standard.fields if field.codes}
 
 
 def read_list(path: Path, id: str, entry: Node) -> CodeList:  # noqa: A002 — as above

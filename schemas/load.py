@@ -107,6 +107,12 @@ def load_standard(path: Path, codes_available: Collection[str]) -> Standard:
     )
 
 
+def read_rules(node: Node, standard: Standard) -> tuple[Rule, ...]:
+    """The extra rules a resource file lists under `rules`, over the fields of its standard and its source's columns."""
+    names = (*(field.name for field in standard.fields), *node.mapping("map").values())
+    return tuple(_written(node, names, code_lists.available()))
+
+
 def _cited(path: Path) -> str:
     stat = path.stat()
     return _header(path, stat.st_mtime_ns, stat.st_size)

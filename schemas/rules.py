@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from datetime import date
 from typing import Final
 
 from schemas.lines import Node
@@ -178,8 +179,9 @@ def _regex(below: Node) -> str:
 
 
 def _range(below: Node) -> Mapping[str, Json]:
-    least, most = below.number("min", None), below.number("max", None)
-    if (least is None and most is None) or (least is not None and most is not None and least > most):
+    bounds = {key: _bound(below, key) for key in ("min", "max") if below.text(key, None) is not None}
+    numbers = [bound for bound in bounds.values() if isinstance(bound, float)]
+    if not bounds or numbers != sorted(numbers):
         below.fail(
             None,
             "range 规则要有 min 或 max，且 min 不大于 max",
@@ -187,7 +189,24 @@ def _range(below: Node) -> Mapping[str, Json]:
             "请写成，例如 params: {min: 0}",
             "Write, for example, params: {min: 0}",
         )
-    return {name: bound for name, bound in (("min", least), ("max", most)) if bound is not None}
+    return bounds
+
+
+def _bound(below: Node, key: str) -> float | str:
+    """A number, a date as text, or `today` (the day of the check)."""
+    written = below.text(key)
+    if written == "today":
+        return written
+    try:
+        return date.fromisoformat(written).isoformat() if "-" in written[1:] else below.number(key)
+    except ValueError:
+        below.fail(
+            key,
+            f"“{written}”既不是数字，也不是日期或 today",
+            f"'{written}' is neither a number nor a date nor today",
+            f"请写成，例如 {key}: 0 或 {key}: 1949-10-01 或 {key}: today",
+            f"Write, for example, {key}: 0 or {key}: 1949-10-01 or {key}: today",
+        )
 
 
 def _condition(below: Node, columns: tuple[str, ...]) -> str:
