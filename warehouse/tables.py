@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import time
@@ -227,8 +228,15 @@ class Tables:
         return snapshot
 
     def relation(self, name: str, snapshot: int | None, wanted: Sequence[str] | None = None) -> str:
-        """SQL text, in brackets, with which any DuckDB connection reads the snapshot (None: no rows)."""
-        return scan.relation(scan.plan(self._load(name), snapshot), wanted)
+        """SQL text, in brackets, with which any DuckDB connection reads the snapshot (None: no rows).
+
+        Columns the table got after the snapshot may be asked for by name; they are null.
+        """
+        table = self._load(name)
+        planned = scan.plan(table, snapshot)
+        if not {*(wanted or ())} <= {field.name for field in planned.schema.fields}:
+            planned = dataclasses.replace(planned, schema=table.schema())
+        return scan.relation(planned, wanted)
 
     def read(
         self,

@@ -1,0 +1,170 @@
+"""Decide in DuckDB what becomes of each row of a checked batch: it lands, is quarantined, or is superseded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from schemas.values import LINE, RECEIVED, REPAIRED, ROW, Verdict
+from warehouse.clock import now
+from warehouse.sql import literal, quote
+
+KEY_NULL = "WH-KEY-NULL"  # rule id of a row the check let pass without a key
+HASH = "_hash"  # column of a landed table: the content of its fields
+_TEXT = pa.string()
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a checked table as landing needs them.
+
+    `fields` are the standard's fields delivered; `received` maps each to the name its source column has in the
+    connection, where one is known: numbered names, since source columns may differ by case alone, which SQL ignores.
+    """
+
+    key: tuple[str, ...]
+    order: tuple[str, ...]
+    fields: tuple[str, ...]
+    received: Mapping[str, str]
+    sources: tuple[str, ...]
+    repaired: tuple[str, ...]
+
+
+def present(
+    connection: duckdb.DuckDBPyConnection,
+    table: pa.Table,
+    verdict: Verdict,
+    *,
+    key: Sequence[str],
+    order: Sequence[str],
+    fields: Sequence[str] | Mapping[str, str],
+) -> Columns:
+    """Show table and verdict to the connection as `checked`, `violations` and `quarantine`."""
+    sources = tuple(name for name in table.column_names if name.startswith(RECEIVED))
+    renamed = {name: f"received {number}" for number, name in enumerate(sources)}
+    connection.register("checked", table.rename_columns([renamed.get(one, one) for one in table.column_names]))
+    connection.register("violations", verdict.violations)
+    connection.register("quarantine", pa.table({ROW: verdict.quarantine}))
+    feeds = dict(fields) if isinstance(fields, Mapping) else {one: one for one in fields}
+    known = {field: renamed[RECEIVED + source] for field, source in feeds.items() if RECEIVED + source in renamed}
+    names = tuple(feeds)
+    repaired = tuple(one for one in names if one in known and one + REPAIRED in table.column_names)
+    delivered = tuple(one for one in order if one in names)
+    return Columns(tuple(key), delivered, names, known, tuple(one.removeprefix(RECEIVED) for one in sources), repaired)
+
+
+def present_landing(connection: duckdb.DuckDBPyConnection, resource: str, run: str, batch: str) -> None:
+    """Show what every landed row is marked with to the connection, as `landing` (one row)."""
+    department, _, name = resource.partition(".")
+    marks = {"department": department, "resource": name, "run": run, "batch": batch, "at": now()}
+    connection.register("landing", pa.table({name: [value] for name, value in marks.items()}))
+
+
+def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str) -> tuple[int, int, int]:
+    """Make the temporary tables `barred` (_row) and `lands` (_row, _hash); returns (landed, quarantined, superseded).
+
+    `landed` is SQL, in brackets, giving key, order and _hash of what is landed already.
+    """
+    keys = [quote(one) for one in columns.key]
+    null = " OR ".join(f"{one} IS NULL" for one in keys)
+    connection.execute(
+        f"CREATE TEMP TABLE barred AS SELECT {ROW} FROM checked WHERE {null} "
+        f"UNION SELECT {ROW} FROM quarantine SEMI JOIN checked USING ({ROW})"
+    )
+    narrow = ", ".join([ROW, *dict.fromkeys([*keys, *(quote(one) for one in columns.order)])])
+    connection.execute(
+        f"CREATE TEMP TABLE passed AS SELECT {narrow}, {hash_of(columns.fields)} AS {HASH} "
+        f"FROM checked ANTI JOIN barred USING ({ROW})"
+    )
+    newest = ", ".join([*(f"{quote(one)} DESC NULLS LAST" for one in columns.order), f"{ROW} DESC"])
+    same = " AND ".join(f"w.{one} = l.{one}" for one in keys)
+    connection.execute(
+        f"CREATE TEMP TABLE lands AS SELECT w.{ROW}, w.{HASH} FROM (SELECT * FROM passed "
+        f"QUALIFY row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY {newest}) = 1) w "
+        f"LEFT JOIN {landed} l ON {same} "
+        f"WHERE l.{HASH} IS NULL OR (l.{HASH} <> w.{HASH} AND NOT ({_lower(columns.order)}))"
+    )
+    query = "SELECT (SELECT count(*) FROM lands), (SELECT count(*) FROM barred), (SELECT count(*) FROM checked)"
+    lands, barred, every = connection.execute(query).fetchone() or (0, 0, 0)
+    return lands, barred, every - lands - barred
+
+
+def _lower(order: Sequence[str]) -> str:
+    """SQL: the order of w comes before that of l, field by field, null being the lowest."""
+    cases, equal = [], "true"
+    for one in (quote(name) for name in order):
+        cases.append(f"({equal} AND coalesce(w.{one} < l.{one}, w.{one} IS NULL AND l.{one} IS NOT NULL))")
+        equal += f" AND w.{one} IS NOT DISTINCT FROM l.{one}"
+    return " OR ".join(cases) or "false"
+
+
+def hash_of(fields: Sequence[str]) -> str:
+    """SQL: SHA-256 over the fields that hold anything, by name, so that a field added later changes no hash."""
+    parts = ", ".join(f"{literal(one + '=')} || CAST({quote(one)} AS VARCHAR)" for one in sorted(fields))
+    return f"sha256(CAST(to_json(list_filter([{parts}], lambda x: x IS NOT NULL)) AS VARCHAR))"
+
+
+def passed_rows(columns: Columns) -> str:
+    """SQL giving the rows that land, marked; needs `decide` and `present_landing`."""
+    fields = ", ".join(f"c.{quote(one)}" for one in columns.fields)
+    return (
+        f"SELECT {fields}, m.department AS _department, m.resource AS _resource, m.run AS _run, m.batch AS _batch, "
+        f"c.{ROW}, m.at AS _landed_at, w.{HASH}, {_repairs(columns)} AS _raw "
+        f"FROM checked c JOIN lands w USING ({ROW}) CROSS JOIN landing m"
+    )
+
+
+def _repairs(columns: Columns) -> str:
+    if not columns.repaired:
+        return "CAST(NULL AS VARCHAR)"
+    marks = {one: f"coalesce(c.{quote(one + REPAIRED)}, false)" for one in columns.repaired}
+    entries = ", ".join(
+        f"CASE WHEN {mark} THEN {{'k': {literal(one)}, 'v': c.{quote(columns.received[one])}}} END"
+        for one, mark in marks.items()
+    )
+    pairs = f"map_from_entries(list_filter([{entries}], lambda x: x IS NOT NULL))"
+    return f"CASE WHEN {' OR '.join(marks.values())} THEN CAST(to_json({pairs}) AS VARCHAR) END"
+
+
+def quarantined_rows(columns: Columns, kept: str) -> str:
+    """SQL giving the rows for quarantine but for those whose `_row` is in `kept`."""
+    null = " OR ".join(f"c.{quote(one)} IS NULL" for one in columns.key)
+    received = [f"{literal(name)}, c.{quote(f'received {number}')}" for number, name in enumerate(columns.sources)]
+    received.append(f"'{LINE}', c.{LINE}")
+    standardised = ", ".join(f"{literal(one)}, CAST(c.{quote(one)} AS VARCHAR)" for one in columns.fields)
+    rules = "coalesce(v.rules, CAST([] AS VARCHAR[]))"
+    unforeseen = f"({null}) AND q.{ROW} IS NULL"
+    return (
+        f"SELECT m.batch AS _batch, m.run AS _run, c.{ROW} AS _row, "
+        f"CASE WHEN {unforeseen} THEN list_append({rules}, '{KEY_NULL}') ELSE {rules} END AS rules, "
+        f"CAST(json_object({', '.join(received)}) AS VARCHAR) AS received, "
+        f"CAST(json_object({standardised}) AS VARCHAR) AS standardised, "
+        f"m.at AS landed_at, "
+        f"nullif(concat_ws('|', {', '.join(f'CAST(c.{quote(one)} AS VARCHAR)' for one in columns.key)}), '') AS key "
+        f"FROM checked c JOIN barred USING ({ROW}) LEFT JOIN violations v USING ({ROW}) "
+        f"LEFT JOIN quarantine q USING ({ROW}) CROSS JOIN landing m WHERE c.{ROW} NOT IN (SELECT k._row FROM {kept} k)"
+    )
+
+
+def landed_schema(table: pa.Schema, fields: Sequence[str]) -> pa.Schema:
+    """The columns of a landed table: the standard's fields, then where each row came from and what it was."""
+    lineage = [(f"_{one}", _TEXT) for one in ("department", "resource", "run", "batch")]
+    marks = [(ROW, pa.int64()), ("_landed_at", pa.timestamp("us", tz="UTC")), (HASH, _TEXT), ("_raw", _TEXT)]
+    return pa.schema([*(table.field(one) for one in fields), *lineage, *marks])
+
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        ("_batch", _TEXT),
+        ("_run", _TEXT),
+        (ROW, pa.int64()),
+        ("rules", pa.list_(_TEXT)),
+        ("received", _TEXT),
+        ("standardised", _TEXT),
+        ("landed_at", pa.timestamp("us", tz="UTC")),
+        ("key", _TEXT),
+    ]
+)

@@ -1,0 +1,163 @@
+"""Land a checked batch: passed rows by key into std_<department>, failed rows into quarantine, visible together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from urllib.parse import quote as safe
+
+import duckdb
+
+from schemas.points import reached
+from schemas.values import Manifest
+from warehouse import duck, fates
+from warehouse.checked import Checked
+from warehouse.errors import WarehouseError
+from warehouse.sql import literal
+from warehouse.state import Release, State
+from warehouse.store import ObjectStore
+from warehouse.tables import Staged, Tables
+
+RUN, BATCH = "shutong.run", "shutong.batch"  # snapshot summary properties; shutong.resource names the resource
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What became of the rows of a batch: every one is counted exactly once."""
+
+    landed: int
+    quarantined: int
+    superseded: int
+
+
+def landed_table(resource: str) -> str:
+    """The table a resource lands in: market.base → std_market.base."""
+    department, _, name = resource.partition(".")
+    return f"std_{department}.{name}"
+
+
+def quarantine_table(resource: str) -> str:
+    """The table of a resource's quarantined rows: market.base → qtn.market__base."""
+    return "qtn." + resource.replace(".", "__", 1)
+
+
+def land(
+    store: ObjectStore,
+    state: State,
+    tables: Tables,
+    manifest: Manifest,
+    checked: Checked,
+    *,
+    resource: str,
+    key: tuple[str, ...],
+    order: tuple[str, ...],
+    columns: Sequence[str] | Mapping[str, str],
+    run: str | None = None,
+) -> Landing:
+    """Land the batch and release it; the same batch again changes nothing and gives the counts it had.
+
+    Rows in the verdict's quarantine go to quarantine with every rule they violate. Of the others with one key the
+    greatest `order` (null lowest), then the greatest `_row`, wins; the winner lands unless the landed row says the same
+    or has a greater order. `columns` are the standard's fields delivered, best as a map to the source column that feeds
+    each, from which `_raw` is told. `run` is the run that lands, by default the one that pulled.
+
+    Killed at any point and called again it ends in the same tables; readers, who follow `state.released`, see both
+    tables change at once.
+    """
+    _refuse_lost_rows(manifest, checked)
+    run = run or manifest.run
+    with store.lock(f"land-{safe(resource, safe='')}"):
+        made = _made(state, resource, run, manifest.batch)
+        if made is not None:
+            return made
+        targets = (landed_table(resource), quarantine_table(resource))
+        fields = tuple(columns)
+        tables.ensure(targets[0], fates.landed_schema(checked.table.schema, fields))
+        tables.ensure(targets[1], fates.QUARANTINE_SCHEMA)
+        done = {table: _settle(state, tables, table, run, manifest.batch) for table in targets}
+        with duck.connect(tables.folder / "spill") as connection:
+            shown = fates.present(connection, checked.table, checked.verdict, key=key, order=order, fields=columns)
+            compared = list(dict.fromkeys([*shown.key, *shown.order, fates.HASH]))
+            base = tables.relation(targets[0], state.released(targets[0]), compared)
+            landing = Landing(*fates.decide(connection, shown, base))
+            reached("land.planned")
+            fates.present_landing(connection, resource, run, manifest.batch)
+            passed, failed = _stage(
+                connection, state, tables, shown, resource=resource, batch=manifest.batch, done=done
+            )
+        reached("land.files_written")
+        properties = {"shutong.resource": resource, RUN: run, BATCH: manifest.batch}
+        pins = {targets[1]: _commit(tables, failed, properties, done[targets[1]])}
+        reached("land.quarantine_committed")
+        pins[targets[0]] = _commit(tables, passed, properties, done[targets[0]], key)
+        reached("land.passed_committed")
+        known = {table: tables.pin(table, snapshot) for table, snapshot in pins.items() if snapshot is not None}
+        state.commit_release(run, known, asdict(landing), batch=manifest.batch)
+        reached("land.released")
+        return landing
+
+
+def _refuse_lost_rows(manifest: Manifest, checked: Checked) -> None:
+    if checked.table.num_rows != manifest.rows or checked.verdict.rows != manifest.rows:
+        raise WarehouseError(
+            "WH-ROWS-LOST",
+            zh=f"批次 {manifest.batch} 收到 {manifest.rows} 行，检查结果却有 {checked.table.num_rows} 行",
+            en=f"batch {manifest.batch} has {manifest.rows} rows as received but {checked.table.num_rows} as checked",
+            fix_zh="重新运行检查步骤",
+            fix_en="Run the check step again",
+        )
+
+
+def _made(state: State, resource: str, run: str, batch: str) -> Landing | None:
+    """The landing this run made, or the one the resource's newest release made of the very batch."""
+    tables = (landed_table(resource), quarantine_table(resource))
+    own = [one for one in state.releases(run=run) if set(one.changed) <= {*tables}]
+    newest = [one for table in tables for one in state.releases(1, changed=table)]
+    for release in (*own, *sorted(newest, key=lambda one: -one.id)[:1]):
+        if release.kind == "land" and release.batch == batch:
+            return _counts(release)
+    return None
+
+
+def _counts(release: Release) -> Landing:
+    return Landing(release.counts["landed"], release.counts["quarantined"], release.counts["superseded"])
+
+
+def _settle(state: State, tables: Tables, table: str, run: str, batch: str) -> int | None:
+    """Take back what no release shows, but for the snapshot this run made of this batch: that one is the answer."""
+    head, released = tables.head(table), state.released(table)
+    if head is None or head.snapshot == released:
+        return None
+    ours = (head.summary.get(RUN), head.summary.get(BATCH)) == (run, batch)
+    if ours and head.parent == released:
+        return head.snapshot
+    tables.rollback_to(table, released)
+    return None
+
+
+def _stage(
+    connection: duckdb.DuckDBPyConnection,
+    state: State,
+    tables: Tables,
+    shown: fates.Columns,
+    *,
+    resource: str,
+    batch: str,
+    done: Mapping[str, int | None],
+) -> tuple[Staged, Staged]:
+    """Write the files of both tables, unless the table's snapshot is there already."""
+    landed, quarantine = landed_table(resource), quarantine_table(resource)
+    passed = failed = Staged("", (), 0)
+    if done[landed] is None:
+        passed = tables.stage(landed, connection.sql(fates.passed_rows(shown)), sort=shown.key)
+    if done[quarantine] is None:
+        kept = tables.relation(quarantine, state.released(quarantine), ["_row", "_batch"])
+        query = fates.quarantined_rows(shown, f"(SELECT _row FROM {kept} WHERE _batch = {literal(batch)})")
+        failed = tables.stage(quarantine, connection.sql(query), sort=("_row",))
+    return passed, failed
+
+
+def _commit(
+    tables: Tables, staged: Staged, properties: Mapping[str, str], done: int | None, key: Sequence[str] = ()
+) -> int | None:
+    return done if done is not None else tables.commit(staged, properties, key=key)
