@@ -102,3 +102,4 @@ class SharingConfig:
     secret: bytes
     catalog: Sequence[CatalogEntry]
     libraries: Mapping[str, Library]
+    segment_bytes: int = 16 << 20  # of call records to a file; about 40,000 calls

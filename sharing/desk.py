@@ -77,7 +77,7 @@ class Desk:
             {name: library.standard for name, library in config.libraries.items()},
             {entry.resource: entry.standard for entry in config.catalog},
         )
-        self.meter = Meter(config.meter)
+        self.meter = Meter(config.meter, config.segment_bytes)
         self.ledger = Ledger(config.meter)
         self.quota = Quota(config.meter / "quota", self.ledger)
         self._known: dict[str, tuple[Key, float]] = {}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SEGMENT_BYTES = 16 << 20
 SEAL = b'{"sealed":true}'
 _STALE_SECONDS = 3600
+_HEADER_ROOM = 4096
 
 
 @dataclass(slots=True)
@@ -117,7 +118,7 @@ class Meter:
             if at.offset + need > segment.size:
                 self._put(segment, b"".join(out))
                 segment.at, out = at, []
-                segment = self._roll(max(self._size, need + segments.LARGEST))
+                segment = self._roll(max(self._size, need + _HEADER_ROOM))
                 at = segment.at
             framed, at = segments.frame(payload, at)
             out.append(framed)

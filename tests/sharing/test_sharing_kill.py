@@ -1,0 +1,147 @@
+"""A real server killed with SIGKILL under load: every call that was acknowledged is in the ledger exactly once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from sharing_town import FIRM, GRANTS, PERSON, Town, build
+
+from sharing.ledger import Ledger
+
+RUN = "import sys; from sharing.serve import serve; serve('sharing_town:served', port=int(sys.argv[1]), workers=2)"
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as sought:
+        sought.bind(("127.0.0.1", 0))
+        return sought.getsockname()[1]
+
+
+@contextmanager
+def served(town: Town):
+    """A real Granian with two workers over the town; gives its process and address."""
+    port = free_port()
+    env = os.environ | {
+        "TOWN_FOLDER": str(town.folder),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
+    }
+    log = (town.folder / "server.log").open("ab")
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(port)], env=env, stdout=log, stderr=log, start_new_session=True
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait(address, process, town.folder / "server.log")
+        yield process, address
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
+        log.close()
+
+
+def wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        assert process.poll() is None, log.read_text("utf-8", "replace")
+        try:
+            if httpx.get(address + "/healthz", trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    pytest.fail(log.read_text("utf-8", "replace"))
+
+
+def load(address: str, key: str, acknowledged: list[tuple[str, int]], stop: threading.Event) -> None:
+    """Ask until the server is gone; what was answered whole is acknowledged."""
+    with httpx.Client(base_url=address, headers={"X-Api-Key": key}, trust_env=False) as client:
+        for turn in range(1_000_000):
+            if stop.is_set():
+                return
+            try:
+                if turn % 5 == 0:
+                    response = client.post("/v1/libraries/population/records", json={"key": PERSON})
+                else:
+                    response = client.get(f"/v1/libraries/legal_person/records/{FIRM}")
+            except httpx.TransportError:
+                return
+            acknowledged.append((response.headers["x-request-id"], response.status_code))
+
+
+@pytest.mark.kills
+def test_every_acknowledged_call_is_recorded_once_after_sigkill(tmp_path: Path) -> None:
+    town = build(tmp_path)
+    town.desk.close()
+    acknowledged: list[tuple[str, int]] = []
+    for _ in range(3):
+        before = len(acknowledged)
+        with served(town) as (process, address):
+            stop = threading.Event()
+            clients = [
+                threading.Thread(target=load, args=(address, town.keys[who], acknowledged, stop))
+                for who in ("tax", "tax", "school", "stranger", "st_wrong") if who in town.keys
+            ]  # fmt: skip
+            for client in clients:
+                client.start()
+            end = time.monotonic() + 20
+            while len(acknowledged) < before + 300 and time.monotonic() < end:
+                time.sleep(0.01)
+            os.killpg(process.pid, signal.SIGKILL)
+            stop.set()
+            for client in clients:
+                client.join(30)
+        assert len(acknowledged) >= before + 300
+    ledger = Ledger(town.config.meter)
+    recorded = Counter(call.id for call in ledger.records())
+    statuses = {call.id: call.status for call in ledger.records()}
+    assert [one for one, times in recorded.items() if times > 1] == []
+    assert [one for one, _ in acknowledged if one not in recorded] == []
+    assert [one for one, status in acknowledged if statuses[one] != status] == []
+    audit = ledger.verify()
+    assert audit.sound, audit.findings
+    assert {status for _, status in acknowledged} >= {200, 403}
+    assert sum(1 for call in ledger.records() if call.grant == "school-small" and call.units) == 3
+    town.config.engine.dispose()
+
+
+def test_a_real_server_keeps_a_quota_over_two_workers_and_stops_cleanly(tmp_path: Path) -> None:
+    town = build(tmp_path, GRANTS.replace("per_day: 3", "per_day: 100"))
+    town.desk.close()
+    statuses: Counter[int] = Counter()
+
+    def ask(address: str) -> None:
+        for _ in range(40):
+            response = httpx.post(
+                address + "/v1/libraries/population/records",
+                json={"key": PERSON},
+                headers={"X-Api-Key": town.keys["school"]},
+                trust_env=False,
+            )
+            statuses[response.status_code] += 1
+
+    with served(town) as (process, address):
+        threads = [threading.Thread(target=ask, args=(address,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert statuses == {200: 100, 429: 60}
+    ledger = Ledger(town.config.meter)
+    assert Counter(call.status for call in ledger.records()) == {200: 100, 429: 60}
+    assert ledger.verify().findings == ()
+    assert PERSON not in (tmp_path / "server.log").read_text("utf-8", "replace")
+    town.config.engine.dispose()
