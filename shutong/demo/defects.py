@@ -119,6 +119,11 @@ def _legacy_id(number: str) -> str:
     return number[:6] + number[8:17]
 
 
+def _nobody(row: Row, layout: Layout, _rng: Random) -> None:
+    row.received[layout.fields["legal_rep_name"]] = r"\N"
+    row.expected["legal_rep_name"] = None
+
+
 def _long_term(row: Row, layout: Layout, _rng: Random) -> None:
     row.received[layout.fields["op_to"]] = "9999-09-09"
     row.expected["op_to"] = None
@@ -153,7 +158,7 @@ KINDS: tuple[Defect, ...] = (
     ),
     Defect(
         "uscc_two_joined", SCJG, "一栏内用、连接两个代码", "two codes joined by 、 in one USCC column",
-        ("uscc_check",), QUARANTINED, _joined,
+        ("uscc_check", "uscc_org_code_check", "uscc_pair_known"), QUARANTINED, _joined,
     ),
     Defect(
         "org_code_hyphen", SCJG, "组织机构代码带连字符", "organisation code with a hyphen",
@@ -165,11 +170,11 @@ KINDS: tuple[Defect, ...] = (
     ),
     Defect(
         "rep_null_text", SCJG, r"法定代表人填“\N”", r"the text \N in place of the legal representative",
-        ("legal_rep_name_required",), QUARANTINED, _put("legal_rep_name", lambda _: r"\N"),
+        ("legal_rep_name_required",), LANDED, _nobody,
     ),
     Defect(
         "date_chinese", SCJG, "成立日期写成2021年3月1日", "established date written 2021年3月1日",
-        (), LANDED, _date_as("{1}年{2}月{3}日"), share=0.01,
+        ("est_date_repaired",), LANDED, _date_as("{1}年{2}月{3}日"), share=0.01,
     ),
     Defect(
         "date_compact", (*SCJG, *BODIES), "成立日期写成20210301", "established date written 20210301",
@@ -177,7 +182,7 @@ KINDS: tuple[Defect, ...] = (
     ),
     Defect(
         "date_slashes", (*SCJG, *BODIES), "成立日期写成2021/3/1", "established date written 2021/3/1",
-        (), LANDED, _date_as("{1}/{2}/{3}"), share=0.01,
+        ("est_date_repaired",), LANDED, _date_as("{1}/{2}/{3}"), share=0.01,
     ),
     Defect(
         "date_impossible", SCJG, "核准日期为2021-02-30", "approval date 2021-02-30",
@@ -255,7 +260,8 @@ KINDS: tuple[Defect, ...] = (
     ),
     Defect(
         "float_id", BODIES, "Excel中代码被存成数值", "a code kept as a number by Excel",
-        ("float_id",), QUARANTINED, _line("float"), _holds("uscc", str.isdigit), 0.01,
+        ("float_id", "uscc_check", "uscc_org_code_check", "uscc_pair_known"), QUARANTINED,
+        _line("float"), _holds("uscc", str.isdigit), 0.01,
     ),
 )  # fmt: skip
 BY_ID: Mapping[str, Defect] = {kind.id: kind for kind in KINDS}
