@@ -86,11 +86,12 @@ def _build(tables: Tables, folder: Path, release: Release, standard: Standard,
            plan: serving_build.Plan) -> Generation:  # fmt: skip
     base, said = base_table(plan.library), base_table(plan.library) + "_attr"
     served = [one.name for one in standard.fields] + [survivors.SOURCES, survivors.DEPARTMENTS]
-    there = tables.columns(base)
-    wanted = [name for name in served if name in there]
     with duck.connect(tables.folder / "spill") as connection:
-        rows = tables.relation(base, release.tables[base].snapshot, wanted)
-        connection.execute(f"CREATE TEMP VIEW served AS SELECT {', '.join(map(quote, wanted))} FROM {rows}")
+        # Read through the snapshot: the table may have gained columns since it was released.
+        rows = tables.relation(base, release.tables[base].snapshot)
+        there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()}
+        wanted = ", ".join(quote(name) for name in served if name in there)
+        connection.execute(f"CREATE TEMP VIEW served AS SELECT {wanted} FROM {rows}")
         statements = tables.relation(said, release.tables[said].snapshot, ["department", "observed_at"])
         newest = connection.execute(
             f"SELECT department, max(observed_at) FROM {statements} WHERE observed_at IS NOT NULL"
