@@ -43,17 +43,17 @@ def accept(sql: str) -> str:
     if not text or len(text) > _LONGEST:
         raise _refused(f"长度应为 1 至 {_LONGEST} 个字符", f"it must have 1 to {_LONGEST} characters")
     # Alone and in brackets: `a) OR (b` reads well in brackets only, and would change its meaning under NOT.
-    for wrapped in (text, f"({text}\n)"):
-        _walk(_expression(wrapped))
+    with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
+        for wrapped in (text, f"({text}\n)"):
+            _walk(_expression(connection, wrapped))
     return text
 
 
-def _expression(text: str) -> dict[str, Any]:
-    with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
-        try:
-            row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {text} FROM t"]).fetchone()
-        except duckdb.Error as error:
-            raise _refused("不是一个 SQL 表达式", "it is not a SQL expression") from error
+def _expression(connection: duckdb.DuckDBPyConnection, text: str) -> dict[str, Any]:
+    try:
+        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {text} FROM t"]).fetchone()
+    except duckdb.Error as error:
+        raise _refused("不是一个 SQL 表达式", "it is not a SQL expression") from error
     tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
     if tree.get("error") or len(tree["statements"]) != 1:
         raise _refused("不是一个 SQL 表达式", "it is not one SQL expression")

@@ -106,7 +106,7 @@ class QualityStore:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def record(
+    def record(  # noqa: PLR0917 - where, what and how, in the order they are said
         self, resource: str, department: str, run: str, batch: str, rules: Sequence[Rule], verdict: Verdict
     ) -> None:
         """Keep a verdict; recording the same run of the same resource again replaces it and keeps its time."""
@@ -159,20 +159,20 @@ class QualityStore:
         query = sa.select(*_SUMMARY).order_by(QUALITY_RUN.c.checked_at.desc(), QUALITY_RUN.c.run.desc()).limit(limit)
         if resource is not None:
             query = query.where(QUALITY_RUN.c.resource == resource)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [QualityRun(**row) for row in connection.execute(query).mappings()]
 
     def rules(self, resource: str, run: str) -> list[RuleOutcome]:
         """How each rule came out in one run, in the order of the standard; empty for an unknown run."""
         names = [field for field in RuleOutcome.__slots__]  # noqa: C416 - __slots__ is typed as a string or an iterable
         query = sa.select(*(QUALITY_RULE.c[name] for name in names)).order_by(QUALITY_RULE.c.place)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(_of(query, QUALITY_RULE, resource, run)).mappings()
             return [RuleOutcome(**row) for row in rows]
 
     def results(self, resource: str, run: str) -> dict[str, Any] | None:
         """The Great Expectations result of one run as it was recorded; None for an unknown run."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             text = connection.execute(_of(sa.select(QUALITY_RUN.c.results), QUALITY_RUN, resource, run)).scalar()
         found: dict[str, Any] | None = None if text is None else json.loads(text)
         return found
@@ -186,6 +186,10 @@ class QualityStore:
         earlier = self.rules(resource, runs[1].run) if len(runs) > 1 else []
         before = {one.rule: one for one in earlier}
         return [_change(rule, before.get(rule), now.get(rule)) for rule in dict.fromkeys((*now, *before))]
+
+    def _reading(self) -> sa.Connection:
+        # The state database's SQLite engine locks for writing at BEGIN unless it is told.
+        return self._engine.execution_options(reading=True).connect()
 
 
 def _of(query: Any, table: sa.Table, resource: str, run: str) -> Any:  # noqa: ANN401 - any statement with where
