@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 DIGITS = "0123456789"
@@ -189,6 +190,7 @@ SPECS: dict[str, Fixed | Joined] = {
 KINDS = tuple(SPECS)
 
 
+@cache
 def hybrid_steps(modulus: int) -> tuple[tuple[int, ...], ...]:
     """ISO 7064 MOD modulus+1,modulus as state × value → state: starts at modulus // 2, right when it ends at 1."""
     steps = [[0] * modulus for _ in range(modulus)]

@@ -314,6 +314,6 @@ def test_an_unknown_kind_is_a_mistake_of_the_caller():
 
 def test_a_million_codes_take_about_a_second():
     texts = pa.array([social_credit_code(random.Random(n)) for n in range(2_000)] * 500)
-    began = time.perf_counter()
+    began = time.process_time()
     assert arrow.valid("uscc", texts, TODAY).true_count == 1_000_000
-    assert time.perf_counter() - began < 5  # about 0.1 s when the machine is idle
+    assert time.process_time() - began < 5  # about 0.1 s when the machine is idle
