@@ -1,0 +1,101 @@
+"""A real PostgreSQL: values psycopg cannot hold come out as PostgreSQL writes them, and refusals are told apart."""
+
+import os
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from connectors import SourceChanged, SourceError, SourceRefused, open_source
+from infra.testing import postgres
+from schemas.values import RAW_COLUMNS
+
+
+@pytest.fixture(scope="module")
+def server():
+    try:
+        postgres.binaries()
+    except FileNotFoundError:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip("PostgreSQL is not installed")
+    with postgres.running() as running:
+        with psycopg.connect(
+            host="127.0.0.1", port=running.port, user=running.user, password=running.password, dbname="postgres"
+        ) as db:
+            db.execute(Path(__file__).with_name("edge_values.sql").read_text("utf-8"))
+        yield running
+
+
+class Vault:
+    def __init__(self, password):
+        self.password = password
+
+    def get(self, name):
+        assert name == "pg"
+        return self.password
+
+
+def source(server, password=None, user=None, **options):
+    url = f"postgresql+psycopg://{user or server.user}@127.0.0.1:{server.port}/postgres"
+    connection = {"url": url, "password_secret": "pg"}
+    return open_source("sql", {"table": "ent", **options}, connection, Vault(password or server.password))
+
+
+def read(src, split=None):
+    batches = list(src.read(split or src.plan(None)[0]))
+    return pa.Table.from_batches([batch.rows for batch in batches]), batches[-1].position
+
+
+def test_wide_infinite_and_rare_values_are_exact(server):
+    tab, _ = read(source(server))
+    rows = [{k: v for k, v in row.items() if k not in RAW_COLUMNS} for row in tab.to_pylist()]
+    assert rows[0] == {
+        "id": "1",
+        "名": "𠮷野家，０１",
+        "cap": "123456789012345678901234567890.12345678901",
+        "est": "infinity",
+        "at": "2026-01-02 03:04:05.678",
+        "ok": "true",
+        "doc": '{"a": 1.10}',
+        "raw": "00ff",
+        "ratio": "0.1",
+    }
+    assert rows[1]["cap"] == "NaN"
+    assert rows[1]["est"] == "0044-03-15 BC"
+    assert rows[2] == dict.fromkeys(rows[2]) | {"id": "3"}
+
+
+def test_a_float_in_an_identifier_column_is_seen(server):
+    tab, _ = read(source(server, identifiers=["ratio"]))
+    assert tab["_reject"].to_pylist() == ["float_id", "float_id", None]
+
+
+def test_a_wrong_password_and_a_missing_privilege_are_refused(server):
+    for src in (source(server, password="not it"), source(server, user="reader", password="reader's")):
+        with pytest.raises(SourceRefused, match="SRC-SQL-REFUSED") as caught:
+            src.preview()
+        assert not caught.value.retryable
+        assert "not it" not in str(caught.value)
+        assert "reader's" not in str(caught.value)
+
+
+def test_a_schema_may_be_named_and_a_missing_table_says_what_is_there(server):
+    assert source(server, table="aic.e_base").preview().num_rows == 1
+    with pytest.raises(SourceChanged, match="e_base"):
+        source(server, table="aic.e_bases").preview()
+
+
+def test_a_cursor_over_timestamps_reads_the_lag_again(server):
+    src = source(server, cursor={"column": "at", "lag": "1h"})
+    tab, position = read(src)
+    assert tab.num_rows == 3
+    tab, _ = read(src, src.plan(position)[0])
+    assert tab["id"].to_pylist() == ["1", "3"]
+
+
+def test_a_wrong_where_is_an_error_nobody_retries(server):
+    with pytest.raises(SourceError, match="SRC-SQL-QUERY") as caught:
+        source(server, where="nonsense = 1").preview()
+    assert not caught.value.retryable
