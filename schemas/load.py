@@ -59,14 +59,12 @@ def find_standard(id: str, folders: Sequence[Path] = ()) -> Standard:  # noqa: A
 
     Raises StandardError STD-UNKNOWN, listing what exists and the nearest name, or what `load_standard` raises.
     """
-    name = id.partition("@")[0]
     everywhere = [file for folder in (*folders, BUILT_IN) for file in sorted(folder.glob("*.y*ml"))]
-    # A file is usually named after its standard: look there first.
-    for path in sorted(everywhere, key=lambda file: file.stem.partition("@")[0] != name):
-        if _cited(path) == id:
+    for path in everywhere:
+        if _cited(path, id) == id:
             stat = path.stat()
             return _loaded(path, stat.st_mtime_ns, stat.st_size)
-    known = sorted({_cited(path) for path in everywhere})
+    known = sorted({cited for path in everywhere if (cited := _cited(path, id))})
     near = nearest(id, known)
     raise StandardError(
         "STD-UNKNOWN",
@@ -113,9 +111,15 @@ def read_rules(node: Node, standard: Standard) -> tuple[Rule, ...]:
     return tuple(_written(node, names, code_lists.available()))
 
 
-def _cited(path: Path) -> str:
+def _cited(path: Path, wanted: str) -> str | None:
+    """What a file is cited as; a file that cannot be read is of no interest unless it is named after what is wanted."""
     stat = path.stat()
-    return _header(path, stat.st_mtime_ns, stat.st_size)
+    try:
+        return _header(path, stat.st_mtime_ns, stat.st_size)
+    except StandardError:
+        if path.stem.partition("@")[0] == wanted.partition("@")[0]:
+            raise
+        return None
 
 
 @lru_cache(maxsize=64)

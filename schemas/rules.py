@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import date
 from typing import Final
 
@@ -192,21 +193,22 @@ def _range(below: Node) -> Mapping[str, Json]:
     return bounds
 
 
-def _bound(below: Node, key: str) -> float | str:
+def _bound(below: Node, key: str) -> float | str:  # noqa: RET503 - fail never returns
     """A number, a date as text, or `today` (the day of the check)."""
     written = below.text(key)
     if written == "today":
         return written
-    try:
-        return date.fromisoformat(written).isoformat() if "-" in written[1:] else below.number(key)
-    except ValueError:
-        below.fail(
-            key,
-            f"“{written}”既不是数字，也不是日期或 today",
-            f"'{written}' is neither a number nor a date nor today",
-            f"请写成，例如 {key}: 0 或 {key}: 1949-10-01 或 {key}: today",
-            f"Write, for example, {key}: 0 or {key}: 1949-10-01 or {key}: today",
-        )
+    if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", written):
+        return float(written)
+    with suppress(ValueError):
+        return date.fromisoformat(written).isoformat()
+    below.fail(
+        key,
+        f"“{written}”既不是数字，也不是日期或 today",
+        f"'{written}' is neither a number nor a date nor today",
+        f"请写成，例如 {key}: 0 或 {key}: 1949-10-01 或 {key}: today",
+        f"Write, for example, {key}: 0 or {key}: 1949-10-01 or {key}: today",
+    )
 
 
 def _condition(below: Node, columns: tuple[str, ...]) -> str:

@@ -126,6 +126,8 @@ def _inspect(path: Path, raw: Raw, seen: set[int]) -> None:
     seen.add(id(raw))
     if str(raw.tag) not in _PLAIN_TAGS:
         raise _refused("STD-YAML-TAG", where(path, raw), f"标签 {raw.tag}", f"the tag {raw.tag}")
+    if isinstance(raw, ScalarNode):
+        raw.value = _whole(path, raw)
     if isinstance(raw, SequenceNode):
         for item in raw.value:
             _inspect(path, item, seen)
@@ -134,6 +136,7 @@ def _inspect(path: Path, raw: Raw, seen: set[int]) -> None:
         for key, value in raw.value:
             if not isinstance(key, ScalarNode):
                 raise _refused("STD-YAML-TAG", where(path, key), "不是文字的键", "a key that is not text")
+            key.value = _whole(path, key)
             if key.value in written:
                 raise StandardError(
                     "STD-YAML-DUPLICATE",
@@ -144,6 +147,14 @@ def _inspect(path: Path, raw: Raw, seen: set[int]) -> None:
                 )
             written[key.value] = key.start_mark.line + 1
             _inspect(path, value, seen)
+
+
+def _whole(path: Path, raw: ScalarNode) -> str:
+    """The text of a scalar; a character written as two escapes, as JSON writes 𠮷, becomes one."""
+    try:
+        return str(raw.value).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError as error:
+        raise _syntax(where(path, raw), "", "half a character, written as an escape") from error
 
 
 def _refused(code: str, place: str, what_zh: str, what_en: str) -> StandardError:
