@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
+import orjson
 import pyarrow as pa
 
 from schemas.values import LINE, RECEIVED, REPAIRED, ROW, Verdict
@@ -103,8 +104,10 @@ def _lower(order: Sequence[str]) -> str:
 
 def hash_of(fields: Sequence[str]) -> str:
     """SQL: SHA-256 over the fields that hold anything, by name, so that a field added later changes no hash."""
-    parts = ", ".join(f"{literal(one + '=')} || CAST({quote(one)} AS VARCHAR)" for one in sorted(fields))
-    return f"sha256(CAST(to_json(list_filter([{parts}], lambda x: x IS NOT NULL)) AS VARCHAR))"
+    # Each part tells its length, so that no value can pass for two; null makes a part null, which concat leaves out.
+    texts = {one: f"CAST({quote(one)} AS VARCHAR)" for one in sorted(fields)}
+    parts = ", ".join(f"{literal(one + '=')} || strlen({text}) || ':' || {text}" for one, text in texts.items())
+    return f"sha256(concat({parts}))"
 
 
 def passed_rows(columns: Columns) -> str:
@@ -121,12 +124,16 @@ def _repairs(columns: Columns) -> str:
     if not columns.repaired:
         return "CAST(NULL AS VARCHAR)"
     marks = {one: f"coalesce(c.{quote(one + REPAIRED)}, false)" for one in columns.repaired}
-    entries = ", ".join(
-        f"CASE WHEN {mark} THEN {{'k': {literal(one)}, 'v': c.{quote(columns.received[one])}}} END"
+    members = ", ".join(
+        f"CASE WHEN {mark} THEN {literal(',' + _json(one) + ':')} "
+        f"|| coalesce(CAST(to_json(c.{quote(columns.received[one])}) AS VARCHAR), 'null') END"
         for one, mark in marks.items()
     )
-    pairs = f"map_from_entries(list_filter([{entries}], lambda x: x IS NOT NULL))"
-    return f"CASE WHEN {' OR '.join(marks.values())} THEN CAST(to_json({pairs}) AS VARCHAR) END"
+    return f"CASE WHEN {' OR '.join(marks.values())} THEN '{{' || substr(concat({members}), 2) || '}}' END"
+
+
+def _json(text: str) -> str:
+    return orjson.dumps(text).decode()
 
 
 def quarantined_rows(columns: Columns, kept: str) -> str:

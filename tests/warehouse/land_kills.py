@@ -1,0 +1,51 @@
+"""Run by test_land_kills.py: for each point, kill a process there, then run again, each in a folder of its own.
+
+It imports everything first and forks afterwards, before any thread exists: one start for all the kills.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from land_factory import Record, Warehouse, in_a_process_of_its_own
+
+FIRST = [Record(f"A{n}", "2026-01-01", "甲") for n in range(6)] + [Record("B0", None, "𠮷", ok=False)]
+SECOND = [
+    *(Record(f"A{n}", "2026-02-01", "乙𠮷") for n in range(3, 6)),
+    Record("A0", "2025-01-01", "旧"),
+    Record("A1", "2026-01-01", "甲"),
+    Record("C1", None, "丙"),
+    Record("C1", "2026-03-01", "丁"),
+    Record("B1", None, "坏", ok=False),
+]
+THIRD = [Record("A5", "2026-03-01", "戊"), Record("D1", None, "己"), Record("B2", None, "坏", ok=False)]
+ANOTHER_AFTER = ["pull.committed", "land.quarantine_committed", "land.passed_committed", "land.released"]
+
+
+def ingest(folder: Path, records: list[Record], run: str):
+    def work() -> None:
+        Warehouse(folder).ingest(records, run)
+
+    return work
+
+
+def main(root: Path, points: list[str]) -> None:
+    for point in ["never", *points]:
+        folder = root / point
+        assert in_a_process_of_its_own(ingest(folder, FIRST, "run-1")) == 0
+        killed = in_a_process_of_its_own(ingest(folder, SECOND, "run-2"), die_at=None if point == "never" else point)
+        assert killed == (0 if point == "never" else signal.SIGKILL), (point, killed)
+        assert in_a_process_of_its_own(ingest(folder, SECOND, "run-2")) == 0
+        assert in_a_process_of_its_own(ingest(folder, SECOND, "run-2-again")) == 0
+    for point in ["never", *ANOTHER_AFTER]:
+        folder = root / f"{point}-then-another"
+        assert in_a_process_of_its_own(ingest(folder, FIRST, "run-1")) == 0
+        if point != "never":
+            assert in_a_process_of_its_own(ingest(folder, SECOND, "run-2"), die_at=point) == signal.SIGKILL
+        assert in_a_process_of_its_own(ingest(folder, THIRD, "run-3")) == 0
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,85 @@
+"""A process killed at any point of pulling and landing, then run again, leaves what an undisturbed run leaves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from land_factory import RESOURCE, Warehouse
+from land_kills import ANOTHER_AFTER
+
+from schemas.points import POINTS
+from warehouse.land import landed_table, quarantine_table
+
+HERE = Path(__file__).parent
+KILLED_AT = [point for point in POINTS if point.startswith(("pull.", "land.")) or point == "check.kept"]
+pytestmark = pytest.mark.kills
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("kills")
+    search = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
+    done = subprocess.run(
+        [sys.executable, str(HERE / "land_kills.py"), str(root), *KILLED_AT],
+        env={**os.environ, "PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+def seen(folder: Path) -> dict[str, object]:
+    """All a reader sees, but for the instants."""
+    warehouse = Warehouse(folder)
+    try:
+        return {
+            "landed": warehouse.landed(),
+            "quarantined": warehouse.quarantined(),
+            "counts": [dict(one.counts) for one in warehouse.state.releases()],
+            "position": warehouse.state.position(RESOURCE),
+            "batches": [(one.batch, one.rows) for one in warehouse.state.manifests(RESOURCE)],
+            "raw folders": len(warehouse.store.folders("land")),
+        }
+    finally:
+        warehouse.close()
+
+
+@pytest.mark.parametrize("point", KILLED_AT)
+def test_killed_and_run_again_everything_is_as_if_undisturbed(folders: Path, point: str) -> None:
+    undisturbed, killed = seen(folders / "never"), seen(folders / point)
+    assert killed == undisturbed
+    assert len(undisturbed["landed"]) == 7
+    assert len(undisturbed["quarantined"]) == 2
+    assert undisturbed["counts"][0] == {"landed": 4, "quarantined": 1, "superseded": 3}
+
+
+@pytest.mark.parametrize("point", KILLED_AT)
+def test_no_snapshot_is_left_that_readers_do_not_see(folders: Path, point: str) -> None:
+    warehouse = Warehouse(folders / point)
+    for table in (landed_table(RESOURCE), quarantine_table(RESOURCE)):
+        head = warehouse.tables.head(table)
+        assert head is not None
+        assert head.snapshot == warehouse.state.released(table)
+    warehouse.close()
+
+
+@pytest.mark.parametrize("point", [one for one in ANOTHER_AFTER if one != "land.released"])
+def test_another_run_takes_nothing_over_from_one_that_died(folders: Path, point: str) -> None:
+    undisturbed, after = seen(folders / "never-then-another"), seen(folders / f"{point}-then-another")
+    assert after["landed"] == undisturbed["landed"]
+    assert after["quarantined"] == undisturbed["quarantined"]
+    assert after["counts"] == undisturbed["counts"]
+
+
+def test_what_a_run_released_before_it_died_stays(folders: Path) -> None:
+    warehouse = Warehouse(folders / "land.released-then-another")
+    names = {row["code"]: row["name"] for row in warehouse.landed()}
+    warehouse.close()
+    assert names == {"A0": "甲", "A1": "甲", "A2": "甲", "A3": "乙𠮷", "A4": "乙𠮷", "A5": "戊", "C1": "丁", "D1": "己"}
