@@ -7,6 +7,8 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 from shutong.demo.defects import BY_ID
@@ -50,7 +52,8 @@ class Ledger:
 
     `defects` lists each damaged record: resource, defect, key, source column → (what was true, what is kept).
     `untaken` are files that must not be read because they have no `.ok`. `round` counts the later changes applied;
-    after a change `drops` has what the last new file of a resource holds by itself.
+    after a change `drops` has what the next run of a resource must make of it: a new file by itself, or the whole table
+    read again, of which only what changed lands (its digest is over those rows).
     """
 
     seed: int
@@ -136,7 +139,8 @@ def compare(ledger: Ledger, observed: Mapping[str, object]) -> list[str]:
 
     `observed` has the shape of the ledger:
     {"resources": {id: {pulled, landed, quarantined, superseded, rules, digest}},
-     "libraries": {name: {"records": n, "sample": {field: text}}}}. A part left out is a difference.
+     "libraries": {name: {"records": n, "sample": {field: value}}}}. Values may be text, dates,
+    decimals or booleans. A part left out is a difference.
     """
     lines: list[str] = []
     seen = _part(observed, "resources")
@@ -153,13 +157,17 @@ def compare(ledger: Ledger, observed: Mapping[str, object]) -> list[str]:
         _differ(lines, f"{library} records", wanted.records, got.get("records"))
         sample = _part(got, "sample")
         for name, value in wanted.sample.items():
-            _differ(lines, f"{library} {name}", value, sample.get(name))
+            _differ(lines, f"{library} {name}", value, _shown(sample.get(name)))
     return lines
 
 
 def _part(observed: Mapping[str, object], name: str) -> Mapping[str, object]:
     part = observed.get(name)
     return part if isinstance(part, Mapping) else {}
+
+
+def _shown(value: object) -> object:
+    return canonical([value])[0] if isinstance(value, str | int | date | Decimal) else value
 
 
 def _differ(lines: list[str], what: str, wanted: object, got: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from random import Random
 
@@ -82,12 +82,16 @@ def _change(scene: Scene, number: int, taken: set[str]) -> None:
     rng = _rng(f"{scene.seed}:round:{number}")
     scene.round = number
     day = date(2025, 1, 1) + timedelta(days=number)
-    registry, people = scene.copies[REGISTRY.resource], scene.copies[POPULATION.resource]
-    for row in _some(rng, registry, REGISTRY, 0.02):
+    registry, taxpayers = scene.copies[REGISTRY.resource], scene.copies[TAXPAYER.resource]
+    people = scene.copies[POPULATION.resource]
+    fresh = _some(rng, registry, REGISTRY, 0.02)
+    for row in fresh:
         _keep(row, REGISTRY, {"phone": mobile(rng), "appr_date": day})
     newcomers = make_world(scene.seed * 1000 + number, firms=max(1, scene.firms // 200), persons=50)
-    registry.extend(registry_row(firm) for firm in newcomers.firms)
-    for row in _some(rng, scene.copies[TAXPAYER.resource], TAXPAYER, 0.02):
+    founded = [registry_row(firm) for firm in newcomers.firms]
+    registry.extend(founded)
+    moved = _some(rng, taxpayers, TAXPAYER, 0.02)
+    for row in moved:
         _keep(row, TAXPAYER, {"phone": mobile(rng)})
     drop = [row.copy() for row in _some(rng, people, POPULATION, 0.02)]
     for row in drop:
@@ -96,11 +100,23 @@ def _change(scene: Scene, number: int, taken: set[str]) -> None:
     rng.shuffle(drop)
     scene.files[f"population_{day + timedelta(days=2):%Y%m%d}_1.csv"] = drop
     settle(drop, POPULATION)
-    scene.drops[POPULATION.resource] = expect(drop, POPULATION)
+    scene.drops = {
+        REGISTRY.resource: _read_again(registry, [*fresh, *founded], REGISTRY),
+        TAXPAYER.resource: _read_again(taxpayers, moved, TAXPAYER),
+        POPULATION.resource: expect(drop, POPULATION),
+    }
     people.extend(drop)
     for layout, rows in ((REGISTRY, registry), (POPULATION, people)):
         for row in rows:
             scene.truth[layout.resource].setdefault(row.expected[layout.key], dict(row.received))
+
+
+def _read_again(rows: list[Row], fresh: list[Row], layout: Layout) -> Expected:
+    """What a second reading of the whole table makes of it: only what is new lands, the rest is there already."""
+    settle(rows, layout)
+    whole, landed = expect(rows, layout), expect(fresh, layout)
+    there = whole.pulled - whole.quarantined - landed.pulled
+    return replace(whole, landed=landed.pulled, superseded=there, digest=landed.digest)
 
 
 def _some(rng: Random, rows: list[Row], layout: Layout, share: float) -> list[Row]:
