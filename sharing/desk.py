@@ -122,11 +122,12 @@ class Desk:
     def one(self, visit: Visit, name: str, key: str, wanted: Sequence[str] | None, grant: str | None) -> Answer:
         """The record under `key` as the caller's grant shows it; `wanted` None is every granted field."""
         library = self.library(visit, name)
-        visit.call.key = self._recorded(library, key)
+        kind = _kind(library)
+        well_formed = _well_formed(kind, key)
+        visit.call.key = self._recorded(library, key, well_formed=well_formed)
         plan = self._plan(visit, name, grant)
         steps = _steps(plan, wanted)
-        kind = _kind(library)
-        if not _well_formed(kind, key):
+        if not well_formed:
             raise MalformedError.key(*_KINDS.get(kind, ("键", "key")))
         self._charge(visit, plan, 1)
         published, record = self._read(name, library, key)
@@ -139,12 +140,13 @@ class Desk:
     ) -> Answer:
         """The records under up to 1,000 keys, in the order asked; a key costs one unit whether found or not."""
         library = self.library(visit, name)
-        visit.call.keys = [self._recorded(library, key) for key in keys]
+        kind = _kind(library)
+        formed = [_well_formed(kind, key) for key in keys]
+        visit.call.keys = [self._recorded(library, key, well_formed=ok) for key, ok in zip(keys, formed, strict=True)]
         plan = self._plan(visit, name, grant)
         steps = _steps(plan, wanted)
-        kind = _kind(library)
-        for place, key in enumerate(keys, 1):
-            if not _well_formed(kind, key):
+        for place, ok in enumerate(formed, 1):
+            if not ok:
                 raise MalformedError.key(*_KINDS.get(kind, ("键", "key")), place=place)
         self._charge(visit, plan, len(keys))
         published, records = self._read_many(name, library, keys)
@@ -200,9 +202,9 @@ class Desk:
         except ShutongError as error:
             raise (UnavailableError.store(name) if error.retryable else InternalError.of()) from error
 
-    def _recorded(self, library: Library, key: str) -> str:
+    def _recorded(self, library: Library, key: str, *, well_formed: bool) -> str:
         """A key as the ledger keeps it: in clear only when it is certain to name a firm and not a person."""
-        if not library.personal and _kind(library) == "uscc" and _well_formed("uscc", key):
+        if not library.personal and well_formed and _kind(library) == "uscc":
             return key
         return "hmac:" + hmac.digest(self.config.secret, key.encode("utf-8", "surrogatepass"), "sha256").hex()
 

@@ -87,7 +87,8 @@ class Front:
         self, visit: Visit, scope: Scope, receive: Receive, parts: Sequence[str], grant: str | None
     ) -> Answer:
         call, desk = visit.call, self._desk
-        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="replace")
+        asked: bytes = scope["query_string"]
+        query = parse_qs(asked.decode("latin-1"), keep_blank_values=True, errors="replace") if asked else {}
         grant = query["grant"][0] if "grant" in query else grant
         library, batch = parts[0], parts[1] == "records:batch"
         if len(parts) > 2:  # noqa: PLR2004 library, records, key

@@ -88,7 +88,11 @@ MASKS: Mapping[str, Mask] = {
 
 
 def _text(value: object) -> str:
-    return "".join(c for c in str(value) if not unicodedata.combining(c) and unicodedata.category(c) != "Cf").strip()
+    """The value as text without combining marks and invisible characters, which would betray what they stand beside."""
+    text = str(value)
+    if text.isascii():
+        return text.strip()
+    return "".join(c for c in text if not unicodedata.combining(c) and unicodedata.category(c) != "Cf").strip()
 
 
 def _middle(value: object, *, head: int, tail: int, least: int) -> object:

@@ -91,7 +91,7 @@ def test_every_acknowledged_call_is_recorded_once_after_sigkill(tmp_path: Path) 
             stop = threading.Event()
             clients = [
                 threading.Thread(target=load, args=(address, town.keys[who], acknowledged, stop))
-                for who in ("tax", "tax", "school", "stranger", "st_wrong") if who in town.keys
+                for who in ("tax", "tax", "school", "stranger")
             ]  # fmt: skip
             for client in clients:
                 client.start()
@@ -122,14 +122,10 @@ def test_a_real_server_keeps_a_quota_over_two_workers_and_stops_cleanly(tmp_path
     statuses: Counter[int] = Counter()
 
     def ask(address: str) -> None:
-        for _ in range(40):
-            response = httpx.post(
-                address + "/v1/libraries/population/records",
-                json={"key": PERSON},
-                headers={"X-Api-Key": town.keys["school"]},
-                trust_env=False,
-            )
-            statuses[response.status_code] += 1
+        with httpx.Client(base_url=address, headers={"X-Api-Key": town.keys["school"]}, trust_env=False) as client:
+            for _ in range(40):
+                response = client.post("/v1/libraries/population/records", json={"key": PERSON})
+                statuses[response.status_code] += 1
 
     with served(town) as (process, address):
         threads = [threading.Thread(target=ask, args=(address,)) for _ in range(4)]
