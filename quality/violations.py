@@ -34,12 +34,16 @@ def by_row(rules: Sequence[Rule], violators: Mapping[str, Rows]) -> pa.Table:
 def for_quarantine(rules: Sequence[Rule], violators: Mapping[str, Rows]) -> pa.Array:
     """The `_row`s (int64, ordered) that violate an error rule without violating the rule that forgives it."""
     nobody = np.empty(0, np.int64)
-    held = nobody
+    held = [nobody]
     for rule in rules:
         if rule.severity != "error":
             continue
         rows = violators.get(rule.id, nobody)
         if rule.forgiven_by is not None:
-            rows = np.setdiff1d(rows, violators.get(rule.forgiven_by, nobody))
-        held = np.union1d(held, rows)
-    return pa.array(held.astype(np.int64), pa.int64())
+            forgiven = violators.get(rule.forgiven_by, nobody)
+            rows = rows[np.isin(rows, forgiven, assume_unique=True, invert=True)]
+        held.append(rows)
+    together = np.sort(np.concatenate(held))  # once: union1d, rule by rule, takes longer than all rules
+    first = np.ones(len(together), dtype=np.bool_)
+    first[1:] = together[1:] != together[:-1]
+    return pa.array(together[first], pa.int64())

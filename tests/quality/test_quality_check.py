@@ -247,3 +247,14 @@ def test_gate_store_and_package_do_not_load_great_expectations():
     )
     root = str(pytest.importorskip("quality").__path__[0]).rpartition("/")[0]
     subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": root}, check=True)
+
+
+def test_even_an_accepted_condition_could_not_read_a_file(monkeypatch, tmp_path):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("x")
+    for module in ("quality.suite", "quality.expectations"):
+        monkeypatch.setattr(f"{module}.accept", str.strip)
+    sql = f"EXISTS (SELECT 1 FROM read_text('{secret}'))"
+    verdict = run([plain()], [rule("reaches_out", "condition", "name", sql=sql)])
+    assert "disabled by configuration" in verdict.counts[0].error
+    assert verdict.decision == "hold"
