@@ -17,7 +17,7 @@ class Published(Protocol):
     """The generation a library's answers come from; `freshness` says per department when its newest record landed."""
 
     @property
-    def id(self) -> str:
+    def id(self) -> int | str:
         """Name of the generation."""
         ...
 

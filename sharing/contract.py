@@ -65,7 +65,7 @@ class Provenance(BaseModel):
     masked: list[str] = Field(description="已脱敏的字段 fields shown masked")
     library: str
     grant: str = Field(description="据以应答的授权 the grant it was answered under")
-    generation: str = Field(description="数据版本 generation of the library")
+    generation: int | str = Field(description="数据版本 generation of the library")
     published_at: str = Field(description="该版本发布时间 when it was published")
     freshness: dict[str, str] = Field(description="各部门最近一次数据入库时间 newest landing per department")
     request_id: str

@@ -89,7 +89,7 @@ grants:
 class Info:
     """What a fake library says of itself."""
 
-    id: str
+    id: int | str
     rows: int
     published_at: str = "2026-03-01T04:00:00+08:00"
     freshness: Mapping[str, str] = field(default_factory=lambda: {"market": "2026-03-01T03:00:00+08:00"})
@@ -100,7 +100,7 @@ class Shelf:
     """Records in a dict, for the Records seam."""
 
     rows: dict[str, Mapping[str, Json]]
-    generation: str = "g1"
+    generation: int | str = "g1"
     broken: Exception | None = None
 
     def get(self, key: str) -> Mapping[str, Json] | None:
