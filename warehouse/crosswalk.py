@@ -139,9 +139,7 @@ def xref(standard: Standard, contributions: Sequence[Contribution]) -> str:
         for number, one in enumerate(contributions)
         for name in names
     )
-    return (
-        f"SELECT DISTINCT * FROM ({said}) WHERE value IS NOT NULL ORDER BY identifier, value, key, department, resource"
-    )
+    return f"SELECT DISTINCT * FROM ({said}) WHERE value IS NOT NULL"
 
 
 def identifier(standard: Standard, name: str) -> str:

@@ -130,7 +130,11 @@ def _write(tables: Tables, names: Sequence[str], standard: Standard, contributio
         told = {"records": records, "conflicts": [asdict(one) for one in counted.conflicts]}
         properties = {RUN: run, TOLD: json.dumps(told | {"unlinked": dict(counted.unlinked)}, ensure_ascii=False)}
         made = (survivors.RECORD, survivors.ATTR, XREF)
-        sorts = ((crosswalk.key_of(standard),), ("key", "field", "rank"), ("identifier", "value", "key"))
+        sorts = (
+            (crosswalk.key_of(standard),),
+            ("key", "field", "rank"),
+            ("identifier", "value", "key", "department", "resource"),
+        )
         staged = []
         for name, temporary, sort in zip(names, made, sorts, strict=True):
             rows = connection.table(temporary)

@@ -13,7 +13,8 @@ from warehouse.crosswalk import ENTITY, OBSERVED, Contribution, key_of, sql_type
 from warehouse.json_text import text_of
 from warehouse.sql import literal, quote
 
-SAID, RECORD, ATTR = "_said", "_record", "_attr"  # temporary tables of a merge
+ALONE, SHARED = "_alone", "_shared"  # temporary tables: rows that are all anybody says about their key, and the rest
+RECORD, ATTR = "_record", "_attr"  # temporary tables: what a merge makes
 SOURCES, DEPARTMENTS = "_sources", "_departments"  # columns of a base table
 _PER_CONTRIBUTION = 10**9  # rows one contribution may bring about one firm or person
 _PER_AUTHORITY = 10**13
@@ -31,28 +32,43 @@ class Conflict:
 
 
 def gather(connection: duckdb.DuckDBPyConnection, standard: Standard, contributions: Sequence[Contribution]) -> None:
-    """Bring all staged rows that have a key into SAID, the rows of one resource about one key numbered newest first."""
-    queries = []
-    for number in range(len(contributions)):
-        columns = [name for name, *_ in connection.execute(f"DESCRIBE {staged(number)}").fetchall()]
-        orders = [f"{name} DESC NULLS LAST" for name in columns if name.startswith("_order_")]
-        # Rows that tie in all of these are told apart by their content, so that the order of rows never matters.
-        ties = [f"{quote(one.name)} ASC NULLS LAST" for one in standard.fields]
-        newest = ", ".join([*orders, f"{OBSERVED} DESC NULLS LAST", *ties])
-        kind = next(kind for name, kind, *_ in connection.execute(f"DESCRIBE {staged(number)}").fetchall()
-                    if name == OBSERVED)  # fmt: skip
-        fields = ", ".join(quote(one.name) for one in standard.fields)
-        queries.append(
-            f"SELECT {ENTITY}, {number} AS _contribution,"
-            f" row_number() OVER (PARTITION BY {ENTITY} ORDER BY {newest}) AS _recency,"
-            f" {text_of(OBSERVED, kind)} AS {OBSERVED}, {fields} FROM {staged(number)} WHERE {ENTITY} IS NOT NULL"
+    """Bring all staged rows that have a key into ALONE and SHARED, those of one resource about one key newest first.
+
+    Most keys are spoken of once; telling them apart here spares them every sorting and grouping that follows.
+    """
+    queries = [_numbered(connection, standard, number) for number in range(len(contributions))]
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE _said AS {' UNION ALL '.join(queries)}")
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE _often AS SELECT {ENTITY} FROM _said GROUP BY {ENTITY} HAVING count(*) > 1"
+    )
+    for name, kind in ((ALONE, "ANTI"), (SHARED, "SEMI")):
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM _said {kind} JOIN _often USING ({ENTITY})"
         )
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {SAID} AS {' UNION ALL '.join(queries)}")
+    connection.execute("DROP TABLE _said")
+
+
+def _numbered(connection: duckdb.DuckDBPyConnection, standard: Standard, number: int) -> str:
+    """SQL of one contribution's rows that have a key, with `_recency` 1, 2, … per key, newest first."""
+    rows = staged(number)
+    columns = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {rows}").fetchall()}
+    orders = [f"{name} DESC NULLS LAST" for name in columns if name.startswith("_order_")]
+    # Rows that tie in all of these are told apart by their content, so that the order of rows never matters.
+    ties = [f"{quote(one.name)} ASC NULLS LAST" for one in standard.fields]
+    newest = ", ".join([*orders, f"{OBSERVED} DESC NULLS LAST", *ties])
+    fields = ", ".join(quote(one.name) for one in standard.fields)
+    often = f"(SELECT {ENTITY} FROM {rows} WHERE {ENTITY} IS NOT NULL GROUP BY {ENTITY} HAVING count(*) > 1) AS often"
+    return " UNION ALL ".join(
+        f"SELECT {ENTITY}, {number} AS _contribution, {recency} AS _recency,"
+        f" {text_of(OBSERVED, columns[OBSERVED])} AS {OBSERVED}, {fields}"
+        f" FROM {rows} {kind} JOIN {often} USING ({ENTITY}) WHERE {ENTITY} IS NOT NULL"
+        for recency, kind in (("1", "ANTI"), (f"row_number() OVER (PARTITION BY {ENTITY} ORDER BY {newest})", "SEMI"))
+    )
 
 
 def decide(connection: duckdb.DuckDBPyConnection, standard: Standard, contributions: Sequence[Contribution],
            delivered: Sequence[Sequence[str]]) -> None:  # fmt: skip
-    """Make RECORD, one row per key, and ATTR, one row per statement, from SAID; `delivered` are each one's fields."""
+    """Make RECORD, one row per key, and ATTR, one row per statement; `delivered` are each one's fields."""
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {RECORD} AS {record_query(standard, contributions)}")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {ATTR} AS {attr_query(standard, contributions, delivered)}")
 
@@ -60,25 +76,21 @@ def decide(connection: duckdb.DuckDBPyConnection, standard: Standard, contributi
 def record_query(standard: Standard, contributions: Sequence[Contribution]) -> str:
     """SQL of the base table: the key, each field from whoever's word counts most, and whose word that was."""
     key = key_of(standard)
-    others = [one.name for one in standard.fields if one.name != key]
     aggregates = []
     for name in (one.name for one in standard.fields):
-        said = f"FILTER (WHERE {quote(name)} IS NOT NULL)"
-        weight = score(standard, contributions, name)
+        said, weight = f"FILTER (WHERE {quote(name)} IS NOT NULL)", score(standard, contributions, name)
         aggregates.append(f"min({weight}) {said} AS {quote('_score_' + name)}")
-        if name in others:
+        if name != key:
             aggregates.append(f"arg_min({quote(name)}, {weight}) {said} AS {quote(name)}")
-    labels = [json.dumps([one.department, one.resource], ensure_ascii=False) for one in contributions]
-    whose = ", ".join(
-        f"{literal(json.dumps(one.name, ensure_ascii=False) + ':')} || {_pick(labels, _winner(one.name))}"
-        for one in standard.fields
-    )
     departments = _pick([one.department for one in contributions], "_contribution")
     fields = ", ".join(f"{ENTITY} AS {quote(key)}" if one.name == key else quote(one.name) for one in standard.fields)
+    winners = [f"({quote('_score_' + one.name)} % {_PER_AUTHORITY}) // {_PER_CONTRIBUTION}" for one in standard.fields]
+    spoken = [f"CASE WHEN {quote(one.name)} IS NOT NULL THEN _contribution END" for one in standard.fields]
     return (
-        f"SELECT {fields}, '{{' || concat_ws(',', {whose}) || '}}' AS {SOURCES}, {DEPARTMENTS}"
+        f"SELECT {fields}, {_sources(standard, contributions, winners)} AS {SOURCES}, {DEPARTMENTS}"
         f" FROM (SELECT {ENTITY}, list_sort(list(DISTINCT {departments})) AS {DEPARTMENTS}, {', '.join(aggregates)}"
-        f" FROM {SAID} GROUP BY {ENTITY}) ORDER BY {ENTITY}"
+        f" FROM {SHARED} GROUP BY {ENTITY}) UNION ALL SELECT {fields},"
+        f" {_sources(standard, contributions, spoken)} AS {SOURCES}, [{departments}] AS {DEPARTMENTS} FROM {ALONE}"
     )
 
 
@@ -89,25 +101,22 @@ def attr_query(standard: Standard, contributions: Sequence[Contribution], delive
     queries = []
     for name in (one.name for one in standard.fields if any(one.name in fields for fields in delivered)):
         weight = score(standard, contributions, name)
-        queries.append(
+        ranked = f"row_number() OVER (PARTITION BY {ENTITY} ORDER BY {weight})"
+        queries += [
             f"SELECT {ENTITY} AS key, {literal(name)} AS field, {department} AS department, {resource} AS resource,"
-            f" {text_of(name, sql_type(standard, name))} AS value,"
-            f" row_number() OVER (PARTITION BY {ENTITY} ORDER BY {weight})::INTEGER AS rank, {OBSERVED} AS observed_at"
-            f" FROM {SAID} WHERE {quote(name)} IS NOT NULL"
-        )
+            f" {text_of(name, sql_type(standard, name))} AS value, ({rank})::INTEGER AS rank, {OBSERVED} AS observed_at"
+            f" FROM {table} WHERE {quote(name)} IS NOT NULL"
+            for table, rank in ((ALONE, "1"), (SHARED, ranked))
+        ]
     every = " UNION ALL ".join(queries)
-    return (
-        "SELECT key, field, department, resource, value, rank, rank = 1 AS chosen, observed_at"
-        f" FROM ({every}) ORDER BY key, field, rank"
-    )
+    return f"SELECT key, field, department, resource, value, rank, rank = 1 AS chosen, observed_at FROM ({every})"
 
 
 def conflicts(connection: duckdb.DuckDBPyConnection) -> tuple[Conflict, ...]:
     """How often two departments disagree, per field; each department speaks through its own best statement."""
     rows = connection.execute(
-        f"WITH shared AS (SELECT key FROM {ATTR} GROUP BY key HAVING min(department) <> max(department)),"
-        f" best AS (SELECT key, field, department, arg_min(value, rank) AS value FROM {ATTR}"
-        " SEMI JOIN shared USING (key) GROUP BY key, field, department)"
+        f"WITH best AS (SELECT key, field, department, arg_min(value, rank) AS value FROM {ATTR}"
+        f" SEMI JOIN _often ON key = {ENTITY} GROUP BY key, field, department)"
         " SELECT one.field, one.department, other.department, count(*) FROM best AS one JOIN best AS other"
         " ON one.key = other.key AND one.field = other.field AND one.department < other.department"
         " WHERE one.value <> other.value GROUP BY ALL ORDER BY ALL"
@@ -126,8 +135,14 @@ def score(standard: Standard, contributions: Sequence[Contribution], name: str) 
     return f"([{', '.join(map(str, weights))}]::BIGINT[])[_contribution + 1] + _recency"
 
 
-def _winner(name: str) -> str:
-    return f"({quote('_score_' + name)} % {_PER_AUTHORITY}) // {_PER_CONTRIBUTION}"
+def _sources(standard: Standard, contributions: Sequence[Contribution], winners: Sequence[str]) -> str:
+    """SQL of `{field: [department, resource]}` as JSON text; `winners` give each field's contribution, or null."""
+    labels = [json.dumps([one.department, one.resource], ensure_ascii=False) for one in contributions]
+    whose = ", ".join(
+        f"{literal(json.dumps(one.name, ensure_ascii=False) + ':')} || {_pick(labels, winner)}"
+        for one, winner in zip(standard.fields, winners, strict=True)
+    )
+    return f"'{{' || concat_ws(',', {whose}) || '}}'"
 
 
 def _pick(texts: Sequence[str], place: str) -> str:

@@ -78,7 +78,11 @@ def test_the_authoritative_department_wins_and_the_others_fill_what_it_leaves_op
         "uscc": ["registry", "registry.base"], "ent_name": ["registry", "registry.base"], "dom": ["tax", "tax.base"], "staff": ["tax", "tax.base"], "reg_no": ["tax", "tax.base"],
     }  # fmt: skip
     assert counted.conflicts == (Conflict("dom", "registry", "tax", 1), Conflict("ent_name", "registry", "tax", 1))
-    said = [(one["department"], one["value"], one["rank"], one["chosen"]) for one in attr if one["field"] == "dom"]
+    said = [
+        (one["department"], one["value"], one["rank"], one["chosen"])
+        for one in sorted(attr, key=lambda one: one["rank"])
+        if one["field"] == "dom"
+    ]
     assert said == [("tax", "新址", 1, True), ("registry", "旧址", 2, False)]
 
 
@@ -249,7 +253,7 @@ def row_strategy():
     return st.fixed_dictionaries({name: st.sampled_from(values) for name, values in (few | rest | landed).items()})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(row_strategy(), max_size=7), min_size=1, max_size=4), st.randoms())
 def test_the_merge_equals_the_same_rules_in_plain_python_whatever_the_order_of_rows(contributed, random):
     who = [REGISTRY, TAX, CIVIL, Contribution("tax.more", "tax", "std_tax.more")]
