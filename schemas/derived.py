@@ -17,7 +17,7 @@ _READ_AS = {
     "boolean": ("是或否", "yes or no", "1 / 0"),
     "capital": ("金额", "an amount", "5000万元人民币"),
 }
-_OWN_LENGTH = frozenset({"uscc", "citizen_id"})  # their check digits fix the length
+_OWN_LENGTH = frozenset({"uscc", "citizen_id", "org_code"})  # their check digits fix the length
 # Rule id → what is wrong (Chinese, English) and what to do about it (Chinese, English).
 _STRUCTURAL = {
     "row_shape": (
