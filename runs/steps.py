@@ -135,7 +135,7 @@ class Steps:
                 parts.tables,
                 library,
                 self._library_standard(library),
-                [Contribution(one.id, one.department, one.table) for one in released],
+                [Contribution(one.id, one.department, one.table, one.order) for one in released],
             )
             parts.state.step(run, "merge", counts={"landed": merged.records})
             return LibraryReport(

@@ -20,6 +20,7 @@ TYPES: Mapping[str, pa.DataType] = {
     "text": pa.string(),
     "code": pa.string(),
     "uscc": pa.string(),
+    "org_code": pa.string(),
     "citizen_id": pa.string(),
     "integer": pa.int64(),
     "decimal": capital.AMOUNT,
@@ -91,6 +92,10 @@ def _code(received: pa.Array, reading: Reading) -> Column:
 
 def _uscc(received: pa.Array, reading: Reading) -> Column:
     return _checked("uscc", received, _identifier(received, reading), reading)
+
+
+def _org_code(received: pa.Array, reading: Reading) -> Column:
+    return _checked("org_code", received, _identifier(received, reading), reading)
 
 
 def _citizen_id(received: pa.Array, reading: Reading) -> Column:
@@ -238,6 +243,7 @@ _READERS: Mapping[str, Callable[[pa.Array, Reading], Column]] = {
     "text": _text,
     "code": _code,
     "uscc": _uscc,
+    "org_code": _org_code,
     "citizen_id": _citizen_id,
     "integer": _integer,
     "decimal": _decimal,

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field, replace
 
 from schemas.values import BAD, RECEIVED, REPAIRED, Json, Severity
 
-TYPES = ("text", "code", "integer", "decimal", "date", "datetime", "boolean", "uscc", "citizen_id", "capital")
+TYPES = (
+    "text",
+    "code",
+    "integer",
+    "decimal",
+    "date",
+    "datetime",
+    "boolean",
+    "uscc",
+    "org_code",
+    "citizen_id",
+    "capital",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +104,12 @@ class Standard:
         raise KeyError(name)
 
 
-def bind(standard: Standard, mapping: Mapping[str, str], severities: Mapping[str, Severity] | None = None,
-         extra: Sequence[Rule] = ()) -> tuple[Rule, ...]:
+def bind(
+    standard: Standard,
+    mapping: Mapping[str, str],
+    severities: Mapping[str, Severity] | None = None,
+    extra: Sequence[Rule] = (),
+) -> tuple[Rule, ...]:
     """The rules that apply to one resource, with concrete columns.
 
     `mapping` says which source column feeds which field (field → source column). A rule over a field the resource does

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import httpx
+import stamina
 
 from shutong.supervisor import Program, python
 
@@ -155,7 +156,7 @@ class AirflowClient:
 
     def __init__(self, airflow: Airflow) -> None:
         self._airflow = airflow
-        self._http = httpx.Client(base_url=airflow.url, timeout=10.0, trust_env=False)
+        self._http = httpx.Client(base_url=airflow.url, timeout=60.0, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -215,12 +216,16 @@ class AirflowClient:
         """Pause or unpause a DAG."""
         self._http.patch(f"/api/v2/dags/{dag}", json={"is_paused": paused}).raise_for_status()
 
+    @stamina.retry(on=httpx.TransportError, attempts=5)
+    def _page(self, path: str, size: int, offset: int) -> dict[str, list[dict[str, str]]]:
+        answer = self._http.get(path, params={"limit": size, "offset": offset})
+        answer.raise_for_status()
+        return cast("dict[str, list[dict[str, str]]]", answer.json())
+
     def _pages(self, path: str, key: str) -> Iterator[dict[str, str]]:
         offset, size = 0, 100
         while True:
-            answer = self._http.get(path, params={"limit": size, "offset": offset})
-            answer.raise_for_status()
-            found = answer.json()[key]
+            found = self._page(path, size, offset)[key]
             yield from found
             offset += size
             if len(found) < size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from runs.resources import Resource
 from schemas.values import Json
@@ -15,6 +16,33 @@ from warehouse.state import State
 
 DEPLOYMENT_SECRET = "deployment"  # noqa: S105 - the name of a secret
 PERSONAL_KEYS = ("citizen_id",)  # a library keyed by one of these types is asked by POST only
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What answers say about the generation they come from."""
+
+    id: str
+    rows: int
+    published_at: str
+    freshness: Mapping[str, str]
+
+
+class Served:
+    """A serving store as the sharing service sees one."""
+
+    def __init__(self, store: ServingStore) -> None:
+        self._store = store
+        self.get, self.get_many, self.find = store.get, store.get_many, store.find
+        self._told: Told | None = None
+
+    def info(self) -> Told:
+        """The generation in force."""
+        now = self._store.info()
+        name = f"{now.library}-{now.id}"
+        if self._told is None or self._told.id != name:
+            self._told = Told(name, now.rows, now.published_at, now.freshness)
+        return self._told
 
 
 def config() -> SharingConfig:
@@ -46,7 +74,7 @@ def _libraries(deployment: Deployment) -> dict[str, Library]:
             continue
         key = standard.key[0]
         personal = standard.field(key).type in PERSONAL_KEYS
-        found[name] = Library(standard, ServingStore(deployment.home / "serving", name), personal, key)
+        found[name] = Library(standard, Served(ServingStore(deployment.home / "serving", name)), personal, key)
     return found
 
 

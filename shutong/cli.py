@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shutong.commands import deployment, ingest, quality, records
+from shutong.commands import deployment, ingest, libraries, quality, records
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -25,6 +25,7 @@ for one in (
     ingest.ingest_command,
     ingest.runs_command,
     quality.quality_group,
+    libraries.library_group,
     records.query_command,
     records.usage_command,
     records.key_group,

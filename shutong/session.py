@@ -41,4 +41,4 @@ def command(act: Callable[Concatenate[Session, P], int | None]) -> Callable[P, N
             code = FAILED
         sys.exit(code or 0)
 
-    return run  # type: ignore[return-value]
+    return run

@@ -19,7 +19,7 @@ from schemas.values import Source
 from shutong.deployment import Deployment, FileSecrets, load
 from shutong.settings import Settings
 from warehouse.state import State
-from warehouse.store import LocalStore
+from warehouse.store import LocalStore, ObjectStore
 from warehouse.tables import Tables
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -31,6 +31,7 @@ class Wired:
 
     deployment: Deployment
     state: State
+    store: ObjectStore
     tables: Tables
     quality: QualityStore
     steps: Steps
@@ -41,7 +42,7 @@ class Wired:
 def open_deployment(settings: Settings, overrides: Mapping[str, Mapping[str, str]] | None = None) -> Iterator[Wired]:
     """The deployment of those settings, its databases migrated, closed again on leaving.
 
-    `overrides` replaces source options of resources for this process only: {resource id: {option: value}}.
+    `overrides` replaces source options of resources for this process only: {resource id or name: {option: value}}.
     """
     deployment = load(settings)
     home = settings.home
@@ -54,7 +55,8 @@ def open_deployment(settings: Settings, overrides: Mapping[str, Mapping[str, str
         secrets = FileSecrets(settings)
 
         def source(resource: Resource) -> Source:
-            options = {**resource.options, **(overrides or {}).get(resource.id, {})}
+            said = overrides or {}
+            options = {**resource.options, **said.get(resource.name, {}), **said.get(resource.id, {})}
             expanded = {key: deployment.expand(value) for key, value in options.items()}
             connection = {key: deployment.expand(value) for key, value in deployment.connection(resource).items()}
             return open_source(resource.kind, expanded, connection, secrets)
@@ -70,7 +72,7 @@ def open_deployment(settings: Settings, overrides: Mapping[str, Mapping[str, str
             authority=read_authority(deployment),
             today=today,
         )
-        yield Wired(deployment, state, tables, quality, Steps(parts), source)
+        yield Wired(deployment, state, store, tables, quality, Steps(parts), source)
     finally:
         state.close()
 

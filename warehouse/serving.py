@@ -63,8 +63,8 @@ class TornGenerationError(WarehouseError):
             "WH-TORN-GENERATION",
             zh=f"基础库 {library} 的发布文件 {generation} 无法读取（{why}）",
             en=f"the published file {generation} of library {library} cannot be read ({why})",
-            fix_zh=f"重新发布：shutong publish {library}",
-            fix_en=f"Publish it again: shutong publish {library}",
+            fix_zh=f"重新发布：shutong library publish {library}",
+            fix_en=f"Publish it again: shutong library publish {library}",
         )
 
 

@@ -127,7 +127,7 @@ def _folder(settings: Settings) -> str:
 
 
 def _grants(settings: Settings) -> str:
-    from sharing.grants import read as read_grants
+    from sharing.grant_file import read as read_grants
 
     standards = {one.id: one.standard for one in load(settings).resources}
     libraries = {one.library: one for one in standards.values() if one.library}

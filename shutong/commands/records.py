@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TextIO
 
 import click
 
@@ -33,7 +34,7 @@ def query_command(  # noqa: PLR0917 - click names them
     department: str,
     fields: str | None,
     grant: str | None,
-    keys_from: click.utils.LazyFile | None,
+    keys_from: TextIO | None,
 ) -> int:
     """Ask for records; exit 1 when a key has none. Person keys are better given on standard input than as arguments."""
     wanted = [*keys, *(line.strip() for line in keys_from or () if line.strip())]

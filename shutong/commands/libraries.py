@@ -1,0 +1,69 @@
+"""Commands on base libraries: merge, publish, and explain where each field of a record comes from."""
+
+from __future__ import annotations
+
+import click
+
+from shutong.session import FAILED, Session, command
+from shutong.wiring import new_run_id, open_deployment
+from warehouse.merge import explain
+
+
+@click.group("library", help="基础库 | base libraries")
+def library_group() -> None:
+    """Group the commands on libraries."""
+
+
+@library_group.command("merge", help="按最新发布的各资源重新合并 | merge the newest releases")
+@click.argument("library")
+@command
+def merge_command(session: Session, library: str) -> None:
+    """Merge a library now."""
+    with open_deployment(session.settings) as wired:
+        report = wired.steps.merge(library, f"{new_run_id()}-{library}")
+    if session.voice.as_json:
+        session.voice.answer(report.as_dict())
+        return
+    session.voice.line(
+        f"{library}：{report.records:,} 条记录，{report.conflicts:,} 处部门间不一致，{report.unlinked:,} 行无法关联",
+        f"{library}: {report.records:,} records, {report.conflicts:,} disagreements, {report.unlinked:,} rows unlinked",
+    )
+
+
+@library_group.command("publish", help="发布到查询服务 | publish to the serving store")
+@click.argument("library")
+@command
+def publish_command(session: Session, library: str) -> None:
+    """Publish a merged library now."""
+    with open_deployment(session.settings) as wired:
+        report = wired.steps.publish(library, f"{new_run_id()}-{library}")
+    if session.voice.as_json:
+        session.voice.answer(report.as_dict())
+        return
+    session.voice.line(
+        f"{library}：第 {report.generation} 版，{report.records:,} 条记录",
+        f"{library}: generation {report.generation}, {report.records:,} records",
+    )
+
+
+@library_group.command("explain", help="一条记录每个字段由哪个部门提供 | which department each field comes from")
+@click.argument("library")
+@click.argument("key")
+@command
+def explain_command(session: Session, library: str, key: str) -> int:
+    """Print every statement about one record: field, value, department, chosen or not. For data managers on the host."""
+    with open_deployment(session.settings) as wired:
+        rows = explain(wired.state, wired.tables, library, key)
+    if session.voice.as_json:
+        session.voice.answer({"library": library, "statements": rows})
+        return 0 if rows else FAILED
+    if not rows:
+        session.voice.line("没有这条记录", "there is no such record")
+        return FAILED
+    session.voice.table(
+        (library, library),
+        [("字段", "field"), ("", ""), ("值", "value"), ("部门", "department"), ("资源", "resource"), ("时间", "observed")],
+        [[row["field"], "✓" if row["chosen"] else "", row["value"], row["department"], row["resource"], row["observed_at"]]
+         for row in rows],
+    )  # fmt: skip
+    return 0
