@@ -1,0 +1,1 @@
+"""The parts of the first benchmark: its input, its peers and the load generator."""
