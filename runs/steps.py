@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from quality.store import QualityStore
-from runs.errors import unknown_library, unknown_resource
+from runs.errors import run_taken, unknown_library, unknown_resource
 from runs.reports import LibraryReport, PullReport, Report
 from runs.resources import Resource
 from schemas.code_lists import CodeList
@@ -69,7 +69,8 @@ class Steps:
     def pull(self, resource_id: str, run: str, *, trigger: str = "manual", everything: bool = False) -> PullReport:
         """Make what the source has now durable. A run that has pulled already, or finds nothing new, reads nothing."""
         resource, state = self._resource(resource_id), self._parts.state
-        state.start_run(run, resource.id, trigger=trigger)
+        if state.start_run(run, resource.id, trigger=trigger).resource != resource.id:
+            raise run_taken(run, resource.id)
         with self._failing(run):
             done = state.manifests(resource.id, run=run)
             if done:
@@ -100,7 +101,12 @@ class Steps:
         state.step(run, "land")
         mine = state.run(run)
         reports = self._each(resource, run, self._land)
-        if mine.decision == REPEAT or (mine.batch is None and not reports):
+        if mine.decision == REPEAT and mine.batch and self._came_back(resource, mine.batch):
+            manifest = state.manifests(resource.id, batch=mine.batch, limit=1)[0]
+            with self._failing(run):
+                reports[mine.batch] = self._land(resource, manifest, run)
+            mine = state.run(run)
+        elif mine.decision == REPEAT or (mine.batch is None and not reports):
             state.finish_run(run, counts={"landed": 0, "quarantined": 0, "superseded": 0})
         elif state.run(run).status == "running":
             state.finish_run(run)
@@ -110,6 +116,14 @@ class Steps:
         return replace(
             found, run=run, repeated=mine.decision == REPEAT, changed=any(r.changed for r in reports.values())
         )
+
+    def _came_back(self, resource: Resource, batch: str) -> bool:
+        """True when a batch that landed earlier comes again after another landed: the source went back to it."""
+        state = self._parts.state
+        landed = [one for table in (resource.table, resource.quarantine) for one in state.releases(1, changed=table)]
+        done = any(one.batch == batch for one in landed)
+        first = state.run(state.manifests(resource.id, batch=batch, limit=1)[0].run)
+        return bool(landed) and not done and first.status == "done"
 
     def report(self, resource_id: str, batch: str) -> Report:
         """What became of a batch that was checked before."""
@@ -193,15 +207,19 @@ class Steps:
         """Act on every pending batch.
 
         One that an earlier run left broken is recorded and passed over, so that it does not keep newer ones from
-        landing; an error in this run's own batch is raised.
+        landing; an error in this run's own batch, be it the content of an earlier run again, is raised.
         """
         reports: dict[str, Report] = {}
+        own = self._parts.state.run(run).batch
         for manifest in self._pending(resource):
             try:
-                with self._failing(manifest.run):
-                    reports[manifest.batch] = act(resource, manifest)
-            except ShutongError:
-                if manifest.run == run:
+                reports[manifest.batch] = act(resource, manifest)
+            except ShutongError as error:
+                # Why a check failed is recorded already and says more than that there is no check.
+                if error.code != "WH-CHECK-MISSING":
+                    self._parts.state.fail_run(manifest.run, error.as_dict())
+                if run == manifest.run or own == manifest.batch:
+                    self._parts.state.fail_run(run, error.as_dict())
                     raise
         return reports
 
@@ -227,14 +245,15 @@ class Steps:
         parts.state.step(manifest.run, "check", decision=verdict.decision)
         return self._told(resource, manifest)
 
-    def _land(self, resource: Resource, manifest: Manifest) -> Report:
-        parts = self._parts
+    def _land(self, resource: Resource, manifest: Manifest, run: str | None = None) -> Report:
+        parts, run = self._parts, run or manifest.run
         kept = checked(parts.store, manifest)
         told = self._told(resource, manifest)
         if kept.verdict.decision == "hold":
             counts = {"landed": 0, "quarantined": 0, "superseded": 0}
-            parts.state.finish_run(manifest.run, status="held", counts=counts)
+            parts.state.finish_run(run, status="held", counts=counts)
             return replace(told, held=manifest.rows)
+        mapping = resolve(resource.standard, manifest.columns, resource.columns)
         landing = land(
             parts.store,
             parts.state,
@@ -244,10 +263,11 @@ class Steps:
             resource=resource.id,
             key=resource.standard.key,
             order=resource.order,
-            columns=tuple(one.name for one in resource.standard.fields if one.name in kept.table.column_names),
+            columns={name: column for name, column in mapping.items() if name in kept.table.column_names},
+            run=run,
         )
         counts = {"landed": landing.landed, "quarantined": landing.quarantined, "superseded": landing.superseded}
-        parts.state.finish_run(manifest.run, counts=counts)
+        parts.state.finish_run(run, decision=kept.verdict.decision, counts=counts)
         return replace(
             told,
             landed=landing.landed,
