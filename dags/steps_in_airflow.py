@@ -30,9 +30,9 @@ def _in_airflow_words() -> Iterator[None]:
 
 
 def run_name() -> str:
-    """The DAG run's id as a run of ours: the same for every try of it, safe in a path."""
-    context = get_current_context()
-    return re.sub(r"[^A-Za-z0-9]+", "-", str(context["dag_run"].run_id)).strip("-")
+    """The DAG run as a run of ours: the same for every try of it, unlike that of any other DAG, safe in a path."""
+    dag_run = get_current_context()["dag_run"]
+    return re.sub(r"[^A-Za-z0-9]+", "-", f"{dag_run.run_id}-{dag_run.dag_id}").strip("-")
 
 
 def _with_wiring(act: Callable[[Wired], Report]) -> Report:

@@ -29,3 +29,14 @@ def unknown_library(library: str, known: list[str]) -> RunError:
         fix_zh="检查库名；基础库由资源所用标准的 library 决定",
         fix_en="Check the name; libraries come from the standards that resources use",
     )
+
+
+def run_taken(run: str, resource: str) -> RunError:
+    """A run id belongs to one resource."""
+    return RunError(
+        "RUN-ID-TAKEN",
+        zh=f"运行编号 {run} 已被另一资源使用，不能用于 {resource}",
+        en=f"the run id {run} belongs to another resource and cannot serve {resource}",
+        fix_zh="换一个运行编号",
+        fix_en="Use another run id",
+    )

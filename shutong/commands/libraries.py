@@ -51,7 +51,7 @@ def publish_command(session: Session, library: str) -> None:
 @click.argument("key")
 @command
 def explain_command(session: Session, library: str, key: str) -> int:
-    """Print every statement about one record: field, value, department, chosen or not. For data managers on the host."""
+    """Print every statement about one record, the chosen one marked: for data managers on the host."""
     with open_deployment(session.settings) as wired:
         rows = explain(wired.state, wired.tables, library, key)
     if session.voice.as_json:
@@ -60,10 +60,16 @@ def explain_command(session: Session, library: str, key: str) -> int:
     if not rows:
         session.voice.line("没有这条记录", "there is no such record")
         return FAILED
+    shown = {
+        "field": "字段",
+        "chosen": "采用",
+        "value": "值",
+        "department": "部门",
+        "resource": "资源",
+        "observed_at": "时间",
+    }
+    told = [{**row, "chosen": "✓" if row["chosen"] else ""} for row in rows]
     session.voice.table(
-        (library, library),
-        [("字段", "field"), ("", ""), ("值", "value"), ("部门", "department"), ("资源", "resource"), ("时间", "observed")],
-        [[row["field"], "✓" if row["chosen"] else "", row["value"], row["department"], row["resource"], row["observed_at"]]
-         for row in rows],
-    )  # fmt: skip
+        (library, library), [(zh, name) for name, zh in shown.items()], [[row[name] for name in shown] for row in told]
+    )
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 
 from shutong.demo.ledger import Ledger
 from shutong.demo.observe import masked_well
+from shutong.demo.truth import uscc_check
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def questions(ledger: Ledger) -> list[Question]:
     """The demo's questions: a firm and a person as each department sees them, and five refusals."""
     firm = str(ledger.libraries["legal_person"].sample["uscc"])
     person = str(ledger.libraries["population"].sample["id_no"])
-    unknown = "91330000MA00000008" if firm != "91330000MA00000008" else firm
+    unknown = next(code for code in _codes() if code != firm)
     return [
         Question("swj", "legal_person", firm, 200, "税务查企业：法定代表人脱敏", "tax asks for a firm: masked"),
         Question("mzj", "legal_person", firm, 200, "民政查企业：法定代表人不脱敏", "civil affairs: clear"),
@@ -50,6 +52,13 @@ def questions(ledger: Ledger) -> list[Question]:
         Question("mzj", "legal_person", firm[:-1], 422, "代码少一位", "a malformed code"),
         Question(None, "legal_person", firm, 401, "没有密钥", "no key"),
     ]
+
+
+def _codes() -> Iterator[str]:
+    """Valid codes that no firm of the generated world has: its divisions all lie in Zhejiang (33)."""
+    for number in range(1, 1000):
+        body = f"91110000MA{number:07d}"
+        yield body + uscc_check(body)
 
 
 def ask(api_url: str, keys: dict[str, str], asked: list[Question], ledger: Ledger) -> list[Reply]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shutong.airflow_service import DagRun
 from shutong.commands.deployment import wait_for_stop
-from shutong.demo import questions, show, systems
+from shutong.demo import questions, roster, show, systems
 from shutong.demo.ledger import Ledger, compare
 from shutong.demo.observe import observe
 from shutong.deployment import FileSecrets
@@ -101,6 +101,8 @@ def _let_it_run(voice: Voice, now: Running, wired: Wired) -> list[DagRun]:
             if one not in told:
                 told.add(one)
                 voice.progress(f"{one.dag}：{one.kind} {one.state}", f"{one.dag}: {one.kind} {one.state}")
+                if one.state == "failed":
+                    _explain(voice, wired)
         if _settled(runs, wanted, entries, wired):
             steady_since.append(time.monotonic())
         else:
@@ -110,6 +112,16 @@ def _let_it_run(voice: Voice, now: Running, wired: Wired) -> list[DagRun]:
     voice.progress("等待调度器按时间表运行全部接入", "waiting for the scheduler to run every ingest")
     now.supervisor.wait(settled, "the scheduled ingests and merges", SETTLE_SECONDS, pause=1.0)
     return now.client.runs()
+
+
+def _explain(voice: Voice, wired: Wired) -> None:
+    """Say what stopped the runs that failed, in the words of their errors."""
+    for one in wired.state.runs(limit=20):
+        if one.status == "failed" and one.error:
+            voice.progress(
+                f"  {one.resource}：{one.error['zh']}；{one.error['fix_zh']}",
+                f"  {one.resource}: {one.error['en']}. {one.error['fix_en']}",
+            )
 
 
 def _settled(runs: list[DagRun], wanted: set[str], entries: list[IndexEntry], wired: Wired) -> bool:
@@ -148,4 +160,9 @@ def _show(voice: Voice, now: Running, wired: Wired, ledger: Ledger, runs: list[D
     show.departments(voice, replies, used)
     show.analyst(voice, wired, observed)
     wrong = [f"{one.question.department} {one.question.library}: {line}" for one in replies for line in one.wrong]
-    return [*compare(ledger, observed), *wrong, *questions.usage_differences(asked, used)]
+    return [*differences(wired, ledger, observed), *wrong, *questions.usage_differences(asked, used)]
+
+
+def differences(wired: Wired, ledger: Ledger, observed: dict[str, object]) -> list[str]:
+    """Where the deployment's rules, counts, content or libraries are not what the generator's ledger says."""
+    return [*roster.compare(one.standard for one in wired.deployment.resources), *compare(ledger, observed)]
