@@ -21,17 +21,17 @@ class SourceError(ShutongError):
     """A departmental system cannot be read as the resource file asks."""
 
 
-class SourceUnavailable(SourceError):  # noqa: N818 - the word says what happened
+class SourceUnavailable(SourceError):
     """The system or file cannot be reached now; the same call may succeed later."""
 
     retryable: ClassVar[bool] = True
 
 
-class SourceRefused(SourceError):  # noqa: N818 - the word says what happened
+class SourceRefused(SourceError):
     """The system refuses the login or the privilege."""
 
 
-class SourceChanged(SourceError):  # noqa: N818 - the word says what happened
+class SourceChanged(SourceError):
     """A table, column, sheet or path is missing or renamed."""
 
 

@@ -25,7 +25,7 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
 
 
-class _Passing(Exception):  # noqa: N818 - never leaves this file
+class _Passing(Exception):
     """An answer or a failed call that may come out differently soon; `after` seconds if the service said so."""
 
     def __init__(self, said: str, after: float | None = None) -> None:

@@ -21,11 +21,11 @@ USCC_FIELD, REG_NO_FIELD = "uscc", "reg_no"
 _REG_NO = "^([0-9]{13}|[0-9]{15})$"  # registration numbers of before 2015, 13 digits and 15 digits
 
 
-class MissingColumn(StandardError):  # noqa: N818 - it reads as what happened
+class MissingColumn(StandardError):
     """A column that a resource declares, or a key field needs, is not delivered (STD-COLUMN-MISSING)."""
 
 
-class UnknownField(StandardError):  # noqa: N818 - as above
+class UnknownField(StandardError):
     """A resource maps a field that its standard does not have (STD-FIELD-UNKNOWN)."""
 
 
