@@ -8,8 +8,11 @@ from pathlib import Path
 import click
 
 from runs.resources import Resource
+from sharing.grants import PERSONAL_LEVEL
 from shutong.session import Session, command
 from shutong.wiring import Wired, open_deployment
+
+CONTENT = {"received", "standardised"}
 
 
 @click.group("quality", help="数据质量 | data quality")
@@ -20,15 +23,20 @@ def quality_group() -> None:
 @quality_group.command("show", help="各资源最近一次检查：规则、行数、与上次相比 | the newest check of each resource")
 @click.argument("resources", nargs=-1)
 @click.option("--rows", "row_limit", type=int, default=0, help="同时列出隔离的前几行 | also the first quarantined rows")
+@click.option("--clear", is_flag=True, help="显示原文（含个人信息） | show the content, personal data included")
 @click.option("--export", type=click.Path(dir_okay=False, path_type=Path), help="隔离行导出为 CSV | quarantine as CSV")
 @command
-def show_command(session: Session, resources: tuple[str, ...], row_limit: int, export: Path | None) -> None:
-    """Print per rule the violating rows, the run before and the difference."""
+def show_command(
+    session: Session, resources: tuple[str, ...], row_limit: int, export: Path | None, *, clear: bool
+) -> None:
+    """Print per rule the violating rows and the run before. Quarantined rows keep their content to themselves unless
+    --clear: a shifted row may hold a person's data in any column.
+    """
     with open_deployment(session.settings) as wired:
         chosen = [wired.deployment.resource(name) for name in resources] or list(wired.deployment.resources)
-        told = [_told(wired, one, row_limit) for one in chosen]
+        told = [_told(wired, one, row_limit, clear=clear) for one in chosen]
         if export is not None:
-            _export(wired, chosen, export)
+            _export(wired, chosen, export, clear=clear)
     if session.voice.as_json:
         session.voice.answer({"resources": told})
         return
@@ -38,7 +46,7 @@ def show_command(session: Session, resources: tuple[str, ...], row_limit: int, e
         session.voice.line(f"\n隔离行已导出到 {export}", f"\nQuarantined rows are in {export}")
 
 
-def _told(wired: Wired, resource: Resource, row_limit: int) -> dict[str, object]:
+def _told(wired: Wired, resource: Resource, row_limit: int, *, clear: bool) -> dict[str, object]:
     latest = wired.quality.latest(resource.id)
     if latest is None:
         return {"resource": resource.id, "zh": resource.zh, "en": resource.en, "checked_at": None, "rules": []}
@@ -69,27 +77,37 @@ def _told(wired: Wired, resource: Resource, row_limit: int) -> dict[str, object]
         "reason_zh": latest.reason_zh,
         "reason_en": latest.reason_en,
         "rules": rules,
-        "quarantine": quarantine(wired, resource, row_limit) if row_limit else [],
+        "quarantine": quarantine(wired, resource, row_limit, clear=clear) if row_limit else [],
     }
 
 
-def quarantine(wired: Wired, resource: Resource, limit: int | None = None) -> list[dict[str, object]]:
-    """Released quarantined rows of a resource, newest batch first: as received, as standardised, with all reasons."""
+def quarantine(
+    wired: Wired, resource: Resource, limit: int | None = None, *, clear: bool = False
+) -> list[dict[str, object]]:
+    """Released quarantined rows of a resource with all their reasons, newest batch first.
+
+    `clear` adds the content as received and as standardised, and personal keys.
+    """
     snapshot = wired.state.released(resource.quarantine)
     if snapshot is None:
         return []
     rows = wired.tables.read(resource.quarantine, snapshot)
     rows = rows.sort_by([("landed_at", "descending"), ("_row", "ascending")])
-    return (rows if limit is None else rows.slice(0, limit)).to_pylist()  # type: ignore[no-any-return]
+    found: list[dict[str, object]] = (rows if limit is None else rows.slice(0, limit)).to_pylist()
+    if clear:
+        return found
+    personal = resource.standard.field(resource.standard.key[0]).level >= PERSONAL_LEVEL
+    hidden = CONTENT | ({"key"} if personal else set())
+    return [{name: value for name, value in row.items() if name not in hidden} for row in found]
 
 
-def _export(wired: Wired, chosen: list[Resource], path: Path) -> None:
+def _export(wired: Wired, chosen: list[Resource], path: Path, *, clear: bool) -> None:
     columns = ("resource", "_batch", "_run", "_row", "key", "rules", "received", "standardised", "landed_at")
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         for resource in chosen:
-            for row in quarantine(wired, resource):
+            for row in quarantine(wired, resource, clear=clear):
                 told = {**row, "resource": resource.id, "rules": ";".join(map(str, row["rules"]))}  # type: ignore[call-overload]
                 writer.writerow([_inert(told.get(name)) for name in columns])
 
@@ -136,5 +154,5 @@ def _show(session: Session, one: dict[str, object]) -> None:
         voice.table(
             ("隔离的行", "Quarantined rows"),
             [("行", "row"), ("键", "key"), ("原因", "rules"), ("收到的内容", "as received")],
-            [[row["_row"], row["key"], ", ".join(row["rules"]), row["received"]] for row in rows],
+            [[row["_row"], row.get("key"), ", ".join(row["rules"]), row.get("received", "***")] for row in rows],
         )

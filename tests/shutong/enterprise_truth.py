@@ -26,7 +26,7 @@ HEADER = [
     "注册地址",
 ]
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-EMPTY = {"", "N/A", "-"}
+EMPTY = {"", "N/A", "-", "暂无", "无", "空", "\\N", "NULL", "[]", "[]号"}  # what stands for nothing known
 PROVINCES = {
     "北京",
     "天津",
