@@ -182,10 +182,8 @@ def finish(home: Path, run: str, *, everything: bool, traces: bool, told: Path, 
     with opened(home) as wired:
         said = seen(wired, home, traces=traces)
         before = snapshots(wired)
-    command(home, f"{run}-once-more", everything=everything)
-    with opened(home) as wired:
-        further = {"rows": seen(wired, home, traces=False)["hashes"], "moved": snapshots(wired) != before}
-    told.write_text(json.dumps({"seen": said, "further": further}))
+        command(home, f"{run}-once-more", everything=everything)
+        told.write_text(json.dumps({"seen": said, "moved": snapshots(wired) != before}))
 
 
 def killed_at(point: str, nth: int, work: Callable[[], None]) -> Callable[[], None]:

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 SEED = 1
 RANDOM_KILLS = 200
 PROVE = os.environ.get("SHUTONG_PROVE") == "1"
-pytestmark = pytest.mark.kills
+pytestmark = [pytest.mark.kills, pytest.mark.timeout(600)]
 
 
 def scenarios(root: Path, seed: int, kills: int, patience: float) -> dict[str, dict]:
@@ -42,29 +42,28 @@ def as_if_undisturbed(told: dict[str, dict], name: str) -> None:
     undisturbed, killed = told[f"never, {again}"], told[name]
     assert killed["seen"] == undisturbed["seen"]
     assert killed["seen"]["unseen snapshots"] == []
-    assert killed["further"] == {"rows": undisturbed["further"]["rows"], "moved": False}
+    assert killed["moved"] is False
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    return scenarios(tmp_path_factory.mktemp("kills") / "run", SEED, 0, 280)
+    return scenarios(tmp_path_factory.mktemp("kills") / "run", SEED, 0, 580)
 
 
 @pytest.mark.parametrize("again", AGAIN)
 def test_the_undisturbed_command_has_something_to_lose(told, again):
-    seen, further = told[f"never, {again}"]["seen"], told[f"never, {again}"]["further"]
+    seen = told[f"never, {again}"]["seen"]
     assert set(seen["rows"]) == set(TABLES)
     assert all(seen["rows"].values())
     assert seen["rows"]["std_scjg.firms"] == 150
     assert seen["rows"]["base.legal_person"] == 170
     assert seen["published"][0] == 170
     assert seen["unseen snapshots"] == []
-    assert further["moved"] is False
+    assert told[f"never, {again}"]["moved"] is False
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_at_the_point_and_run_again_everything_is_as_if_undisturbed(told, point):
-    print(point)
     names = [name for name in told if name.startswith(f"{point}, ")]
     assert names, f"{point} was never reached"
     for name in names:
