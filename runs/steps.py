@@ -30,6 +30,7 @@ from warehouse.store import ObjectStore
 from warehouse.tables import Tables
 
 REPEAT = "repeat"
+NOTHING = {"landed": 0, "quarantined": 0, "superseded": 0}
 UNPARSED = "unparsed"
 OTHERS = "default"  # in an authority list: every field not named
 
@@ -101,21 +102,19 @@ class Steps:
         state.step(run, "land")
         mine = state.run(run)
         reports = self._each(resource, run, self._land)
-        if mine.decision == REPEAT and mine.batch and self._came_back(resource, mine.batch):
+        repeated = mine.decision == REPEAT
+        if repeated and mine.batch and mine.batch not in reports and self._came_back(resource, mine.batch):
             manifest = state.manifests(resource.id, batch=mine.batch, limit=1)[0]
             with self._failing(run):
                 reports[mine.batch] = self._land(resource, manifest, run)
-            mine = state.run(run)
-        elif mine.decision == REPEAT or (mine.batch is None and not reports):
-            state.finish_run(run, counts={"landed": 0, "quarantined": 0, "superseded": 0})
-        elif state.run(run).status == "running":
-            state.finish_run(run)
         if mine.batch is None:
+            state.finish_run(run, counts=None if reports else NOTHING)
             return next(reversed(reports.values()), Report(run, resource.id))
         found = reports.get(mine.batch) or self.report(resource.id, mine.batch)
-        return replace(
-            found, run=run, repeated=mine.decision == REPEAT, changed=any(r.changed for r in reports.values())
-        )
+        if state.run(run).status == "running":
+            # The batch is an earlier run's: that one has the counts, this one shares its being held.
+            state.finish_run(run, status="held" if found.held else "done", counts=NOTHING)
+        return replace(found, run=run, repeated=repeated, changed=any(one.changed for one in reports.values()))
 
     def _came_back(self, resource: Resource, batch: str) -> bool:
         """True when a batch that landed earlier comes again after another landed: the source went back to it."""
@@ -197,11 +196,17 @@ class Steps:
         )
         return replace(standard, fields=tuple(fields))
 
-    def _pending(self, resource: Resource) -> list[Manifest]:
-        """Pulled batches that neither landed nor are held, oldest first."""
+    def _pending(self, resource: Resource, run: str) -> list[Manifest]:
+        """Pulled batches that have not landed, oldest first; a held one only when this run brought it again."""
         state = self._parts.state
-        every = state.manifests(resource.id)
-        return [one for one in reversed(every) if state.run(one.run).status not in ("done", "held")]
+        own = state.run(run).batch
+        statuses = {one.run_id: one.status for one in state.runs(resource.id, 2000)}
+
+        def waits(one: Manifest) -> bool:
+            status = statuses.get(one.run) or state.run(one.run).status
+            return status not in ("done", "held") or (status == "held" and one.batch == own)
+
+        return [one for one in reversed(state.manifests(resource.id)) if waits(one)]
 
     def _each(self, resource: Resource, run: str, act: Callable[[Resource, Manifest], Report]) -> dict[str, Report]:
         """Act on every pending batch.
@@ -211,7 +216,7 @@ class Steps:
         """
         reports: dict[str, Report] = {}
         own = self._parts.state.run(run).batch
-        for manifest in self._pending(resource):
+        for manifest in self._pending(resource, run):
             try:
                 reports[manifest.batch] = act(resource, manifest)
             except ShutongError as error:
@@ -250,8 +255,7 @@ class Steps:
         kept = checked(parts.store, manifest)
         told = self._told(resource, manifest)
         if kept.verdict.decision == "hold":
-            counts = {"landed": 0, "quarantined": 0, "superseded": 0}
-            parts.state.finish_run(run, status="held", counts=counts)
+            parts.state.finish_run(run, status="held", decision="hold", counts=NOTHING)
             return replace(told, held=manifest.rows)
         mapping = resolve(resource.standard, manifest.columns, resource.columns)
         landing = land(

@@ -93,6 +93,21 @@ def test_held_content_that_comes_again_stays_held(home):
         assert landed(wired) == {}
 
 
+def test_held_content_lands_when_it_comes_again_under_a_wider_gate(home):
+    drop(home, "a.csv", [firm(1), BAD, BAD])
+    with opened(home) as wired:
+        assert wired.steps.ingest(FIRMS, "r1").held == 3
+    path = next((home / "resources").glob("*/firms.yaml"))
+    said = path.read_text(encoding="utf-8")
+    assert "max_percent: 50" in said
+    path.write_text(said.replace("max_percent: 50", "max_percent: 100"))
+    with opened(home) as wired:
+        again = wired.steps.ingest(FIRMS, "r2", everything=True)
+        assert (again.landed, again.quarantined, again.held, again.repeated, again.changed) == (1, 2, 0, True, True)
+        assert wired.state.run("r1").status == "done"
+        assert landed(wired) == {code(1): "甲有限公司"}
+
+
 def test_a_batch_whose_key_is_empty_throughout_is_held(home):
     add_resource(home, csv_source(), percent=100)
     drop(home, "a.csv", [["", "甲", "2024-01-01", "杭州"], ["N/A", "乙", "2024-01-01", "杭州"]])
