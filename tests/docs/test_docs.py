@@ -121,7 +121,9 @@ def test_the_readme_opens_with_the_two_commands_and_a_picture(page):
 def test_every_make_target_a_page_names_exists():
     targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(), re.MULTILINE))
     named = {
-        word for page in PAGES for word in re.findall(r"(?:`|^)(?:ONCE=1 )?make ([a-z-]+)", page.read_text(), re.MULTILINE)
+        word
+        for page in PAGES
+        for word in re.findall(r"(?:`|^)(?:ONCE=1 )?make ([a-z-]+)", page.read_text(), re.MULTILINE)
     }
     assert {"demo", "test", "bench"} <= named
     assert named <= targets
