@@ -81,14 +81,14 @@ def population_row(person: Person) -> Row:
 
 
 def taxpayer_row(firm: Firm) -> Row:
-    """A firm as the tax bureau 税务 keeps it: its own number, and at times another telephone than the registry's."""
+    """A firm as the tax bureau 税务 keeps it: its own number, at times another address or telephone."""
     return _row(
         TAXPAYER,
         {
             "uscc": firm.uscc,
             "tax_no": firm.division + firm.org_code,  # 税务登记号 before 2015: division and organisation code
             "ent_name": firm.name,
-            "domicile": firm.address,
+            "domicile": firm.tax_address or firm.address,
             "phone": firm.tax_phone or firm.phone,
         },
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from shutong.airflow_service import DagRun
 from shutong.commands.deployment import wait_for_stop
@@ -16,7 +17,7 @@ from shutong.deployment import FileSecrets
 from shutong.index import IndexEntry, read_index
 from shutong.layout import init
 from shutong.printing import Voice
-from shutong.running import Running, answers, running
+from shutong.running import Running, running
 from shutong.settings import Settings
 from shutong.supervisor import Program, free_port, python
 from shutong.wiring import Wired, open_deployment
@@ -42,29 +43,33 @@ def run(settings: Settings, voice: Voice, *, once: bool, firms: int, persons: in
     )
     with running(settings, voice, (tax,)) as now, open_deployment(settings) as wired:
         runs = _let_it_run(voice, now, wired)
-        differences = _show(voice, now, wired, ledger, runs)
-        took = time.monotonic() - began
-        if differences:
-            voice.line(
-                f"\n✗ 与台账不符 {len(differences)} 处（{took:.0f} 秒）",
-                f"\n✗ {len(differences)} differences ({took:.0f} s)",
-            )
-            for line in differences:
-                voice.line(f"  {line}", f"  {line}")
+        outcome = _look(now, wired, ledger, runs)
+        if voice.as_json:
+            voice.answer(outcome.as_dict() | {"airflow": now.airflow.url, "api": now.api_url})
         else:
-            voice.line(
-                f"\n✓ 全部数字与台账一致（{took:.0f} 秒）", f"\n✓ every figure agrees with the ledger ({took:.0f} s)"
-            )
-        voice.line(
-            f"Airflow {now.airflow.url}（用户 shutong，口令见 {now.airflow.home}/passwords.json）\n"
-            f"共享接口 {now.api_url}/openapi.json",
-            f"Airflow {now.airflow.url} (user shutong, password in {now.airflow.home}/passwords.json)\n"
-            f"sharing API {now.api_url}/openapi.json",
-        )
+            _tell(voice, now, wired, outcome, time.monotonic() - began)
         if not once:
             voice.line("Ctrl-C 停止", "Ctrl-C stops")
             wait_for_stop(now.supervisor.check)
-    return 1 if differences else 0
+    return 1 if outcome.wrong else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the demo saw, and every difference from the ledger (`wrong`, nothing when all agrees)."""
+
+    runs: list[DagRun]
+    observed: dict[str, object]
+    replies: list[questions.Reply]
+    used: dict[str, list[dict[str, Any]]]
+    wrong: list[str]
+
+    def as_dict(self) -> dict[str, object]:
+        """The outcome as JSON-ready data."""
+        answers = [{**asdict(one.question), "answered": one.status, "body": one.body} for one in self.replies]
+        runs = [asdict(one) for one in self.runs]
+        return {"agrees": not self.wrong, "differences": self.wrong, "runs": runs, **self.observed,
+                "answers": answers, "usage": self.used}  # fmt: skip
 
 
 def _lay_out(home: Path) -> None:
@@ -145,22 +150,39 @@ def _current(library: str, entries: list[IndexEntry], wired: Wired) -> bool:
     return merged[0].id > max(one[0].id for one in landed) and published.release >= merged[0].id
 
 
-def _show(voice: Voice, now: Running, wired: Wired, ledger: Ledger, runs: list[DagRun]) -> list[str]:
-    """Print everything; return every difference from the ledger."""
+def _look(now: Running, wired: Wired, ledger: Ledger, runs: list[DagRun]) -> Outcome:
+    """Ask the questions, read what readers see, and compare all of it with the ledger."""
     from sharing.keys import Keys
 
-    if not answers(f"{now.api_url}/healthz"):
-        return ["API"]
     keys = {name: Keys(wired.state.engine).issue(name, "demo") for name in ("swj", "mzj", "rsj")}
     asked = questions.questions(ledger)
     replies = questions.ask(now.api_url, keys, asked, ledger)
     used = questions.usage(now.api_url, keys)
     observed = observe(wired, ledger)
-    show.manager(voice, wired, observed, runs)
-    show.departments(voice, replies, used)
-    show.analyst(voice, wired, observed)
     wrong = [f"{one.question.department} {one.question.library}: {line}" for one in replies for line in one.wrong]
-    return [*differences(wired, ledger, observed), *wrong, *questions.usage_differences(asked, used)]
+    wrong = [*differences(wired, ledger, observed), *wrong, *questions.usage_differences(asked, used)]
+    return Outcome(runs, observed, replies, used, wrong)
+
+
+def _tell(voice: Voice, now: Running, wired: Wired, outcome: Outcome, took: float) -> None:
+    """Print what each group wants to see, the verdict, and where to look further."""
+    show.manager(voice, wired, outcome.observed, outcome.runs)
+    show.departments(voice, outcome.replies, outcome.used)
+    show.analyst(voice, wired, outcome.observed)
+    count = len(outcome.wrong)
+    if count:
+        voice.line(f"\n✗ 与台账不符 {count} 处（{took:.0f} 秒）", f"\n✗ {count} differences ({took:.0f} s)")
+        for line in outcome.wrong:
+            voice.line(f"  {line}", f"  {line}")
+    else:
+        voice.line(
+            f"\n✓ 全部数字与台账一致（{took:.0f} 秒）", f"\n✓ every figure agrees with the ledger ({took:.0f} s)"
+        )
+    passwords = f"{now.airflow.home}/passwords.json"
+    voice.line(
+        f"Airflow {now.airflow.url}（用户 shutong，口令见 {passwords}）\n共享接口 {now.api_url}/openapi.json",
+        f"Airflow {now.airflow.url} (user shutong, password in {passwords})\nsharing API {now.api_url}/openapi.json",
+    )
 
 
 def differences(wired: Wired, ledger: Ledger, observed: dict[str, object]) -> list[str]:

@@ -79,6 +79,7 @@ class Firm:
     scope: str
     phone: str
     tax_phone: str | None  # what the tax bureau knows where it differs from the registry
+    tax_address: str | None  # likewise: firms that moved told one of the two
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +245,9 @@ def _firm(rng: Random, adults: list[Person], taken: set[str], kind: str) -> Firm
         scope=scope,
         phone=phone,
         tax_phone=mobile(rng) if rng.random() < 0.3 else None,
+        tax_address=f"浙江省{city}{county}{rng.choice(ROADS)}{rng.randrange(2000, 3000)}号"
+        if rng.random() < 0.15
+        else None,
     )
 
 
