@@ -74,7 +74,11 @@ def ingest(folder: Path, source: Path, figures: Figures, *, rounds: int) -> dict
     figures.add("ingest_peak_mib", max(one.mib for one in ours))
     figures.add("ingest_peer_rows_per_s", peer)
     figures.add("ingest_peer_peak_mib", max(one.mib for one in theirs))
-    figures.add("ingest_ratio", rate / peer, digits=2)
+    rounds_said = [
+        (one.said["pulled"] / one.seconds) / (other.said["pulled"] / other.seconds)
+        for one, other in zip(ours, theirs, strict=True)
+    ]
+    figures.add("ingest_ratio", statistics.median(rounds_said), digits=2)  # of one round each: both met the same noise
     return environment
 
 
@@ -121,7 +125,8 @@ def look_up(folder: Path, environment: dict[str, str], figures: Figures, *, seco
             state = "n/a" if right else "WRONG"
             figures.add(f"lookup_c{connections}_calls_per_s", rates["lookup"], state=state)
             figures.add(f"lookup_c{connections}_peer_calls_per_s", rates["lookup_peer"], state=state)
-            figures.add(f"lookup_c{connections}_ratio", rates["lookup"] / rates["lookup_peer"], digits=2)
+            ratios = [one / other for one, other in zip(*measured.values(), strict=True)]
+            figures.add(f"lookup_c{connections}_ratio", statistics.median(ratios), digits=2)
         figures.add("lookup_peak_mib", tree_peak_mib(ours))
         figures.add("lookup_peer_peak_mib", tree_peak_mib(theirs))
 
