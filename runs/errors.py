@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from schemas.errors import ShutongError
 
 
 class RunError(ShutongError):
     """A step was called out of order, or a batch is held."""
+
+
+class RunInterrupted(RunError):
+    """A run ended before its pull counted: its process was stopped."""
+
+    retryable: ClassVar[bool] = True
 
 
 def unknown_resource(resource: str, known: list[str]) -> RunError:
@@ -39,4 +47,15 @@ def run_taken(run: str, resource: str) -> RunError:
         en=f"the run id {run} belongs to another resource and cannot serve {resource}",
         fix_zh="换一个运行编号",
         fix_en="Use another run id",
+    )
+
+
+def interrupted(run: str) -> RunInterrupted:
+    """What is said of a run whose process died."""
+    return RunInterrupted(
+        "RUN-INTERRUPTED",
+        zh=f"运行 {run} 在拉取完成前中断",
+        en=f"the run {run} was interrupted before its pull was complete",
+        fix_zh="无需处理：下一次运行已从原位置重新拉取",
+        fix_en="Nothing to do: the next run pulls again from the same position",
     )

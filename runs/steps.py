@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from quality.store import QualityStore
-from runs.errors import run_taken, unknown_library, unknown_resource
+from runs.errors import interrupted, run_taken, unknown_library, unknown_resource
 from runs.reports import LibraryReport, PullReport, Report
 from runs.resources import Resource
 from schemas.code_lists import CodeList
@@ -72,6 +72,7 @@ class Steps:
         resource, state = self._resource(resource_id), self._parts.state
         if state.start_run(run, resource.id, trigger=trigger).resource != resource.id:
             raise run_taken(run, resource.id)
+        self._bury(resource, run)
         with self._failing(run):
             done = state.manifests(resource.id, run=run)
             if done:
@@ -111,7 +112,7 @@ class Steps:
             state.finish_run(run, counts=None if reports else NOTHING)
             return next(reversed(reports.values()), Report(run, resource.id))
         found = reports.get(mine.batch) or self.report(resource.id, mine.batch)
-        if state.run(run).status == "running":
+        if state.run(run).status not in ("done", "held"):
             # The batch is an earlier run's: that one has the counts, this one shares its being held.
             state.finish_run(run, status="held" if found.held else "done", counts=NOTHING)
         return replace(found, run=run, repeated=repeated, changed=any(one.changed for one in reports.values()))
@@ -195,6 +196,12 @@ class Steps:
             for one in standard.fields
         )
         return replace(standard, fields=tuple(fields))
+
+    def _bury(self, resource: Resource, run: str) -> None:
+        """Say of earlier runs that died before their pull counted that they did; they have nothing to be resumed."""
+        for one in self._parts.state.runs(resource.id, 50):
+            if one.run_id != run and one.status == "running" and one.step == "start":
+                self._parts.state.fail_run(one.run_id, interrupted(one.run_id).as_dict())
 
     def _pending(self, resource: Resource, run: str) -> list[Manifest]:
         """Pulled batches that have not landed, oldest first; a held one only when this run brought it again."""

@@ -86,6 +86,23 @@ def implied(field: Field, weigh: Severities) -> Iterator[Rule]:
 
     A field with a code list has no length rule (its codes say more), nor has a type with a check digit.
     """
+    yield from _filled(field, weigh)
+    yield from _understood(field, weigh)
+    yield Rule(
+        id=f"{field.name}_repaired",
+        kind="repaired",
+        columns=(field.name + REPAIRED,),
+        zh=f"{field.zh}已在规范化时更正书写",
+        en=f"{field.en} was put right when normalised",
+        severity="info",
+        indicator="0302",
+        fix_zh="入库值已更正；请源系统按规范书写",
+        fix_en="The landed value is right; please write it so in the source system",
+    )
+
+
+def _filled(field: Field, weigh: Severities) -> Iterator[Rule]:
+    """Whether there is a value, and not more of it than fits."""
     if weigh.required:
         yield Rule(
             id=f"{field.name}_required",
@@ -111,6 +128,10 @@ def implied(field: Field, weigh: Severities) -> Iterator[Rule]:
             fix_en="Check that the column is the right one, or shorten the value",
             params={"max": field.length},
         )
+
+
+def _understood(field: Field, weigh: Severities) -> Iterator[Rule]:
+    """Whether the value could be read as its type, and is a code of its list."""
     if field.type in _READ_AS:
         zh, en, example = _READ_AS[field.type]
         yield Rule(
@@ -137,14 +158,3 @@ def implied(field: Field, weigh: Severities) -> Iterator[Rule]:
             fix_en=f"Use a code or name of {field.codes}",
             params={"list": field.codes},
         )
-    yield Rule(
-        id=f"{field.name}_repaired",
-        kind="repaired",
-        columns=(field.name + REPAIRED,),
-        zh=f"{field.zh}已在规范化时更正书写",
-        en=f"{field.en} was put right when normalised",
-        severity="info",
-        indicator="0302",
-        fix_zh="入库值已更正；请源系统按规范书写",
-        fix_en="The landed value is right; please write it so in the source system",
-    )

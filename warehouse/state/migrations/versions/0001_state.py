@@ -14,6 +14,11 @@ _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    _pulls()
+    _releases()
+
+
+def _pulls() -> None:
     op.create_table(
         "run",
         sa.Column("run_id", sa.String, primary_key=True),
@@ -54,6 +59,9 @@ def upgrade() -> None:
         sa.Column("cursor", sa.JSON, nullable=False),
         sa.Column("updated_at", sa.String, nullable=False),
     )
+
+
+def _releases() -> None:
     op.create_table(
         "release",
         sa.Column("id", _SERIAL, primary_key=True, autoincrement=True),
