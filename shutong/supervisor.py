@@ -7,12 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from types import FrameType, TracebackType
+from typing import NoReturn, Self
 
 from schemas.errors import ShutongError
 
@@ -36,20 +37,28 @@ class Supervisor:
     """The processes of one deployment as a context manager; leaving it ends exactly what it started.
 
     Each process leads a group of its own, so that its children end with it; its output goes to `<logs>/<name>.log`.
+    Being asked to end (SIGTERM) leaves it too, whatever is being waited for; asked again, it finishes what it began.
     """
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._main = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
+        if self._main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _leave)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._main:
+            before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self.stop()
+        if self._main:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if before is _leave else before)
 
     def start(self, program: Program) -> int:
         """Start a program; returns its process id."""
@@ -112,6 +121,11 @@ class Supervisor:
                 process.wait()
             _signal(process, signal.SIGKILL)  # what is left of its group
         self._running.clear()
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    """End as a signal would have ended us, but through every `finally`."""
+    sys.exit(128 + number)
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,14 @@ import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 print(child.pid, flush=True)
 time.sleep(600)
+"""
+SUPERVISING = """
+import sys
+from pathlib import Path
+from shutong.supervisor import Program, Supervisor, python
+with Supervisor(Path(sys.argv[1])) as running:
+    print(running.start(Program("one", python("-c", "import time; time.sleep(600)"))), flush=True)
+    running.wait(lambda: False, "nothing", 600)
 """
 DEAF = """
 import signal, time
@@ -131,6 +140,23 @@ def test_a_process_that_ignores_the_request_to_end_is_made_to(logs, monkeypatch)
         pid = running.start(Program("deaf", python("-c", DEAF)))
         running.wait(lambda: "deaf" in said(logs, "deaf"), "deaf", 20, pause=0.02)
     assert not alive(pid)
+
+
+def test_a_supervisor_that_is_asked_to_end_while_it_waits_ends_what_it_started(logs):
+    process = subprocess.Popen(python("-c", SUPERVISING, str(logs)), stdout=subprocess.PIPE, text=True)
+    with process:
+        pid = int(process.stdout.readline())
+        assert alive(pid)
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
+    assert gone(pid)
+
+
+def test_what_a_program_did_about_being_asked_to_end_is_as_before_once_it_is_left(logs):
+    before = signal.getsignal(signal.SIGTERM)
+    with Supervisor(logs):
+        pass
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_it_ends_only_what_it_started(logs):
