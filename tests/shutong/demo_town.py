@@ -42,7 +42,7 @@ def opened(home: Path) -> Iterator[Wired]:
     assert url
     with Supervisor(home / "logs") as supervisor, open_deployment(settings(home)) as wired:
         supervisor.start(program)
-        supervisor.wait(lambda: answers(f"{url[0]}/health"), "the tax service", 60, pause=0.05)
+        supervisor.wait(lambda: answers(f"{url[0]}/health"), ("税务接口", "the tax service"), 60, pause=0.05)
         assert httpx.get(f"{url[0]}/health", trust_env=False).json() == {"status": "up"}
         yield wired
 
