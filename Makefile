@@ -45,8 +45,10 @@ lint: setup ## Style, types, layers, caps, ARCHITECTURE.md / 代码检查
 format: setup ## Format the code / 格式化
 	@.venv/bin/ruff format --quiet . && .venv/bin/ruff check --fix --quiet .
 
-architecture: setup ## Write ARCHITECTURE.md again from the files' first sentences / 生成架构页
+architecture: setup ## Write the generated pages again: ARCHITECTURE.md, errors, settings / 重新生成页面
 	@$(PY) tools/house.py --write
+	@$(PY) tools/error_codes.py --write
+	@$(PY) tools/settings_table.py --write
 
 prove: setup services ## The full counts of kills and sizes, resumable / 完整的杀进程与规模测试
 	@$(PY) tools/prove.py

@@ -54,9 +54,9 @@ def running(settings: Settings, voice: Voice, extra: tuple[Program, ...] = ()) -
         for program in (*extra, *airflow.programs(), Program("sharing-api", python("-m", "shutong.serve_api"), base)):
             supervisor.start(program)
         api_url = f"http://{settings.api_host}:{api_port}"
-        took = supervisor.wait(lambda: answers(f"{api_url}/healthz"), "sharing API", READY_SECONDS)
+        took = supervisor.wait(lambda: answers(f"{api_url}/healthz"), ("共享接口", "the sharing API"), READY_SECONDS)
         voice.progress(f"共享接口已启动（{took:.0f} 秒）：{api_url}", f"sharing API is up ({took:.0f} s): {api_url}")
-        took = supervisor.wait(client.healthy, "Airflow", READY_SECONDS)
+        took = supervisor.wait(client.healthy, ("Airflow ", "Airflow"), READY_SECONDS)
         client.login()
         client.set_pools(pools(settings))
         voice.progress(

@@ -87,16 +87,19 @@ class Supervisor:
                     fix_en=f"Read {self._logs / name}.log, then start again",
                 )
 
-    def wait(self, ready: Callable[[], bool], what: str, seconds: float, pause: float = 0.3) -> float:
-        """Wait until `ready()`; returns the seconds it took. Ends early when a process dies."""
+    def wait(self, ready: Callable[[], bool], what: tuple[str, str], seconds: float, pause: float = 0.3) -> float:
+        """Wait until `ready()`, `what` being its name in Chinese and English; returns the seconds it took.
+
+        Ends early when a process dies.
+        """
         began = time.monotonic()
         while not ready():
             self.check()
             if time.monotonic() - began > seconds:
                 raise ProcessError(
                     "SYS-NOT-READY",
-                    zh=f"{what} 在 {seconds:.0f} 秒内未就绪",
-                    en=f"{what} was not ready within {seconds:.0f} s",
+                    zh=f"{what[0]}在 {seconds:.0f} 秒内未就绪",
+                    en=f"{what[1]} was not ready within {seconds:.0f} s",
                     fix_zh=f"查看 {self._logs} 中的日志",
                     fix_en=f"Read the logs in {self._logs}",
                 )

@@ -36,8 +36,8 @@ class NotPublishedError(WarehouseError):
             "WH-NOT-PUBLISHED",
             zh=f"基础库 {library} 尚未发布，暂不能按键查询",
             en=f"library {library} is not published yet, so it cannot be looked up",
-            fix_zh="先接入并归并该库的资源，再执行发布：shutong publish " + library,
-            fix_en="Ingest and merge its resources, then publish it: shutong publish " + library,
+            fix_zh="先接入并归并该库的资源，再执行发布：shutong library publish " + library,
+            fix_en="Ingest and merge its resources, then publish it: shutong library publish " + library,
         )
 
 

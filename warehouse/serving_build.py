@@ -50,8 +50,8 @@ class KeyUnusableError(WarehouseError):
             "WH-SERVING-KEY",
             zh=f"基础库 {library} 无法按 {key} 发布：{empty} 行为空，{repeated} 行重复",
             en=f"library {library} cannot be served by {key}: {empty} rows have none, {repeated} rows repeat one",
-            fix_zh=f"重新归并后再发布：shutong merge {library}",
-            fix_en=f"Merge it again, then publish: shutong merge {library}",
+            fix_zh=f"重新归并后再发布：shutong library merge {library}",
+            fix_en=f"Merge it again, then publish: shutong library merge {library}",
         )
 
 

@@ -115,7 +115,7 @@ def _let_it_run(voice: Voice, now: Running, wired: Wired) -> list[DagRun]:
         return bool(steady_since) and time.monotonic() - steady_since[0] >= STEADY_SECONDS
 
     voice.progress("等待调度器按时间表运行全部接入", "waiting for the scheduler to run every ingest")
-    now.supervisor.wait(settled, "the scheduled ingests and merges", SETTLE_SECONDS, pause=1.0)
+    now.supervisor.wait(settled, ("接入与合并", "the ingests and merges"), SETTLE_SECONDS, pause=1.0)
     return now.client.runs()
 
 

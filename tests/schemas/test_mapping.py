@@ -33,6 +33,7 @@ def field(name: str, type_: str = "text", *aliases: str, **more: object) -> Fiel
 FIELDS = (
     field("uscc", "uscc", "统一社会信用代码", "uniscid"),
     field("reg_no", "text", "注册号", "regno"),
+    field("org_code", "org_code", "zzjgdm"),
     field("ent_name", "text", "企业名称", "entname"),
     field("legal_rep_id_no", "citizen_id", "cerno"),
     field("legal_rep_sex", "code", "xb", codes="sex"),
@@ -87,7 +88,7 @@ def test_every_type_has_its_arrow_type_with_rows_and_without():
             STANDARD, mapping, list(mapping)
         )
     types = {one.type: schema(STANDARD, mapping, []).field(one.name).type for one in FIELDS}
-    assert types["uscc"] == types["citizen_id"] == types["code"] == types["text"] == pa.string()
+    assert types["uscc"] == types["org_code"] == types["citizen_id"] == types["code"] == types["text"] == pa.string()
     assert types["date"] == pa.date32()
     assert types["datetime"] == pa.timestamp("us", "Asia/Shanghai")
     assert (types["integer"], types["boolean"]) == (pa.int64(), pa.bool_())

@@ -28,7 +28,7 @@ from pathlib import Path
 from shutong.supervisor import Program, Supervisor, python
 with Supervisor(Path(sys.argv[1])) as running:
     print(running.start(Program("one", python("-c", "import time; time.sleep(600)"))), flush=True)
-    running.wait(lambda: False, "nothing", 600)
+    running.wait(lambda: False, ("nothing", "nothing"), 600)
 """
 DEAF = """
 import signal, time
@@ -70,7 +70,7 @@ def test_what_it_starts_runs_with_its_environment_and_ends_when_it_is_left(logs)
     with Supervisor(logs) as running:
         code = f"import os; print(os.environ['TOWN'], os.environ['HOME'], flush=True); {SLEEP}"
         pid = running.start(Program("one", python("-c", code), {"TOWN": "杭州", "PYTHONIOENCODING": "utf-8"}))
-        running.wait(lambda: "\n" in said(logs, "one"), "one", 20, pause=0.02)
+        running.wait(lambda: "\n" in said(logs, "one"), ("one", "one"), 20, pause=0.02)
         assert alive(pid)
         running.check()
     assert said(logs, "one") == f"杭州 {os.environ['HOME']}\n"
@@ -97,7 +97,7 @@ def test_a_process_that_died_is_named_with_its_code_and_its_last_words(logs):
         running.start(Program("alive", python("-c", SLEEP)))
         running.start(Program("dying", python("-c", dying), {"PYTHONIOENCODING": "utf-8"}))
         with pytest.raises(ProcessError) as raised:
-            running.wait(lambda: False, "nothing", 20, pause=0.02)
+            running.wait(lambda: False, ("nothing", "nothing"), 20, pause=0.02)
     error = raised.value
     assert error.code == "SYS-PROCESS-DIED"
     assert "dying" in error.zh
@@ -113,13 +113,13 @@ def test_a_killed_process_is_noticed(logs):
         running.check()
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(ProcessError, match="-9"):
-            running.wait(lambda: False, "nothing", 20, pause=0.02)
+            running.wait(lambda: False, ("nothing", "nothing"), 20, pause=0.02)
 
 
 def test_children_of_what_it_started_end_with_it(logs):
     with Supervisor(logs) as running:
         running.start(Program("parent", python("-c", PARENT)))
-        running.wait(lambda: "\n" in said(logs, "parent"), "its child", 20, pause=0.02)
+        running.wait(lambda: "\n" in said(logs, "parent"), ("its child", "its child"), 20, pause=0.02)
         child = int(said(logs, "parent"))
         assert alive(child)
     assert gone(child)
@@ -128,7 +128,7 @@ def test_children_of_what_it_started_end_with_it(logs):
 def test_children_of_a_process_that_died_by_itself_end_too(logs):
     with Supervisor(logs) as running:
         pid = running.start(Program("parent", python("-c", PARENT)))
-        running.wait(lambda: "\n" in said(logs, "parent"), "its child", 20, pause=0.02)
+        running.wait(lambda: "\n" in said(logs, "parent"), ("its child", "its child"), 20, pause=0.02)
         os.kill(pid, signal.SIGKILL)
         child = int(said(logs, "parent"))
     assert gone(child)
@@ -138,7 +138,7 @@ def test_a_process_that_ignores_the_request_to_end_is_made_to(logs, monkeypatch)
     monkeypatch.setattr(under_test, "STOP_SECONDS", 0.3)
     with Supervisor(logs) as running:
         pid = running.start(Program("deaf", python("-c", DEAF)))
-        running.wait(lambda: "deaf" in said(logs, "deaf"), "deaf", 20, pause=0.02)
+        running.wait(lambda: "deaf" in said(logs, "deaf"), ("deaf", "deaf"), 20, pause=0.02)
     assert not alive(pid)
 
 
@@ -172,7 +172,7 @@ def test_what_is_never_ready_is_given_up_on_in_time_and_named(logs):
     with Supervisor(logs) as running:
         running.start(Program("one", python("-c", SLEEP)))
         with pytest.raises(ProcessError) as raised:
-            running.wait(lambda: False, "共享接口", 0.2, pause=0.02)
+            running.wait(lambda: False, ("共享接口", "共享接口"), 0.2, pause=0.02)
     assert raised.value.code == "SYS-NOT-READY"
     assert "共享接口" in raised.value.zh
     assert str(logs) in raised.value.fix_en
@@ -181,7 +181,7 @@ def test_what_is_never_ready_is_given_up_on_in_time_and_named(logs):
 def test_waiting_says_how_long_it_took(logs):
     began = time.monotonic()
     with Supervisor(logs) as running:
-        took = running.wait(lambda: time.monotonic() - began > 0.2, "a moment", 20, pause=0.02)
+        took = running.wait(lambda: time.monotonic() - began > 0.2, ("a moment", "a moment"), 20, pause=0.02)
     assert 0.1 < took < 20
 
 
@@ -189,7 +189,7 @@ def test_nothing_is_read_from_standard_input(logs):
     with Supervisor(logs) as running:
         code = f"import sys; print(repr(sys.stdin.read()), flush=True); {SLEEP}"
         running.start(Program("one", python("-c", code)))
-        running.wait(lambda: said(logs, "one") == "''\n", "an empty input", 20, pause=0.02)
+        running.wait(lambda: said(logs, "one") == "''\n", ("an empty input", "an empty input"), 20, pause=0.02)
 
 
 def test_the_port_asked_for_is_given_when_free_and_another_when_taken():

@@ -94,6 +94,7 @@ FIRM_EXAMPLES: Mapping[str, Example] = {
     "uscc_pair_known": ({}, {"uscc": "99330106589876549T"}),
     "parent_uscc_check": ({"parent_uscc": "91330106589876549K"}, {"parent_uscc": "91330106589876549A"}),
     "org_code_check": ({}, {"org_code": "589876541"}),
+    "org_code_repaired": ({}, {"org_code": "58987654-9"}),
     "org_code_in_uscc": ({"org_code": "58987654-9"}, {"org_code": "748621835"}),
     "uscc_pair_fits_org_type": ({"org_type": "112"}, {"org_type": "121"}),
     "uscc_pair_fits_ent_type": ({"ent_type_name": "股份有限公司"}, {"ent_type_name": "个体工商户"}),

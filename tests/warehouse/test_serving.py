@@ -199,7 +199,7 @@ def test_leftovers_of_a_killed_build_go_with_the_next_switch(tmp_path):
 def test_a_torn_file_is_an_error_a_person_can_act_on(tmp_path):
     made = publish(tmp_path, [firm("X")])
     (generation_file(tmp_path / "firms", made.id)).write_bytes(b"torn" * 4096)
-    with pytest.raises(TornGenerationError, match="shutong publish firms"):
+    with pytest.raises(TornGenerationError, match="shutong library publish firms"):
         ServingStore(tmp_path, "firms").get("X")
     assert published(tmp_path, "firms") is None
     (generation_file(tmp_path / "firms", made.id)).unlink()
