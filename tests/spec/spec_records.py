@@ -94,7 +94,6 @@ FIRM_EXAMPLES: Mapping[str, Example] = {
     "uscc_pair_known": ({}, {"uscc": "99330106589876549T"}),
     "parent_uscc_check": ({"parent_uscc": "91330106589876549K"}, {"parent_uscc": "91330106589876549A"}),
     "org_code_check": ({}, {"org_code": "589876541"}),
-    "org_code_repaired": ({}, {"org_code": "58987654-9"}),
     "org_code_in_uscc": ({"org_code": "58987654-9"}, {"org_code": "748621835"}),
     "uscc_pair_fits_org_type": ({"org_type": "112"}, {"org_type": "121"}),
     "uscc_pair_fits_ent_type": ({"ent_type_name": "股份有限公司"}, {"ent_type_name": "个体工商户"}),
@@ -159,6 +158,7 @@ def _repaired(field: Field) -> str:
         return next(spelling for spelling, code in codes.spellings.items() if spelling != code)
     return {
         "uscc": "91330106589876549k",
+        "org_code": "58987654-9",
         "citizen_id": "11010519491231002x",
         "date": "2012年3月1日",
         "boolean": "１",
