@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -14,18 +15,35 @@ from shutong.printing import Voice
 from shutong.settings import Settings
 from shutong.supervisor import Program, Supervisor, free_port, python
 
+LOG = logging.getLogger(__name__)
 DEPARTMENT_SLOTS = 2
 READY_SECONDS = 240.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Running:
     """What runs, and where."""
 
+    settings: Settings
     supervisor: Supervisor
     airflow: Airflow
     client: AirflowClient
     api_url: str
+    pools: Mapping[str, int] = field(default_factory=dict)
+
+    def look_after(self) -> None:
+        """Notice what has died, and give the departments and libraries that were added since their pools."""
+        self.supervisor.check()
+        wanted = pools(self.settings)
+        if wanted == self.pools:
+            return
+        try:
+            self.client.login()  # a token lasts a day, a deployment longer
+            self.client.set_pools(wanted)
+        except httpx.HTTPError as error:
+            LOG.warning("pools: %s", error)  # asked again at the next look
+        else:
+            self.pools = wanted
 
 
 def environment(settings: Settings, api_port: int | None = None) -> dict[str, str]:
@@ -57,12 +75,12 @@ def running(settings: Settings, voice: Voice, extra: tuple[Program, ...] = ()) -
         took = supervisor.wait(lambda: answers(f"{api_url}/healthz"), ("共享接口", "the sharing API"), READY_SECONDS)
         voice.progress(f"共享接口已启动（{took:.0f} 秒）：{api_url}", f"sharing API is up ({took:.0f} s): {api_url}")
         took = supervisor.wait(client.healthy, ("Airflow ", "Airflow"), READY_SECONDS)
-        client.login()
-        client.set_pools(pools(settings))
+        now = Running(settings, supervisor, airflow, client, api_url)
+        now.look_after()
         voice.progress(
             f"Airflow 已启动（{took:.0f} 秒）：{airflow.url}", f"Airflow is up ({took:.0f} s): {airflow.url}"
         )
-        yield Running(supervisor, airflow, client, api_url)
+        yield now
 
 
 def pools(settings: Settings) -> Mapping[str, int]:

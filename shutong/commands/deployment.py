@@ -67,7 +67,7 @@ def up_command(session: Session) -> None:
                 f"Airflow {told['airflow']} (user shutong, password in {told['password_file']})\n"
                 f"sharing API {told['api']}\nCtrl-C stops",
             )
-        wait_for_stop(now.supervisor.check)
+        wait_for_stop(now.look_after)
 
 
 def wait_for_stop(check: Callable[[], None]) -> None:

@@ -50,7 +50,7 @@ def run(settings: Settings, voice: Voice, *, once: bool, firms: int, persons: in
             _tell(voice, now, wired, outcome, time.monotonic() - began)
         if not once:
             voice.line("Ctrl-C 停止", "Ctrl-C stops")
-            wait_for_stop(now.supervisor.check)
+            wait_for_stop(now.look_after)
     return 1 if outcome.wrong else 0
 
 
