@@ -18,8 +18,11 @@ COMPOUND_SURNAMES = frozenset(
     )
 )
 _STAR = "*"
-_COUNTY = re.compile(r"^.{0,24}?(?:自治县|自治旗|县级市|林区|特区|[县区旗])")
-_CITY = re.compile(r"^.{0,24}?(?:自治州|地区|市|盟|州|省|自治区)")
+# What begins a street or an estate ends the search (counties named after one go on: 路桥区, 镇海区, 西乡县).
+_BEFORE_STREET = r"^(?:(?![街巷弄村号\d]|路(?![桥南北])|镇(?![海原平赉坪康雄沅宁远安巴])|乡(?![县宁城市])).){0,24}?"
+_ESTATE = r"(?<![小社园业发宅校厂院片街])区"  # 小区, 社区, 工业园区, 开发区 lie below the county
+_COUNTY = re.compile(rf"{_BEFORE_STREET}(?:自治县|自治旗|县级市|林区|特区|[县旗](?![前后学府路街巷])|{_ESTATE})")
+_CITY = re.compile(rf"{_BEFORE_STREET}(?:自治州|地区|(?<![超门菜夜集早])市|盟|州|省|自治区)")
 _BANDS = (0, 10_000, 100_000, 500_000, 1_000_000, 5_000_000, 10_000_000, 50_000_000, 100_000_000, 1_000_000_000)
 
 

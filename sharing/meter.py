@@ -74,13 +74,14 @@ class Meter:
         return self.problem
 
     def close(self) -> None:
-        """Seal the segment: nothing follows in it, so a later cut would be noticed."""
+        """Seal the segment: nothing follows in it, so a later cut would be noticed, and its unused rest goes."""
         segment, self._segment = self._segment, None
         if segment is not None:
             with contextlib.suppress(OSError):
-                framed, _ = segments.frame(SEAL, segment.at)
-                if segment.at.offset + len(framed) <= segment.size:
+                framed, after = segments.frame(SEAL, segment.at)
+                if after.offset <= segment.size:
                     self._put(segment, framed)
+                    os.ftruncate(segment.fd, after.offset)
             os.close(segment.fd)
         if self._spare is not None:
             with contextlib.suppress(OSError):

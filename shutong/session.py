@@ -12,7 +12,7 @@ import click
 
 from schemas.errors import ShutongError
 from shutong.printing import Voice
-from shutong.settings import Settings, read
+from shutong.settings import Settings, language, read
 
 P = ParamSpec("P")
 FAILED, HELD = 1, 3  # exit codes: an error that was explained; a batch that waits for a decision
@@ -32,12 +32,11 @@ def command(act: Callable[Concatenate[Session, P], int | None]) -> Callable[P, N
     @click.option("--json", "as_json", is_flag=True, help="输出 JSON | print JSON")
     @wraps(act)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        settings = read()
-        session = Session(settings, Voice(settings.lang, as_json=bool(kwargs.pop("as_json"))))
+        voice = Voice(language(), as_json=bool(kwargs.pop("as_json")))
         try:
-            code = act(session, *args, **kwargs)
+            code = act(Session(read(), voice), *args, **kwargs)
         except ShutongError as error:
-            session.voice.error(error)
+            voice.error(error)
             code = FAILED
         sys.exit(code or 0)
 

@@ -7,6 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.errors import ShutongError
+
+LARGEST_PORT, MOST_WORKERS, DIGITS = 65535, 256, 5
+
+
+class SettingError(ShutongError):
+    """An environment variable says something that cannot be used."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -49,7 +57,7 @@ class Settings:
 
 
 def read(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process; `environment` stands in for os.environ in tests."""
+    """The settings of this process; `environment` stands in for os.environ in tests. Raises SettingError."""
     env = os.environ if environment is None else environment
     said = {one.name: env.get(one.name) or one.default for one in SETTINGS}
     home = Path(said["SHUTONG_HOME"]).expanduser().resolve()
@@ -58,13 +66,32 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         shared=Path(said["SHUTONG_SHARED"]).expanduser().resolve(),
         state_url=said["SHUTONG_STATE_URL"] or f"sqlite:///{home}/state/state.db",
         api_host=said["SHUTONG_API_HOST"],
-        api_port=int(said["SHUTONG_API_PORT"]),
-        api_workers=int(said["SHUTONG_API_WORKERS"]),
-        airflow_port=int(said["SHUTONG_AIRFLOW_PORT"]),
-        lang="en" if said["SHUTONG_LANG"].startswith("en") else "zh",
+        api_port=_number(said, "SHUTONG_API_PORT", 0, LARGEST_PORT),
+        api_workers=_number(said, "SHUTONG_API_WORKERS", 1, MOST_WORKERS),
+        airflow_port=_number(said, "SHUTONG_AIRFLOW_PORT", 0, LARGEST_PORT),
+        lang=language(env),
         secrets={
             name.removeprefix(SECRET_PREFIX).lower(): value
             for name, value in env.items()
             if name.startswith(SECRET_PREFIX)
         },
     )
+
+
+def language(environment: Mapping[str, str] | None = None) -> str:
+    """The language to speak, zh or en, whatever the other settings say."""
+    env = os.environ if environment is None else environment
+    return "en" if env.get("SHUTONG_LANG", "").startswith("en") else "zh"
+
+
+def _number(said: Mapping[str, str], name: str, least: int, most: int) -> int:
+    text = said[name]
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS and least <= int(text) <= most):
+        raise SettingError(
+            "SYS-SETTING",
+            zh=f"{name}=“{text}”不能用",
+            en=f"{name}='{text}' cannot be used",
+            fix_zh=f"写 {least} 到 {most} 之间的整数，或不设置",
+            fix_en=f"Write a whole number from {least} to {most}, or leave it unset",
+        )
+    return int(text)

@@ -191,6 +191,13 @@ def test_a_new_day_begins_a_new_segment(tmp_path: Path, monkeypatch: pytest.Monk
     assert kinds(tmp_path) == []
 
 
+def test_a_closed_segment_keeps_no_unused_room(tmp_path: Path) -> None:
+    write(tmp_path, 2)
+    (path,) = files(tmp_path)
+    assert path.stat().st_size == list(segments.scan(path, segments.start(path.name)))[-1].after.offset < SMALL
+    assert Ledger(tmp_path).verify().findings == ()
+
+
 def test_the_ledger_is_plain_json_inside(tmp_path: Path) -> None:
     write(tmp_path, 1, matter="税务登记")
     (path,) = files(tmp_path)

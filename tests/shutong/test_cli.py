@@ -203,6 +203,17 @@ def test_what_stood_in_a_quarantined_row_is_shown_only_when_asked_for(town, tmp_
     assert "错码" in run(town.home, "quality", "show", "--rows", "9", "--clear").output
 
 
+def test_a_wrong_setting_is_explained_and_not_a_trace(town, monkeypatch):
+    monkeypatch.setenv("SHUTONG_API_PORT", "eighty")
+    assert told(town.home, "doctor", code=1)["error"]["code"] == "SYS-SETTING"
+
+
+def test_a_query_leaves_no_large_file_behind(town):
+    before = sum(path.stat().st_size for path in (town.home / "meter").glob("*"))
+    told(town.home, "query", "legal_person", code(1), "--as", "swj")
+    assert sum(path.stat().st_size for path in (town.home / "meter").glob("*")) - before < 16_000
+
+
 def test_a_query_is_granted_masked_and_says_where_it_comes_from(town):
     said = told(town.home, "query", "legal_person", code(1), "--as", "swj")
     (line,) = said["data"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shutong.running import environment
-from shutong.settings import SETTINGS, read
+from shutong.settings import SETTINGS, SettingError, read
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +47,19 @@ def test_what_the_environment_says_counts_and_an_empty_value_is_nothing_said(tmp
 @pytest.mark.parametrize(("said", "spoken"), [("zh", "zh"), ("en", "en"), ("fr", "zh"), ("", "zh")])
 def test_the_language_is_chinese_unless_english_is_asked_for(said, spoken):
     assert read({"SHUTONG_LANG": said}).lang == spoken
+
+
+@pytest.mark.parametrize("name", ["SHUTONG_API_PORT", "SHUTONG_AIRFLOW_PORT", "SHUTONG_API_WORKERS"])
+@pytest.mark.parametrize("said", ["abc", "-1", "65536", "８６００", "1.5", "9" * 5000])
+def test_a_number_that_is_none_is_told_by_its_name(name, said):
+    with pytest.raises(SettingError, match=name) as told:
+        read({name: said})
+    assert told.value.code == "SYS-SETTING"
+
+
+def test_a_service_without_a_worker_is_refused():
+    with pytest.raises(SettingError, match="SHUTONG_API_WORKERS"):
+        read({"SHUTONG_API_WORKERS": "0"})
 
 
 def test_secrets_come_by_lower_case_name():
