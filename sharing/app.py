@@ -47,8 +47,9 @@ def create_app(config: SharingConfig) -> FastAPI:
         desk.close()
 
     app = FastAPI(
-        title="数通 Shutong", version="1", description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan
-    )
+        title="数通 Shutong", version="1", description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would go wherever the caller's Host header says
+    )  # fmt: skip
     app.state.desk = desk
     app.include_router(_directory(desk))
     app.include_router(_account(desk))
@@ -255,8 +256,9 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 async def _refuse_http(request: Request, error: Exception) -> Response:
     # The framework itself raises 404 and 405 only.
-    wrong_method = getattr(error, "status_code", 404) == HTTPStatus.METHOD_NOT_ALLOWED
-    return _problem(request, NotAllowedError.of() if wrong_method else NotFoundError.path())
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return _problem(request, NotAllowedError.of((error.headers or {}).get("Allow", "GET")))
+    return _problem(request, NotFoundError.path())
 
 
 async def _refuse_parameter(request: Request, _error: Exception) -> Response:

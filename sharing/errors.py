@@ -163,20 +163,23 @@ class NotFoundError(SharingError):
 
 
 class NotAllowedError(SharingError):
-    """The path exists, the method does not."""
+    """The path exists, the method does not; `allow` names those that do, which RFC 9110 wants told."""
 
     status, title_zh, title_en = 405, "方法不允许", "Method not allowed"
+    allow = ""
 
     @classmethod
-    def of(cls) -> NotAllowedError:
+    def of(cls, allow: str) -> NotAllowedError:
         """A plain wrong method."""
-        return cls(
+        error = cls(
             "SHR-METHOD",
             zh="该路径不支持这个方法",
             en="This path does not support the method",
             fix_zh="接口说明见 /openapi.json",
             fix_en="The contract is at /openapi.json",
         )
+        error.allow = allow
+        return error
 
     @classmethod
     def personal(cls, library: str) -> NotAllowedError:

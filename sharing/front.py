@@ -12,7 +12,7 @@ import orjson
 
 from sharing.calls import Call
 from sharing.desk import LARGEST_BATCH, Desk, Visit
-from sharing.errors import InternalError, MalformedError, NotAllowedError, SharingError, TooLargeError
+from sharing.errors import InternalError, MalformedError, NotAllowedError, NotFoundError, SharingError, TooLargeError
 from sharing.problems import Answer, refusal
 
 Scope = MutableMapping[str, Any]
@@ -95,13 +95,15 @@ class Front:
             call.operation = "get"
             if desk.library(visit, library).personal:
                 raise NotAllowedError.personal(library)
-            if batch or scope["method"] != "GET":
-                raise NotAllowedError.of()
+            if batch:
+                raise NotFoundError.path()
+            if scope["method"] != "GET":
+                raise NotAllowedError.of("GET")
             return desk.one(visit, library, parts[2], _listed(query.get("fields")), grant)
         call.operation = "batch" if batch else "post"
         desk.library(visit, library)
         if scope["method"] != "POST":
-            raise NotAllowedError.of()
+            raise NotAllowedError.of("POST")
         body = await _body(receive)
         if batch:
             return desk.many(visit, library, _keys(body), _fields(body), grant)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from sharing.calls import until_midnight
-from sharing.errors import QuotaSpentError
+from sharing.errors import NotAllowedError, QuotaSpentError, TooLargeError
 
 if TYPE_CHECKING:
     from sharing.errors import SharingError
@@ -35,6 +35,10 @@ def refusal(error: SharingError, request_id: str) -> Answer:
         headers.append((b"retry-after", b"%d" % until_midnight()))
     elif error.retryable:
         headers.append((b"retry-after", b"1"))
+    if isinstance(error, NotAllowedError):
+        headers.append((b"allow", error.allow.encode()))
+    if isinstance(error, TooLargeError):
+        headers.append((b"connection", b"close"))  # the rest of the body stays unread
     if error.status == 401:  # noqa: PLR2004 RFC 9110 wants the scheme named
         headers.append((b"www-authenticate", b'Bearer realm="shutong"'))
     told = {

@@ -234,6 +234,23 @@ def test_a_body_that_is_not_one(town: Town, content: bytes) -> None:
     is_problem(town.ask("/v1/libraries/legal_person/records", method="POST", content=content), 422, "SHR-BODY")
 
 
+def test_a_wrong_method_is_told_the_right_ones(town: Town) -> None:
+    firms = "/v1/libraries/legal_person/records"
+    assert town.ask("/v1/usage", method="PUT").headers["allow"] == "GET"
+    assert town.ask(firms).headers["allow"] == "POST"
+    assert town.ask(f"{firms}/{FIRM}", method="HEAD").headers["allow"] == "GET"
+    is_problem(town.ask(f"{firms}:batch/{FIRM}"), 404, "SHR-NO-PATH")
+
+
+def test_a_body_left_unread_ends_the_connection(town: Town) -> None:
+    answer = town.ask("/v1/libraries/legal_person/records", method="POST", content=b"x" * 300_000)
+    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+
+
+def test_no_path_redirects_to_where_the_caller_says(town: Town) -> None:
+    is_problem(town.ask("/v1/resources/"), 404, "SHR-NO-PATH")
+
+
 def test_a_batch_has_an_upper_bound(town: Town) -> None:
     assert town.post("legal_person", keys=[FIRM] * 1000, batch=True).status_code == 200
     is_problem(town.post("legal_person", keys=[FIRM] * 1001, batch=True), 422, "SHR-BODY")
