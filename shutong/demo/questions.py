@@ -15,7 +15,7 @@ from shutong.demo.truth import uscc_check
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One call: who asks (None: nobody), for what, and the status it must get."""
+    """One call: who asks (None: nobody), for what, the status it must get, the fields seen clear and those masked."""
 
     department: str | None
     library: str
@@ -24,6 +24,8 @@ class Question:
     zh: str
     en: str
     fields: tuple[str, ...] = ()
+    clear: str = ""
+    masked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,21 @@ def questions(ledger: Ledger) -> list[Question]:
     person = str(ledger.libraries["population"].sample["id_no"])
     unknown = next(code for code in _codes() if code != firm)
     return [
-        Question("swj", "legal_person", firm, 200, "税务查企业：法定代表人脱敏", "tax asks for a firm: masked"),
-        Question("mzj", "legal_person", firm, 200, "民政查企业：法定代表人不脱敏", "civil affairs: clear"),
-        Question("rsj", "population", person, 200, "人社查人口：姓名与证件脱敏", "social security: masked"),
-        Question("mzj", "population", person, 200, "民政查人口：姓名不脱敏", "civil affairs: name clear"),
+        Question("swj", "legal_person", firm, 200, "税务查企业：法定代表人脱敏", "tax asks for a firm: masked",
+                 clear="uscc ent_name reg_state reg_capital reg_capital_ccy est_date domicile",
+                 masked="legal_rep_name phone"),
+        Question("mzj", "legal_person", firm, 200, "民政查企业：法定代表人不脱敏", "civil affairs: clear",
+                 clear="uscc ent_name org_code reg_state legal_rep_name est_date reg_org_name domicile op_scope"),
+        Question("rsj", "population", person, 200, "人社查人口：姓名与证件脱敏", "social security: masked",
+                 clear="sex", masked="id_no name birth_date domicile_county_code domicile_addr death_flag"),
+        Question("mzj", "population", person, 200, "民政查人口：姓名不脱敏", "civil affairs: name clear",
+                 clear="name sex marital", masked="id_no ethnic birth_date domicile_addr"),
         Question("swj", "population", person, 403, "税务无人口授权", "tax has no grant for persons"),
         Question("swj", "legal_person", firm, 403, "字段不在授权内", "a field outside the grant", ("legal_rep_id_no",)),
         Question("mzj", "legal_person", unknown, 404, "没有这家企业", "no such firm"),
         Question("mzj", "legal_person", firm[:-1], 422, "代码少一位", "a malformed code"),
         Question(None, "legal_person", firm, 401, "没有密钥", "no key"),
-    ]
+    ]  # fmt: skip
 
 
 def _codes() -> Iterator[str]:
@@ -76,9 +83,22 @@ def ask(api_url: str, keys: dict[str, str], asked: list[Question], ledger: Ledge
             wrong = [] if answer.status_code == one.status else [f"状态 {answer.status_code}，应为 {one.status}"]
             body = answer.json()
             if answer.status_code == httpx.codes.OK:
-                wrong += masked_well(body, ledger.libraries[one.library].sample)
+                wrong += [*shown_well(one, body), *masked_well(body, ledger.libraries[one.library].sample)]
             replies.append(Reply(one, answer.status_code, body, tuple(wrong)))
     return replies
+
+
+def shown_well(question: Question, body: dict[str, Any]) -> list[str]:
+    """Where an answer shows other fields than the question expects, or masks others."""
+    masked = {*question.masked.split()}
+    lines = []
+    for what, wanted, got in (
+        ("字段 fields", masked | {*question.clear.split()}, {*body["data"]}),
+        ("脱敏 masked", masked, {*body["masked"]}),
+    ):
+        if wanted != got:
+            lines.append(f"{what}: 应为 {sorted(wanted)}，实为 {sorted(got)} | expected {sorted(wanted)}")
+    return lines
 
 
 def usage(api_url: str, keys: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
