@@ -21,7 +21,7 @@ from quality.gate import Gate, judge
 from quality.suite import suite
 from quality.violations import Rows, by_row, for_quarantine
 from schemas.standard import Rule
-from schemas.values import ROW, Json, RuleCount, Verdict
+from schemas.values import BAD, ROW, Json, RuleCount, Verdict
 
 from great_expectations.expectations.registry import get_metric_kwargs  # isort: skip
 from great_expectations.validator.metric_configuration import MetricConfiguration  # isort: skip
@@ -57,7 +57,7 @@ def check(
         violators = {rule: _violators(engine, one) for rule, one in by_rule.items() if rule not in failed}
     counts = tuple(_count(rule, by_rule[rule.id], violators, failed) for rule in rules)
     quarantine = for_quarantine(rules, violators)
-    empty_keys = [key for key in gate.keys if key not in table.column_names or table[key].null_count == table.num_rows]
+    empty_keys = [key for key in gate.keys if _nothing_in(table, key)]
     decided = judge(gate, table.num_rows, len(quarantine), counts, empty_keys)
     return Verdict(
         rows=table.num_rows,
@@ -69,6 +69,14 @@ def check(
         reason_en=decided.en,
         results=_results(result, rules, violators, failed),
     )
+
+
+def _nothing_in(table: pa.Table, key: str) -> bool:
+    """Whether the column came without a value: one that came but could not be read is for the rules to judge."""
+    if key not in table.column_names:
+        return True
+    unread = key + BAD in table.column_names and pc.any(table[key + BAD]).as_py()
+    return table[key].null_count == table.num_rows and not unread
 
 
 def _must_have_rows(table: pa.Table) -> None:

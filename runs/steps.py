@@ -167,6 +167,9 @@ class Steps:
         parts.state.start_run(run, library, trigger="merge")
         with self._failing(run):
             before = parts.state.publication(library)
+            if before is None and not any(parts.state.released(one.table) for one in self._contributing(library)):
+                parts.state.finish_run(run, counts={"landed": 0})  # no row of it has landed yet: nothing to publish
+                return LibraryReport(run, library, 0, changed=False)
             made = publish(parts.state, parts.tables, parts.serving, library, self._library_standard(library))
             parts.state.step(run, "publish", counts={"landed": made.rows})
             parts.state.finish_run(run)

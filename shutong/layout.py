@@ -49,7 +49,7 @@ def init(home: Path, example: str, *, force: bool = False) -> list[str]:
             fix_zh="换一个目录（SHUTONG_HOME=…），或加 --force 覆盖其配置文件（数据不动）",
             fix_en="Choose another folder (SHUTONG_HOME=…), or add --force to overwrite its settings, not its data",
         )
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)  # what rests below is about firms and people
     written = _copy(source, home, overwrite=force)
     marker.write_text(f"{example}\n")
     _make_secrets(home)

@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
 
 from connectors.registry import open_source
 from quality.store import QualityStore
@@ -17,6 +20,7 @@ from runs.steps import Parts, Steps
 from schemas.lines import read as read_yaml
 from schemas.values import Source
 from shutong.deployment import Deployment, FileSecrets, load
+from shutong.layout import SetupError
 from shutong.settings import Settings
 from warehouse.state import State
 from warehouse.store import LocalStore, ObjectStore
@@ -46,11 +50,13 @@ def open_deployment(settings: Settings, overrides: Mapping[str, Mapping[str, str
     """
     deployment = load(settings)
     home = settings.home
-    state = State(settings.state_url)
+    with _explained(home):
+        state = State(settings.state_url)
     try:
-        state.migrate()
-        store = LocalStore(home / "warehouse")
-        tables = Tables(home / "warehouse" / "tables", f"sqlite:///{home}/state/catalog.db")
+        with _explained(home):
+            state.migrate()
+            store = LocalStore(home / "warehouse")
+            tables = Tables(home / "warehouse" / "tables", f"sqlite:///{home}/state/catalog.db")
         quality = QualityStore(state.engine)
         secrets = FileSecrets(settings)
 
@@ -75,6 +81,23 @@ def open_deployment(settings: Settings, overrides: Mapping[str, Mapping[str, str
         yield Wired(deployment, state, store, tables, quality, Steps(parts), source)
     finally:
         state.close()
+
+
+@contextmanager
+def _explained(home: Path) -> Iterator[None]:
+    """Say what to do when the databases cannot be opened; never the address, which may hold a password."""
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
+        reason = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0]
+        raise SetupError(
+            "SYS-STATE",
+            zh=f"无法打开部署的数据库（{home}/state 或 SHUTONG_STATE_URL）：{reason}",
+            en=f"the databases of the deployment ({home}/state or SHUTONG_STATE_URL) cannot be opened: {reason}",
+            fix_zh="检查目录权限、磁盘与 SHUTONG_STATE_URL；被锁定时稍后再试；文件损坏时从备份恢复",
+            fix_en="Check folder permissions, the disk and SHUTONG_STATE_URL; try later when it is locked; restore a"
+            " damaged file from a backup",
+        ) from error
 
 
 def today() -> date:

@@ -192,7 +192,8 @@ def test_a_missing_expected_column_is_said_with_what_is_there(tmp_path):
 def test_gzip_is_transparent_and_a_truncated_one_gives_nothing(tmp_path):
     text = "a,b\n" + "".join(f"{n},{os.urandom(20).hex()}\n" for n in range(20_000))
     whole = gzip.compress(text.encode())
-    assert table(source(path=str(drop(tmp_path, whole, "w.csv.gz")))).num_rows == 20_000
+    for name in ("w.csv.gz", "W.CSV.GZ", "w.csv"):
+        assert table(source(path=str(drop(tmp_path, whole, name)))).num_rows == 20_000
     for name, data in (("cut.csv.gz", whole[: len(whole) // 2]), ("empty.csv.gz", b""), ("not.csv.gz", b"a,b\n1,2\n")):
         src = source(path=str(drop(tmp_path, data, name)))
         [split] = src.plan(None)

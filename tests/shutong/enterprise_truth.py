@@ -26,7 +26,31 @@ HEADER = [
     "注册地址",
 ]
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-EMPTY = {"", "N/A", "-", "暂无", "无", "空", "\\N", "NULL", "[]", "[]号"}  # what stands for nothing known
+EMPTY = {
+    "",
+    "N/A",
+    "#N/A",
+    "-",
+    "--",
+    "---",
+    "—",
+    "——",
+    "/",
+    "\\",
+    "\\N",
+    "NULL",
+    "NONE",
+    "NAN",
+    "NIL",
+    "[]",
+    "[]号",
+} | {
+    "无",
+    "暂无",
+    "空",
+    "无数据",
+    "空值",
+}  # what stands for nothing known, in upper case
 PROVINCES = {
     "北京",
     "天津",

@@ -208,6 +208,17 @@ def test_a_wrong_setting_is_explained_and_not_a_trace(town, monkeypatch):
     assert told(town.home, "doctor", code=1)["error"]["code"] == "SYS-SETTING"
 
 
+@pytest.mark.parametrize("url", ["garbage", "postgresql+nosuch://u:hidden-word@127.0.0.1:1/x", ""])
+def test_a_state_database_that_cannot_be_opened_is_explained_and_not_a_trace(fresh, url):
+    (fresh / "state").mkdir()
+    (fresh / "state" / "state.db").write_text("not a database" * 1000)
+    env = {"SHUTONG_HOME": str(fresh), "SHUTONG_STATE_URL": url}
+    result = CliRunner().invoke(main, ("runs", "--json"), env=env)
+    assert json.loads(result.stdout)["error"]["code"] == "SYS-STATE"
+    assert result.exit_code == 1
+    assert "hidden-word" not in result.output
+
+
 def test_a_query_leaves_no_large_file_behind(town):
     before = sum(path.stat().st_size for path in (town.home / "meter").glob("*"))
     told(town.home, "query", "legal_person", code(1), "--as", "swj")

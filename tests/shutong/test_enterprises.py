@@ -204,6 +204,9 @@ def messy_rows() -> list[list[str]]:
         row(code(18), 注册资金="５，０００（万元人民币）"),
         row(code(19), 注册资金="暂无", 所在省份="无"),
         row(code(20), 注册资金="\\N", 所在省份="NULL"),
+        row(code(21), 注册资金="\t", 所在省份="浙江省\t"),
+        row(code(22), 注册资金="--", 所在省份="浙江\u3000"),
+        row(code(23), 注册资金="无数据", 所在省份="None"),
         *(row(code(100 + place), 注册资金=text) for place, text in enumerate(spellings)),
         *(row(code(300 + place)) for place in range(200)),
     ]
@@ -241,6 +244,16 @@ def test_a_13_or_15_digit_code_becomes_the_registration_number_of_the_quarantine
         2: (None, "3301000000123"),
     }
     assert all("uscc_check" in one["rules"] for one in kept)
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [row("330100000012345")], [row(code(1)[:17]), row("N/A")]], ids=["header alone", "15 digits", "wrong"]
+)
+def test_a_first_file_that_lands_nothing_is_reported_like_any_other(tmp_path: Path, rows: list[list[str]]) -> None:
+    said = ingest(tmp_path / "home", write(tmp_path / "bad.csv", rows)).said
+    fates = (said["pulled"], said["landed"], said["quarantined"], said["superseded"], said["held"])
+    assert fates == (len(rows), 0, len(rows), 0, 0)
+    assert said["rules"]["uscc_check"] == len(rows)
 
 
 def test_a_later_file_brings_newer_versions_and_cannot_bring_older_ones_back(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_an_example_becomes_a_deployment_that_can_be_used(home, example):
     assert "departments.yaml" in written
     for name in written:
         assert (home / name).read_bytes() == (examples() / example / name).read_bytes()
+    assert home.stat().st_mode & 0o077 == 0
     deployment = load(settings(home))
     assert deployment.resources
     for resource in deployment.resources:
