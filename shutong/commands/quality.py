@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from runs.resources import Resource
+from schemas.validators.scalar import valid
 from sharing.grants import PERSONAL_LEVEL
 from shutong.session import Session, command
-from shutong.wiring import Wired, open_deployment
+from shutong.wiring import Wired, open_deployment, today
 
 CONTENT = {"received", "standardised"}
 
@@ -96,9 +97,21 @@ def quarantine(
     found: list[dict[str, object]] = (rows if limit is None else rows.slice(0, limit)).to_pylist()
     if clear:
         return found
-    personal = resource.standard.field(resource.standard.key[0]).level >= PERSONAL_LEVEL
-    hidden = CONTENT | ({"key"} if personal else set())
-    return [{name: value for name, value in row.items() if name not in hidden} for row in found]
+    return [
+        {
+            name: _public(resource, value) if name == "key" else value
+            for name, value in row.items()
+            if name not in CONTENT
+        }
+        for row in found
+    ]
+
+
+def _public(resource: Resource, key: object) -> object:
+    """A key that is certain to name a firm; anything else, as in a shifted row, may be a person's number."""
+    field = resource.standard.field(resource.standard.key[0])
+    certain = field.level < PERSONAL_LEVEL and field.type == "uscc" and valid("uscc", str(key), today())
+    return key if certain else None
 
 
 def _export(wired: Wired, chosen: list[Resource], path: Path, *, clear: bool) -> None:

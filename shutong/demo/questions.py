@@ -116,7 +116,7 @@ def usage_differences(asked: list[Question], told: dict[str, list[dict[str, Any]
     """Where a department's counted look-ups are not exactly those it made."""
     lines = []
     for department, calls in told.items():
-        for status in sorted({one.status for one in asked}):
+        for status in sorted({one.status for one in asked} | {line["status"] for line in calls if line["library"]}):
             made = sum(1 for one in asked if one.department == department and one.status == status)
             counted = sum(line["calls"] for line in calls if line["status"] == status and line["library"])
             if made != counted:
