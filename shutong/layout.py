@@ -49,7 +49,16 @@ def init(home: Path, example: str, *, force: bool = False) -> list[str]:
             fix_zh="换一个目录（SHUTONG_HOME=…），或加 --force 覆盖其配置文件（数据不动）",
             fix_en="Choose another folder (SHUTONG_HOME=…), or add --force to overwrite its settings, not its data",
         )
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)  # what rests below is about firms and people
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # what rests below is about firms and people
+    except OSError as error:
+        raise SetupError(
+            "SYS-HOME-REFUSED",
+            zh=f"无法建立部署目录 {home}：{error.strerror}",
+            en=f"the deployment's folder {home} cannot be made: {error.strerror}",
+            fix_zh="SHUTONG_HOME 须为可写的目录，不能是已有的文件",
+            fix_en="Let SHUTONG_HOME name a folder that can be written, not a file",
+        ) from error
     written = _copy(source, home, overwrite=force)
     marker.write_text(f"{example}\n")
     _make_secrets(home)

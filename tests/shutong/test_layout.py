@@ -60,6 +60,12 @@ def test_another_deployment_is_left_alone(home):
     assert contents(home) == before
 
 
+def test_a_file_in_the_place_of_the_folder_is_told(home):
+    home.write_text("a file")
+    with pytest.raises(SetupError, match="SYS-HOME-REFUSED"):
+        init(home, "enterprises")
+
+
 def test_force_overwrites_settings_but_neither_data_nor_secrets(home):
     init(home, "zhejiang")
     (home / "state").mkdir()
