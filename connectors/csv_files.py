@@ -29,7 +29,7 @@ ENCODINGS = {
     **dict.fromkeys(("utf-16", "utf16"), "utf-16"),
 }
 _BUFFER = 1 << 16
-_GZIP = b"\x1f\x8b"  # how gzip begins, whatever the file is called; no text begins so
+_GZIP = b"\x1f\x8b\x08"  # how gzip begins, whatever the file is called; no text begins so
 _SAMPLE = 20_000  # records read to estimate how many a file holds
 
 
@@ -107,7 +107,7 @@ class CsvSource:
 
     def _records(self, path: Path, file: HashedFile) -> CsvRecords:
         raw: io.BufferedReader = io.BufferedReader(file, _BUFFER)
-        if path.suffix.lower() == ".gz" or raw.peek(2)[:2] == _GZIP:
+        if path.suffix.lower() == ".gz" or raw.peek(len(_GZIP)).startswith(_GZIP):
             if not raw.peek(1):
                 raise EOFError("the file has no bytes")  # gzip itself takes it for an empty text
             raw = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=raw, mode="rb")), _BUFFER)
