@@ -8,6 +8,7 @@ import io
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from connectors.csv_records import CsvRecords, Header
 from connectors.errors import SourceError, changed
-from connectors.options import Options, wrong
+from connectors.options import Options, Secrets, wrong
 from connectors.rows import CHUNK, ESCAPE, first_rows
 from connectors.taken import FILE_OPTIONS, HashedFile, TakenFiles, missing, place, seal, unreadable
 from schemas.values import Batch, Check, Json, Position, Split, StreamInfo
@@ -33,7 +34,7 @@ _GZIP = b"\x1f\x8b\x08"  # how gzip begins, whatever the file is called; no text
 _SAMPLE = 20_000  # records read to estimate how many a file holds
 
 
-def open_csv(options: Mapping[str, Json], connection: Mapping[str, Json]) -> CsvSource:
+def open_csv(options: Mapping[str, Json], connection: Mapping[str, Json], _secrets: Secrets) -> CsvSource:
     """A source of kind `csv`; OPTIONS are allowed, `connection.folder` is where relative paths start."""
     return CsvSource(Options(options, OPTIONS), connection, options.get("header", True))
 
@@ -69,9 +70,13 @@ class CsvSource:
 
     def discover(self) -> list[StreamInfo]:
         """The place as one stream, with the columns of its first file."""
+        return [replace(self.stream(), rows=self.estimate())]
+
+    def stream(self) -> StreamInfo:
+        """The place, with the columns of its first file."""
         present = self._files.where.present()
         names = self._names(present[0]) if present else ()
-        return [StreamInfo(self._files.where.shown, dict.fromkeys(names, "text"), rows=self.estimate())]
+        return StreamInfo(self._files.where.shown, dict.fromkeys(names, "text"))
 
     def preview(self, rows: int = 20) -> pa.Table:
         """The first records of the first file, sealed or not."""
@@ -94,6 +99,9 @@ class CsvSource:
         path = self._files.path(split)
         with closing(_open(path)) as file:
             yield from self._files.finished(self._batches(path, file), split, file)
+
+    def close(self) -> None:
+        """Nothing is held between two files."""
 
     def _batches(self, path: Path, file: HashedFile, size: int = CHUNK) -> Iterator[Batch]:
         try:

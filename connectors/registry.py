@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from connectors.options import Secrets, wrong
 from schemas.values import Json, Source
 
-KINDS = ("sql", "csv", "rest", "xlsx")
+Opener = Callable[[Mapping[str, Json], Mapping[str, Json], Secrets], Source]
+
+# Each protocol brings its own library; a resource loads the one it needs.
+_OPENERS = {
+    "sql": "connectors.sql_tables:open_sql",
+    "csv": "connectors.csv_files:open_csv",
+    "xlsx": "connectors.workbooks:open_workbooks",
+    "rest": "connectors.rest:open_rest",
+}
+KINDS = tuple(_OPENERS)
 
 
 def open_source(kind: str, options: Mapping[str, Json], connection: Mapping[str, Json], secrets: Secrets) -> Source:
@@ -15,22 +25,8 @@ def open_source(kind: str, options: Mapping[str, Json], connection: Mapping[str,
 
     Nothing is read or connected to yet. A wrong option is SRC-OPTION, naming it and what is allowed.
     """
-    own = {key: value for key, value in options.items() if key != "kind"}
-    # Each protocol brings its own library; a resource loads the one it needs.
-    if kind == "csv":
-        from connectors.csv_files import open_csv
-
-        return open_csv(own, connection)
-    if kind == "sql":
-        from connectors.sql_tables import open_sql
-
-        return open_sql(own, connection, secrets)
-    if kind == "rest":
-        from connectors.rest import open_rest
-
-        return open_rest(own, connection, secrets)
-    if kind == "xlsx":
-        from connectors.workbooks import open_workbooks
-
-        return open_workbooks(own, connection)
-    raise wrong("source.kind", f"不能是 {kind}", f"cannot be {kind}", KINDS)
+    if kind not in _OPENERS:
+        raise wrong("source.kind", f"不能是 {kind}", f"cannot be {kind}", KINDS)
+    module, _, name = _OPENERS[kind].partition(":")
+    opener: Opener = getattr(import_module(module), name)
+    return opener({key: value for key, value in options.items() if key != "kind"}, connection, secrets)

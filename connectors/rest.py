@@ -68,8 +68,12 @@ class RestSource:
 
     def discover(self) -> list[StreamInfo]:
         """The endpoint as one stream, with the keys of its first page."""
+        return [replace(self.stream(), rows=self.estimate())]
+
+    def stream(self) -> StreamInfo:
+        """The endpoint, with the keys of its first page."""
         names = self.preview().column_names[:-4]
-        return [StreamInfo(self._path, dict.fromkeys(names, "json"), rows=self.estimate())]
+        return StreamInfo(self._path, dict.fromkeys(names, "json"))
 
     def preview(self, rows: int = 20) -> pa.Table:
         """The first records of the first page."""
@@ -111,6 +115,9 @@ class RestSource:
             pages[at] = []  # the records are in the batch now
             first += len(records)
             yield replace(batch, position=Position({})) if at == len(pages) - 1 else batch
+
+    def close(self) -> None:
+        """Nothing is held between two reads."""
 
     def _pages(self) -> Iterator[tuple[list[object], int | None]]:
         """Each page's records and the total said with it, until the service has no more."""

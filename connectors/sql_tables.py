@@ -101,6 +101,12 @@ class SqlSource:
                 for name, table in ((name, _reflected(inspector, name, None)) for name in names)
             ]
 
+    def stream(self) -> StreamInfo:
+        """The table or view that is read."""
+        table = self._table()
+        wanted = self._columns or tuple(table.types)
+        return StreamInfo(self._name, {name: str(table.types[name]) for name in wanted}, table.key)
+
     def preview(self, rows: int = 20) -> pa.Table:
         """The first rows in reading order."""
         table = self._table()
@@ -145,6 +151,9 @@ class SqlSource:
             held = batch
         if held is not None:
             yield replace(held, position=Position(cursor))
+
+    def close(self) -> None:
+        """Nothing is held between two reads."""
 
     def _select(self, table: _Table, low: Bound | None, high: Bound | None) -> sa.Select[Any]:
         rows = table.selectable()

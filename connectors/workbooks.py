@@ -12,10 +12,10 @@ import pyarrow as pa
 import python_calamine as calamine
 
 from connectors.errors import SourceError, SourceRefused, changed
-from connectors.options import Options, wrong
+from connectors.options import Options, Secrets, wrong
 from connectors.rows import CHUNK, Reject, as_json, check_names, chunks, first_rows, record_batch
 from connectors.taken import FILE_OPTIONS, TakenFiles, place, unreadable
-from schemas.values import Batch, Check, Json, Position, Split, StreamInfo
+from schemas.values import RAW_COLUMNS, Batch, Check, Json, Position, Split, StreamInfo
 
 OPTIONS = (*FILE_OPTIONS, "sheet", "header_row", "identifiers", "columns")
 PATTERNS = ("*.xlsx", "*.xlsm", "*.xlsb", "*.xls")
@@ -25,7 +25,7 @@ _LETTERS = 26
 Cell = int | float | str | bool | dt.time | dt.date | dt.datetime | dt.timedelta
 
 
-def open_workbooks(options: Mapping[str, Json], connection: Mapping[str, Json]) -> WorkbookSource:
+def open_workbooks(options: Mapping[str, Json], connection: Mapping[str, Json], _secrets: Secrets) -> WorkbookSource:
     """A source of kind `xlsx`; OPTIONS are allowed, `connection.folder` is where relative paths start."""
     return WorkbookSource(Options(options, OPTIONS), connection)
 
@@ -67,6 +67,11 @@ class WorkbookSource:
                 found.append(StreamInfo(sheet, dict.fromkeys(_header(header), "cell"), rows=rows))
         return found
 
+    def stream(self) -> StreamInfo:
+        """The sheet that is read, as the first workbook has it."""
+        names = self.preview(1).column_names[: -len(RAW_COLUMNS)]
+        return StreamInfo(self._sheet or self._files.where.shown, dict.fromkeys(names, "cell"))
+
     def preview(self, rows: int = 20) -> pa.Table:
         """The first records of the first workbook, sealed or not."""
         present = self._files.where.present()[:1]
@@ -88,6 +93,9 @@ class WorkbookSource:
         path = self._files.path(split)
         data = _bytes(path)
         yield from self._files.finished(self._batches(path, data), split, hashlib.sha256(data).hexdigest())
+
+    def close(self) -> None:
+        """Nothing is held between two files."""
 
     def _batches(self, path: Path, data: bytes, size: int = CHUNK) -> Iterator[Batch]:
         book = _workbook(path, data)

@@ -17,6 +17,8 @@ REJECT = "_reject"  # string or null: rule id of a structural defect the reader 
 DETAIL = "_detail"  # string or null: what exactly was wrong, for a person
 LINE = "_line"  # string or null: the rejected record as received
 RAW_COLUMNS = (ROW, REJECT, DETAIL, LINE)
+OP = "_op"  # string, a column only some sources add: DELETED where the source no longer has the record, else null
+DELETED = "D"
 RECEIVED = "raw:"  # prefix of a source column as received, in a standardised table
 BAD, REPAIRED = "__bad", "__repaired"  # suffixes of the boolean columns that standardising adds beside a field
 
@@ -42,7 +44,8 @@ class Batch:
 
     `rows` holds every source column as text (null where the source has null) and the four RAW_COLUMNS. A record the
     reader could not take apart is a row too, with `_reject` set and as many columns filled as could be read: nothing
-    is dropped. `position` is what may be remembered once these rows are durable; None: not yet a place to resume from.
+    is dropped. A source that knows of deletes adds the column `_op`; a DELETED row may have its key columns only.
+    `position` is what may be remembered once these rows are durable; None: not yet a place to resume from.
     """
 
     rows: pa.RecordBatch
@@ -61,12 +64,21 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What `discover` found: a table, file pattern, sheet or endpoint with its columns (name → source type)."""
+    """What `discover` found: a table, file pattern, sheet or endpoint with its columns (name → source type).
+
+    `title` and `comments` (column → text) are what the system itself says of them, often 中文名; `nullable` are the
+    columns that may be null as far as the system says; `cursors` the columns a cursor could follow, the likeliest
+    first; `rows` an estimate.
+    """
 
     name: str
     columns: Mapping[str, str]
     key: Sequence[str] = ()
     rows: int | None = None
+    title: str = ""
+    comments: Mapping[str, str] = field(default_factory=dict)
+    nullable: Sequence[str] = ()
+    cursors: Sequence[str] = ()
 
 
 class Source(Protocol):
@@ -84,6 +96,10 @@ class Source(Protocol):
         """The first rows as received, RAW_COLUMNS included."""
         ...
 
+    def stream(self) -> StreamInfo:
+        """What this resource reads now, its columns in order; cheap, so that drift is seen before anything is read."""
+        ...
+
     def estimate(self) -> int | None:
         """About how many rows a full read would yield; None when the source cannot say."""
         ...
@@ -94,6 +110,10 @@ class Source(Protocol):
 
     def read(self, split: Split) -> Iterator[Batch]:
         """Yield the split's records; `_row` counts on from 1 over the split."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections, snapshots and temporary files; may be called twice."""
         ...
 
 

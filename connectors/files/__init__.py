@@ -1,0 +1,1 @@
+"""Files a department drops: where they lie, which were taken already, and one file per format."""
