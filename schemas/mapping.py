@@ -15,9 +15,10 @@ from schemas.normalise import SENTINELS, fold, long_term
 from schemas.reading import TYPES, Column, Reading, read
 from schemas.standard import Field, Standard
 from schemas.syntax import nearest
-from schemas.values import BAD, RAW_COLUMNS, RECEIVED, REPAIRED
+from schemas.values import BAD, OP, RAW_COLUMNS, RECEIVED, REPAIRED
 
 USCC_FIELD, REG_NO_FIELD = "uscc", "reg_no"
+_CARRIED = (*RAW_COLUMNS, OP)  # about the record, not of it: no field is read from them
 _REG_NO = "^([0-9]{13}|[0-9]{15})$"  # registration numbers of before 2015, 13 digits and 15 digits
 
 
@@ -33,10 +34,10 @@ class UnknownField(StandardError):
 class Standardised:
     """A standardised batch.
 
-    `table` holds RAW_COLUMNS, then for each delivered field, in the order of the standard, its typed value (types: see
-    `schemas.reading.TYPES`), `<field>__bad` and `<field>__repaired` (bool, never null), then every source column as
-    received as `raw:<column>` (string). `unparsed` has, for each field with any, the spellings not understood and
-    codes in no list with how often they were received, most frequent first, all of them.
+    `table` holds RAW_COLUMNS (and OP where the source gives it), then for each delivered field, in the order of the
+    standard, its typed value (types: see `schemas.reading.TYPES`), `<field>__bad` and `<field>__repaired` (bool, never
+    null), then every source column as received as `raw:<column>` (string). `unparsed` has, for each field with any, the
+    spellings not understood and codes in no list with how often they were received, most frequent first, all of them.
     """
 
     table: pa.Table
@@ -163,11 +164,11 @@ def _currency(amount: Column, codes: Mapping[str, str]) -> Column:
 
 
 def _assembled(batch: pa.RecordBatch, fields: Mapping[str, Column]) -> pa.RecordBatch:
-    out = {name: batch.column(name) for name in RAW_COLUMNS}
+    out = {name: batch.column(name) for name in _CARRIED if name in batch.schema.names}
     for name, column in fields.items():
         out |= {name: column.values, name + BAD: column.bad, name + REPAIRED: column.repaired}
     for name in batch.schema.names:
-        if name not in RAW_COLUMNS:
+        if name not in _CARRIED:
             out[RECEIVED + name] = batch.column(name).cast(pa.string())
     return pa.RecordBatch.from_arrays(list(out.values()), names=list(out))
 
@@ -178,9 +179,11 @@ def schema(standard: Standard, mapping: Mapping[str, str], columns: Sequence[str
     delivered = [one for one in standard.fields if one.name in mapping or sources.get(one.name) in mapping]
     parts: list[tuple[str, pa.DataType]] = [(RAW_COLUMNS[0], pa.int64())]
     parts += [(name, pa.string()) for name in RAW_COLUMNS[1:]]
+    if OP in columns:
+        parts.append((OP, pa.string()))
     for one in delivered:
         parts += [(one.name, TYPES[one.type]), (one.name + BAD, pa.bool_()), (one.name + REPAIRED, pa.bool_())]
-    return pa.schema([*parts, *((RECEIVED + name, pa.string()) for name in columns if name not in RAW_COLUMNS)])
+    return pa.schema([*parts, *((RECEIVED + name, pa.string()) for name in columns if name not in _CARRIED)])
 
 
 def _folded(name: str) -> str:
