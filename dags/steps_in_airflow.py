@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from dags.airflow_secrets import AirflowConnections
 from schemas.errors import ShutongError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def _with_wiring(act: Callable[[Wired], Report]) -> Report:
     from shutong.settings import read
     from shutong.wiring import open_deployment
 
-    with _in_airflow_words(), open_deployment(read()) as deployment:
+    with _in_airflow_words(), open_deployment(read(), elsewhere=AirflowConnections()) as deployment:
         return act(deployment)
 
 

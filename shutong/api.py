@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from runs.resources import Resource
 from schemas.values import Json
 from sharing.catalog import CatalogEntry, Library, SharingConfig
-from shutong.deployment import Deployment, FileSecrets, load
+from shutong.deployment import Deployment, DeploymentSecrets, load
 from shutong.settings import Settings, read
 from warehouse.serving import ServingStore
 from warehouse.state import State
@@ -55,7 +55,7 @@ def config_of(settings: Settings) -> SharingConfig:
     deployment = load(settings)
     state = State(settings.state_url)
     state.migrate()
-    secret = FileSecrets(settings).get(DEPLOYMENT_SECRET)
+    secret = DeploymentSecrets(settings).get(DEPLOYMENT_SECRET)
     return SharingConfig(
         engine=state.engine,
         grants=settings.home / "grants.yaml",

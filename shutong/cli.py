@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shutong.commands import deployment, ingest, libraries, quality, records
+from shutong.commands import deployment, ingest, libraries, quality, records, secret
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -29,5 +29,6 @@ for one in (
     records.query_command,
     records.usage_command,
     records.key_group,
+    secret.secret_group,
 ):
     main.add_command(one)

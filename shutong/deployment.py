@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from connectors.options import Secrets
 from runs.errors import unknown_resource
 from runs.resources import Resource, load_resources
 from schemas.lines import read
 from schemas.values import Json
 from shutong.layout import SetupError, read_secrets
 from shutong.settings import Settings
+from shutong.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +87,39 @@ class Deployment:
         return value
 
 
-class FileSecrets:
-    """Secrets by name: `SHUTONG_SECRET_<NAME>` in the environment first, then the deployment's secrets.yaml."""
+class DeploymentSecrets:
+    """Secrets by name, from the first place that has one.
 
-    def __init__(self, settings: Settings) -> None:
-        self._home, self._environment = settings.home, settings.secrets
+    `SHUTONG_SECRET_<NAME>` in the environment, the encrypted file (`shutong secret set`), `elsewhere` (inside Airflow:
+    its connections), the deployment's secrets.yaml.
+    """
+
+    def __init__(self, settings: Settings, elsewhere: Secrets | None = None) -> None:
+        self._home, self._environment, self._elsewhere = settings.home, settings.secrets, elsewhere
+        self._vault = vault(settings)
 
     def get(self, name: str) -> str:
         """The secret; SYS-SECRET-MISSING names it and where to put it, never its value."""
-        value = self._environment.get(name.lower()) or read_secrets(self._home).get(name)
+        value = self._environment.get(name.lower()) or self._vault.find(name)
+        if value is None and self._elsewhere is not None:
+            with suppress(LookupError):
+                value = self._elsewhere.get(name)
+        if value is None:
+            value = read_secrets(self._home).get(name)
         if value is None:
             raise SetupError(
                 "SYS-SECRET-MISSING",
                 zh=f"缺少密钥 {name}",
                 en=f"the secret {name} is missing",
-                fix_zh=f"设置环境变量 SHUTONG_SECRET_{name.upper()}，或写入 {self._home}/secrets.yaml（权限 600）",
-                fix_en=f"Set SHUTONG_SECRET_{name.upper()}, or write it to {self._home}/secrets.yaml (mode 600)",
+                fix_zh=f"执行 shutong secret set {name}，或设置环境变量 SHUTONG_SECRET_{name.upper()}",
+                fix_en=f"Run shutong secret set {name}, or set SHUTONG_SECRET_{name.upper()}",
             )
         return value
+
+
+def vault(settings: Settings) -> Vault:
+    """The encrypted secrets of the deployment."""
+    return Vault(settings.home / "secrets.enc", settings.secrets_key)
 
 
 def load(settings: Settings) -> Deployment:

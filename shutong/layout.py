@@ -110,6 +110,13 @@ def read_secrets(home: Path) -> dict[str, str]:
     path = home / "secrets.yaml"
     if not path.exists():
         return {}
+    refuse_open(path)
+    node = read(path)
+    return {name: node.text(name) for name in node.keys()}  # noqa: SIM118 - a Node is no dict
+
+
+def refuse_open(path: Path) -> None:
+    """Refuse a file of secrets that others may read (SYS-SECRETS-OPEN)."""
     if path.stat().st_mode & 0o077:
         raise SetupError(
             "SYS-SECRETS-OPEN",
@@ -118,5 +125,3 @@ def read_secrets(home: Path) -> dict[str, str]:
             fix_zh=f"执行 chmod 600 {path}",
             fix_en=f"Run chmod 600 {path}",
         )
-    node = read(path)
-    return {name: node.text(name) for name in node.keys()}  # noqa: SIM118 - a Node is no dict

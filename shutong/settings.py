@@ -32,6 +32,12 @@ SETTINGS = (
     Setting(
         "SHUTONG_STATE_URL", "", "状态库地址，缺省为部署目录中的 SQLite", "State database; SQLite in the deployment"
     ),
+    Setting(
+        "SHUTONG_SECRETS_KEY_FILE",
+        "",
+        "加密密钥库的密钥文件，缺省为部署目录中的 keys/secrets.key",
+        "Key of the encrypted secrets; keys/secrets.key in the deployment",
+    ),
     Setting("SHUTONG_API_HOST", "127.0.0.1", "共享接口监听地址", "Address the sharing API listens on"),
     Setting("SHUTONG_API_PORT", "8600", "共享接口端口", "Port of the sharing API; 0 takes a free one"),
     Setting("SHUTONG_API_WORKERS", "1", "共享接口进程数", "Worker processes of the sharing API"),
@@ -48,6 +54,7 @@ class Settings:
     home: Path
     shared: Path
     state_url: str
+    secrets_key: Path
     api_host: str
     api_port: int
     api_workers: int
@@ -65,6 +72,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         home=home,
         shared=Path(said["SHUTONG_SHARED"]).expanduser().resolve(),
         state_url=said["SHUTONG_STATE_URL"] or f"sqlite:///{home}/state/state.db",
+        secrets_key=Path(said["SHUTONG_SECRETS_KEY_FILE"] or home / "keys" / "secrets.key").expanduser(),
         api_host=said["SHUTONG_API_HOST"],
         api_port=_number(said, "SHUTONG_API_PORT", 0, LARGEST_PORT),
         api_workers=_number(said, "SHUTONG_API_WORKERS", 1, MOST_WORKERS),

@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from connectors.options import Secrets
 from connectors.registry import open_source
 from quality.store import QualityStore
 from runs.resources import Resource
 from runs.steps import Parts, Steps
 from schemas.lines import read as read_yaml
 from schemas.values import Source
-from shutong.deployment import Deployment, FileSecrets, load
+from shutong.deployment import Deployment, DeploymentSecrets, load
 from shutong.layout import SetupError
 from shutong.settings import Settings
 from warehouse.state import State
@@ -43,10 +44,13 @@ class Wired:
 
 
 @contextmanager
-def open_deployment(settings: Settings, overrides: Mapping[str, Mapping[str, str]] | None = None) -> Iterator[Wired]:
+def open_deployment(
+    settings: Settings, overrides: Mapping[str, Mapping[str, str]] | None = None, elsewhere: Secrets | None = None
+) -> Iterator[Wired]:
     """The deployment of those settings, its databases migrated, closed again on leaving.
 
     `overrides` replaces source options of resources for this process only: {resource id or name: {option: value}}.
+    `elsewhere` is one more place that may know a secret.
     """
     deployment = load(settings)
     home = settings.home
@@ -58,7 +62,7 @@ def open_deployment(settings: Settings, overrides: Mapping[str, Mapping[str, str
             store = LocalStore(home / "warehouse")
             tables = Tables(home / "warehouse" / "tables", f"sqlite:///{home}/state/catalog.db")
         quality = QualityStore(state.engine)
-        secrets = FileSecrets(settings)
+        secrets = DeploymentSecrets(settings, elsewhere)
 
         def source(resource: Resource) -> Source:
             said = overrides or {}

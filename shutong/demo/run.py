@@ -13,7 +13,7 @@ from shutong.commands.deployment import wait_for_stop
 from shutong.demo import questions, roster, show, systems
 from shutong.demo.ledger import Ledger, compare
 from shutong.demo.observe import observe
-from shutong.deployment import FileSecrets
+from shutong.deployment import DeploymentSecrets
 from shutong.index import IndexEntry, read_index
 from shutong.layout import init
 from shutong.printing import Voice
@@ -87,7 +87,7 @@ def _tax_program(settings: Settings) -> Program:
     token = settings.home / "systems" / "tax.token"
     token.parent.mkdir(parents=True, exist_ok=True)
     token.touch(mode=0o600)
-    token.write_text(FileSecrets(settings).get("tax_token"))
+    token.write_text(DeploymentSecrets(settings).get("tax_token"))
     data = settings.home / "systems" / "swj" / "taxpayers.json"
     arguments = ("--port", str(port), "--data", str(data), "--token-file", str(token))
     return Program("tax-service", python("-m", "shutong.demo.rest_service", *arguments))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shutong.deployment import FileSecrets, load
+from shutong.deployment import DeploymentSecrets, load
 from shutong.layout import SetupError, examples, init, read_secrets
 from shutong.settings import read
 
@@ -108,16 +108,16 @@ def test_a_secrets_file_that_others_may_read_is_refused(home, mode):
 
 def test_a_secret_in_the_environment_comes_before_the_file(home):
     init(home, "zhejiang")
-    assert FileSecrets(settings(home, SHUTONG_SECRET_TAX_TOKEN="said")).get("tax_token") == "said"
-    assert FileSecrets(settings(home)).get("tax_token") == read_secrets(home)["tax_token"]
+    assert DeploymentSecrets(settings(home, SHUTONG_SECRET_TAX_TOKEN="said")).get("tax_token") == "said"
+    assert DeploymentSecrets(settings(home)).get("tax_token") == read_secrets(home)["tax_token"]
 
 
 def test_a_missing_secret_is_named_with_where_to_put_it(home):
     init(home, "enterprises")
     with pytest.raises(SetupError, match="SYS-SECRET-MISSING") as raised:
-        FileSecrets(settings(home)).get("tax_token")
+        DeploymentSecrets(settings(home)).get("tax_token")
     assert "SHUTONG_SECRET_TAX_TOKEN" in raised.value.fix_zh
-    assert "secrets.yaml" in raised.value.fix_en
+    assert "shutong secret set tax_token" in raised.value.fix_en
 
 
 def test_a_folder_without_a_deployment_says_how_to_make_one(home):
