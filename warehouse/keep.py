@@ -4,52 +4,75 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import asdict
-from types import TracebackType
-from typing import BinaryIO, Self
 from urllib.parse import quote
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.points import reached
-from schemas.values import RAW_COLUMNS, ROW, Batch, Manifest, Position
+from schemas.values import Batch, Manifest, Position
 from warehouse.clock import now, now_text
-from warehouse.content import ContentHash
+from warehouse.raw_files import RawFiles
 from warehouse.state import State
 from warehouse.store import ObjectStore
 
-FILE_ROWS = 2_000_000  # a new file after that many rows
-GROUP_ROWS = 65_536  # rows gathered before they are written as one row group
+PIECE_ROWS = 1_000_000  # a pull is committed, so that it can go on from there, about each so many rows
 _LAND = "land"
+_EVERY = 10**9  # manifests of a resource: all of them
 
 
 def keep(store: ObjectStore, state: State, resource: str, run: str, batches: Iterable[Batch]) -> Manifest:
-    """Write the batches under land/<department>/<resource>/<date>/<run>/ and commit manifest and position together.
+    """Write a whole pull as one batch under land/<department>/<resource>/<date>/<run>/, with its manifest and position.
 
     `_row` counts 1…n over all batches. A run that pulled already gets the manifest it made; content that was pulled
     before gets the earlier manifest. What a dead run left without a manifest is removed first.
     """
     with store.lock(f"pull-{_safe(resource)}"):
         made = state.manifests(resource, run=run, limit=1)
-        if made:
-            return made[0]
-        home = _home(resource)
-        counted = {one.files[0].rpartition("/")[0] for one in state.manifests(resource, limit=10**9) if one.files}
-        for folder in store.folders(home):
-            if folder not in counted:
-                store.remove(folder)
-        folder = f"{home}/{now().date().isoformat()}/{_safe(run)}"
-        manifest = _write(store, resource, run, folder, batches)
-        reached("pull.files_durable")
-        known = state.commit_pull(manifest)
-        if known != manifest:
-            store.remove(folder)
-        reached("pull.committed")
-        return known
+        return made[0] if made else _written(_Pieces(store, state, resource, run, _EVERY), batches)[-1]
+
+
+def keep_pieces(
+    store: ObjectStore,
+    state: State,
+    resource: str,
+    run: str,
+    batches: Iterable[Batch],
+    *,
+    piece_rows: int = PIECE_ROWS,
+) -> tuple[Manifest, ...]:
+    """Write a pull as one or more batches, each durable with the position it allows before the next begins.
+
+    A piece ends after the first batch that carries a position once `piece_rows` rows were written, and at the end of
+    the pull; `_row` counts from 1 in each. Its position is the last one seen; without any the pull is one piece.
+    `run` must have been started (`State.start_run`). Killed in between, the same or another run goes on: what has no
+    manifest is dropped, `batches` must begin where `State.position` stands, and the pieces this run made before come
+    first in the answer. A run whose pull is complete (`pulled`) is answered without reading. Content that was pulled
+    before is answered with the earlier manifest.
+    """
+    with store.lock(f"pull-{_safe(resource)}"):
+        made = pulled(state, resource, run)
+        if made is not None:
+            return made
+        before = reversed(state.manifests(resource, run=run, limit=_EVERY))
+        new = _written(_Pieces(store, state, resource, run, piece_rows), batches)
+        return tuple({one.batch: one for one in (*before, *new)}.values())
+
+
+def pulled(state: State, resource: str, run: str) -> tuple[Manifest, ...] | None:
+    """What a run pulled, oldest first, when its pull is complete; None while it is not.
+
+    An earlier run's batch that came again is there when it was the last of the pull.
+    """
+    known = state.run(run)
+    if known.step == "start":
+        return None
+    made = list(reversed(state.manifests(resource, run=run, limit=_EVERY)))
+    if known.batch is not None and known.batch not in {one.batch for one in made}:
+        made += state.manifests(resource, batch=known.batch, limit=1)
+    return tuple(made)
 
 
 def received(store: ObjectStore, manifest: Manifest) -> pa.Table:
@@ -76,131 +99,95 @@ def _safe(text: str) -> str:
     return quote(text, safe="+:@ ").replace(".", "%2E") if text.strip(".") == "" else quote(text, safe="+:@ ")
 
 
-def _write(store: ObjectStore, resource: str, run: str, folder: str, batches: Iterable[Batch]) -> Manifest:
-    writer = _Writer(store, folder)
-    position = Position()
-    with writer:
+def _written(pieces: _Pieces, batches: Iterable[Batch]) -> list[Manifest]:
+    try:
         for batch in batches:
-            position = batch.position or position
-            writer.write(batch.rows)
-            reached("pull.batch_written")
-    digests = "".join(sha for _, sha in writer.files)
-    manifest = Manifest(
-        resource=resource,
-        run=run,
-        batch=writer.content.hexdigest()[:16],
-        rows=writer.rows,
-        bytes=writer.bytes,
-        sha256=hashlib.sha256(digests.encode()).hexdigest(),
-        files=tuple(path for path, _ in writer.files),
-        columns=tuple(writer.columns),
-        position=position,
-        pulled_at=now_text(),
-    )
-    beside = asdict(manifest) | {
-        "content_sha256": writer.content.hexdigest(),
-        "file_sha256": dict(writer.files),
-    }
-    store.put(f"{folder}/manifest.json", orjson.dumps(beside, option=orjson.OPT_INDENT_2))
-    return manifest
+            pieces.take(batch)
+        pieces.end()
+    finally:
+        pieces.drop()
+    return pieces.made
 
 
-class _Writer:
-    """Parquet files of one batch: a new one when a column comes up that the open one lacks, or when it is full."""
+class _Pieces:
+    """Cuts a pull into pieces and commits each; `made` are the manifests it was answered with."""
 
-    def __init__(self, store: ObjectStore, folder: str) -> None:
-        self._store, self._folder = store, folder
-        self.columns = list(RAW_COLUMNS)
-        self.content = ContentHash()
-        self.files: list[tuple[str, str]] = []
-        self.rows = self.bytes = 0
-        self._open: ExitStack | None = None
-        self._parquet: pq.ParquetWriter | None = None
-        self._stream: _HashingStream | None = None
-        self._in_file = 0
-        self._waiting: list[pa.RecordBatch] = []
+    def __init__(self, store: ObjectStore, state: State, resource: str, run: str, piece_rows: int) -> None:
+        self._store, self._state, self._resource, self._run = store, state, resource, run
+        self._piece_rows = piece_rows
+        self._home = _home(resource)
+        self._counted = {folder_of(one) for one in state.manifests(resource, limit=_EVERY) if one.files}
+        for folder in store.folders(self._home):
+            if folder not in self._counted:
+                store.remove(folder)
+        self.made: list[Manifest] = []
+        self._position = Position()
+        self._resumable = False  # whether the open piece ends where the source could be resumed
+        self._files: RawFiles | None = None
 
-    def write(self, rows: pa.RecordBatch) -> None:
-        numbers = pa.array(np.arange(self.rows + 1, self.rows + rows.num_rows + 1, dtype=np.int64))
-        texts = {name: _text(rows.column(name)) for name in rows.schema.names if name != ROW}
-        self.content.update(pa.record_batch(texts))
-        self.rows += rows.num_rows
-        if new := [name for name in texts if name not in self.columns]:
-            self._flush()
-            self._finish()
-            self.columns += new
-        everything = {ROW: numbers, **texts}
-        null = pa.nulls(rows.num_rows, pa.string())
-        self._waiting.append(pa.record_batch({name: everything.get(name, null) for name in self.columns}))
-        if sum(one.num_rows for one in self._waiting) >= GROUP_ROWS:
-            self._flush()
+    def take(self, batch: Batch) -> None:
+        """Write a batch. A due piece is committed first, so that the last piece always has rows where the pull has."""
+        full = self._files is not None and self._files.rows >= self._piece_rows
+        if full and self._resumable and batch.rows.num_rows:
+            self._commit(complete=False)
+        self._resumable = batch.position is not None
+        self._position = batch.position or self._position
+        self._open().write(batch.rows)
+        reached("pull.batch_written")
 
-    def _flush(self) -> None:
-        if not self._waiting:
-            return
-        if self._parquet is None:
-            self._start()
-        assert self._parquet is not None  # noqa: S101 (_start made it)
-        table = pa.Table.from_batches(self._waiting)
-        self._waiting = []
-        self._parquet.write_table(table, row_group_size=GROUP_ROWS)
-        self._in_file += table.num_rows
-        if self._in_file >= FILE_ROWS:
-            self._finish()
+    def end(self) -> None:
+        """Commit what is left, and that the pull is complete."""
+        self._open()
+        self._commit(complete=True)
 
-    def _start(self) -> None:
-        path = f"{self._folder}/part-{len(self.files):05d}.parquet"
-        self._open = ExitStack()
-        self._stream = _HashingStream(self._open.enter_context(self._store.create(path)))
-        kinds = pa.schema([(name, pa.int64() if name == ROW else pa.string()) for name in self.columns])
-        self._parquet = self._open.enter_context(pq.ParquetWriter(self._stream, kinds, compression="zstd"))
-        self.files.append((path, ""))
+    def drop(self) -> None:
+        """Let go of a piece that was not committed: no torn file appears under its name."""
+        if self._files is not None:
+            self._files.drop()
 
-    def _finish(self) -> None:
-        if self._open is None or self._stream is None:
-            return
-        self._open.close()
-        self.files[-1] = (self.files[-1][0], self._stream.sha256.hexdigest())
-        self.bytes += self._stream.size
-        self._open = self._parquet = self._stream = None
-        self._in_file = 0
+    def _open(self) -> RawFiles:
+        if self._files is None:
+            self._files = RawFiles(self._store, self._free_folder())
+        return self._files
 
-    def __enter__(self) -> Self:
-        return self
+    def _free_folder(self) -> str:
+        first = f"{self._home}/{now().date().isoformat()}/{_safe(self._run)}"
+        folder, number = first, 1
+        while folder in self._counted:
+            number += 1
+            folder = f"{first},{number}"  # _safe lets no comma through: no other run has that name
+        return folder
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            if self._open is not None:
-                self._open.__exit__(kind, error, trace)  # the torn file does not appear
-            return
-        self._flush()
-        if not self.files:
-            self._start()  # no rows: still a file, so that the evidence has a place
-        self._finish()
+    def _commit(self, *, complete: bool) -> None:
+        files = self._open()
+        files.finish()
+        manifest = self._described(files)
+        reached("pull.files_durable")
+        known = self._state.commit_pull(manifest, complete=complete)
+        if known != manifest:
+            self._store.remove(files.folder)
+        self._files = None
+        self._counted.add(folder_of(known))
+        self.made.append(known)
+        reached("pull.committed")
 
-
-class _HashingStream:
-    """Passes bytes on and knows their number and SHA-256."""
-
-    closed = False
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.sha256, self.size = hashlib.sha256(), 0
-
-    def write(self, content: bytes) -> int:
-        self.sha256.update(content)
-        self.size += memoryview(content).nbytes
-        return self._stream.write(content)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def close(self) -> None:
-        """The store closes the file, when it is whole."""
-
-
-def _text(column: pa.Array) -> pa.Array:
-    return column if pa.types.is_string(column.type) else column.cast(pa.string())
+    def _described(self, files: RawFiles) -> Manifest:
+        digests = "".join(sha for _, sha in files.files)
+        manifest = Manifest(
+            resource=self._resource,
+            run=self._run,
+            batch=files.content.hexdigest()[:16],
+            rows=files.rows,
+            bytes=files.bytes,
+            sha256=hashlib.sha256(digests.encode()).hexdigest(),
+            files=tuple(path for path, _ in files.files),
+            columns=tuple(files.columns),
+            position=self._position,
+            pulled_at=now_text(),
+        )
+        beside = asdict(manifest) | {
+            "content_sha256": files.content.hexdigest(),
+            "file_sha256": dict(files.files),
+        }
+        self._store.put(f"{files.folder}/manifest.json", orjson.dumps(beside, option=orjson.OPT_INDENT_2))
+        return manifest

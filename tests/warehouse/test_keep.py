@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.values import RAW_COLUMNS, Batch, Manifest, Position
-from warehouse import keep as keeping
+from warehouse import raw_files
 from warehouse.errors import WarehouseError
 from warehouse.keep import keep, received
 from warehouse.state import State
@@ -105,8 +105,8 @@ def test_rows_are_numbered_over_the_whole_batch_and_columns_may_differ(place: Pl
 
 
 def test_a_full_file_is_followed_by_another(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "FILE_ROWS", 4)
-    monkeypatch.setattr(keeping, "GROUP_ROWS", 2)
+    monkeypatch.setattr(raw_files, "FILE_ROWS", 4)
+    monkeypatch.setattr(raw_files, "GROUP_ROWS", 2)
     kept = place.keep([batch({"甲": [str(n), "x"]}) for n in range(5)])
     assert len(kept.files) == 3
     assert received(place.store, kept)["甲"].to_pylist()[::2] == ["0", "1", "2", "3", "4"]
