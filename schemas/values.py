@@ -68,7 +68,8 @@ class StreamInfo:
 
     `title` and `comments` (column → text) are what the system itself says of them, often 中文名; `nullable` are the
     columns that may be null as far as the system says; `cursors` the columns a cursor could follow, the likeliest
-    first; `rows` an estimate.
+    first; `rows` an estimate. `declared`: the system itself says which columns there are; else they were seen in the
+    first records, and others may have more.
     """
 
     name: str
@@ -79,6 +80,7 @@ class StreamInfo:
     comments: Mapping[str, str] = field(default_factory=dict)
     nullable: Sequence[str] = ()
     cursors: Sequence[str] = ()
+    declared: bool = True
 
 
 class Source(Protocol):
