@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from connectors.errors import SourceError, listed, nearest
 from schemas.values import Json
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Secrets(Protocol):
@@ -58,6 +63,10 @@ class Options:
         """True when the option is written and not null."""
         return self._values.get(key) is not None
 
+    def value(self, key: str) -> Json:
+        """The option as it is written, of whatever type; null when it is left out."""
+        return self._values.get(key)
+
     def text(self, key: str, default: str | None = None) -> str:
         """A text option; without a default it must be written."""
         value = self._values.get(key)
@@ -104,6 +113,33 @@ class Options:
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise wrong(self._named(key), "须为不小于 0 的数", "must be a number of at least 0")
         return float(value)
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """True or false."""
+        value = self._values.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise wrong(self._named(key), "须为 true 或 false", "must be true or false")
+        return value
+
+    def texts(self, key: str) -> dict[str, str]:
+        """A mapping of names to texts or numbers, numbers as text; left out is empty."""
+        value = self._values.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or any(isinstance(one, dict | list | None) for one in value.values()):
+            raise wrong(self._named(key), "须为一组键值", "must be a mapping of names to texts")
+        return {str(name): str(one) for name, one in value.items()}
+
+    def span(self, key: str, default: str) -> timedelta:
+        """A length of time such as 30s, 10m, 2h or 1d."""
+        said = re.fullmatch(r"(\d{1,9})([smhd])", self.text(key, default))
+        if said is None:
+            raise wrong(
+                self._named(key), "须为时长，例如 30s、10m、2h、1d", "must be a time such as 30s, 10m, 2h or 1d"
+            )
+        return timedelta(seconds=int(said[1]) * _SECONDS[said[2]])
 
     def under(self, key: str, allowed: Sequence[str]) -> Options | None:
         """The options nested under `key`, or None when it is left out."""
