@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from quality.gate import Gate
+from runs.drift import DriftPolicy, read_drift
 from schemas.errors import StandardError
 from schemas.lines import Node, read
 from schemas.load import find_standard, read_rules
@@ -27,7 +28,7 @@ class Resource:
     """One resource 资源 as its file says it.
 
     `kind` and `options` choose and set the connector; `connection` names an entry of connections.yaml; `columns` says
-    which source column feeds which field, as far as the file says so.
+    which source column feeds which field, as far as the file says so; `limits` how the system wants to be read.
     """
 
     department: str
@@ -43,6 +44,8 @@ class Resource:
     severities: Mapping[str, Severity] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     gate: Gate = field(default_factory=Gate)
+    limits: Mapping[str, Json] = field(default_factory=dict)
+    drift: DriftPolicy = field(default_factory=DriftPolicy)
     schedule: str | None = None
     expect_within: timedelta | None = None
     path: Path = Path()
@@ -67,7 +70,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
     """Read `resources/<department>/<resource>.yaml`; StandardError with file and line when it cannot be used."""
     node = read(path).only(
         "resource", "title", "standard", "connection", "source", "map", "order", "severity", "rules", "gate",
-        "schedule", "expect_within",
+        "limits", "drift", "schedule", "expect_within",
     )  # fmt: skip
     name = node.pattern("resource", NAME, example="enterprise_base")
     title, source = _required(node, "title"), _required(node, "source")
@@ -95,6 +98,8 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
         severities=_severities(node, {rule.id for rule in (*standard.rules, *rules)}),
         rules=rules,
         gate=_gate(node),
+        limits=_limits(node),
+        drift=read_drift(node),
         schedule=_schedule(node),
         expect_within=_span(node, "expect_within"),
         path=path,
@@ -159,6 +164,12 @@ def _gate(node: Node) -> Gate:
         max_rows=below.integer("max_rows", default=None),
         must_pass=tuple(below.texts("must_pass")),
     )
+
+
+def _limits(node: Node) -> Mapping[str, Json]:
+    """How the system wants to be read; whoever opens the source understands it (`connectors.manners`)."""
+    below = node.node("limits")
+    return {} if below is None else {key: below.plain(key) for key in below.keys()}  # noqa: SIM118 - a Node is no dict
 
 
 def _schedule(node: Node) -> str | None:

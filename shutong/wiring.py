@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from connectors.manners import Limited, read_limits
 from connectors.options import Secrets
 from connectors.registry import open_source
 from quality.store import QualityStore
 from runs.resources import Resource
 from runs.steps import Parts, Steps
 from schemas.lines import read as read_yaml
-from schemas.values import Source
+from schemas.values import Json, Source
 from shutong.deployment import Deployment, DeploymentSecrets, load
 from shutong.layout import SetupError
 from shutong.settings import Settings
@@ -32,7 +33,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """A deployment put together."""
+    """A deployment put together; `look` opens a source no resource file describes yet (kind, options, connection)."""
 
     deployment: Deployment
     state: State
@@ -41,6 +42,7 @@ class Wired:
     quality: QualityStore
     steps: Steps
     open_source: Callable[[Resource], Source]
+    look: Callable[[str, Mapping[str, Json], Mapping[str, Json]], Source]
 
 
 @contextmanager
@@ -64,12 +66,17 @@ def open_deployment(
         quality = QualityStore(state.engine)
         secrets = DeploymentSecrets(settings, elsewhere)
 
+        def look(kind: str, options: Mapping[str, Json], connection: Mapping[str, Json]) -> Source:
+            expanded = [
+                {key: deployment.expand(value) for key, value in said.items()} for said in (options, connection)
+            ]
+            return open_source(kind, *expanded, secrets)
+
         def source(resource: Resource) -> Source:
             said = overrides or {}
             options = {**resource.options, **said.get(resource.name, {}), **said.get(resource.id, {})}
-            expanded = {key: deployment.expand(value) for key, value in options.items()}
-            connection = {key: deployment.expand(value) for key, value in deployment.connection(resource).items()}
-            return open_source(resource.kind, expanded, connection, secrets)
+            found = look(resource.kind, options, deployment.connection(resource))
+            return Limited(found, read_limits(resource.limits)) if resource.limits else found
 
         parts = Parts(
             state=state,
@@ -82,7 +89,7 @@ def open_deployment(
             authority=read_authority(deployment),
             today=today,
         )
-        yield Wired(deployment, state, store, tables, quality, Steps(parts), source)
+        yield Wired(deployment, state, store, tables, quality, Steps(parts), source, look)
     finally:
         state.close()
 
