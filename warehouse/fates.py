@@ -1,4 +1,4 @@
-"""Decide in DuckDB what becomes of each row of a checked batch: it lands, is quarantined, or is superseded."""
+"""Decide in DuckDB what becomes of each row of a checked batch: landed, quarantined, superseded, or deleting."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import duckdb
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from schemas.values import LINE, RECEIVED, REPAIRED, ROW, Verdict
+from schemas.values import DELETED, LINE, OP, RECEIVED, REPAIRED, ROW, Verdict
 from warehouse.clock import now
 from warehouse.sql import literal, quote
 
 KEY_NULL = "WH-KEY-NULL"  # rule id of a row the check let pass without a key
 HASH = "_hash"  # column of a landed table: the content of its fields
+ORDER = "_order"  # text column of a checked and a landed table: what a source says of the order of its changes
 _TEXT = pa.string()
 
 
@@ -32,6 +34,22 @@ class Columns:
     received: Mapping[str, str]
     sources: tuple[str, ...]
     repaired: tuple[str, ...]
+    deletes: bool = False  # whether some row says that the source deleted its record
+
+    @property
+    def hashed(self) -> tuple[str, ...]:
+        """What makes a record another one: its fields, and the source's own order of changes where it gives one."""
+        return (*self.fields, ORDER) if ORDER in self.order else self.fields
+
+
+@dataclass(frozen=True, slots=True)
+class Fates:
+    """How many rows of a batch land, are quarantined, are superseded, and delete a landed record."""
+
+    landed: int
+    quarantined: int
+    superseded: int
+    deleted: int
 
 
 def present(
@@ -53,8 +71,15 @@ def present(
     known = {field: renamed[RECEIVED + source] for field, source in feeds.items() if RECEIVED + source in renamed}
     names = tuple(feeds)
     repaired = tuple(one for one in names if one in known and one + REPAIRED in table.column_names)
-    delivered = tuple(one for one in order if one in names)
-    return Columns(tuple(key), delivered, names, known, tuple(one.removeprefix(RECEIVED) for one in sources), repaired)
+    return Columns(
+        key=tuple(key),
+        order=tuple(one for one in order if one in names or one == ORDER),
+        fields=names,
+        received=known,
+        sources=tuple(one.removeprefix(RECEIVED) for one in sources),
+        repaired=repaired,
+        deletes=OP in table.column_names and bool(pc.any(pc.equal(table[OP], DELETED)).as_py()),
+    )
 
 
 def present_landing(connection: duckdb.DuckDBPyConnection, resource: str, run: str, batch: str) -> None:
@@ -64,10 +89,12 @@ def present_landing(connection: duckdb.DuckDBPyConnection, resource: str, run: s
     connection.register("landing", pa.table({name: [value] for name, value in marks.items()}))
 
 
-def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str) -> tuple[int, int, int]:
-    """Make the temporary tables `barred` (_row) and `lands` (_row, _hash); returns (landed, quarantined, superseded).
+def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str) -> Fates:
+    """Make the temporary tables `barred` (_row), `lands` (_row, _hash) and `goes` (the keys to be removed).
 
-    `landed` is SQL, in brackets, giving key, order and _hash of what is landed already.
+    `landed` is SQL, in brackets, giving key, order and _hash of what is landed already. A row that says its record was
+    deleted competes for its key like any other where it has an order; without one it makes void every row before it,
+    and what is landed, whatever their order.
     """
     keys = [quote(one) for one in columns.key]
     null = " OR ".join(f"{one} IS NULL" for one in keys)
@@ -77,20 +104,42 @@ def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str)
     )
     narrow = ", ".join([ROW, *dict.fromkeys([*keys, *(quote(one) for one in columns.order)])])
     connection.execute(
-        f"CREATE TEMP TABLE passed AS SELECT {narrow}, {hash_of(columns.fields)} AS {HASH} "
+        f"CREATE TEMP TABLE passed AS SELECT {narrow}, {hash_of(columns.hashed)} AS {HASH}, {_gone(columns)} AS _gone "
         f"FROM checked ANTI JOIN barred USING ({ROW})"
     )
-    newest = ", ".join([*(f"{quote(one)} DESC NULLS LAST" for one in columns.order), f"{ROW} DESC"])
+    newest = ", ".join(["_voids DESC", *(f"{quote(one)} DESC NULLS LAST" for one in columns.order), f"{ROW} DESC"])
     same = " AND ".join(f"w.{one} = l.{one}" for one in keys)
+    lower = f"(w._voids = 0 AND ({_lower(columns.order)}))"
     connection.execute(
-        f"CREATE TEMP TABLE lands AS SELECT w.{ROW}, w.{HASH} FROM (SELECT * FROM passed "
+        f"CREATE TEMP TABLE winners AS SELECT w.*, l.{HASH} AS _landed, {lower} AS _late "
+        f"FROM (SELECT * FROM ({_voided(columns)}) "
         f"QUALIFY row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY {newest}) = 1) w "
-        f"LEFT JOIN {landed} l ON {same} "
-        f"WHERE l.{HASH} IS NULL OR (l.{HASH} <> w.{HASH} AND NOT ({_lower(columns.order)}))"
+        f"LEFT JOIN {landed} l ON {same}"
     )
-    query = "SELECT (SELECT count(*) FROM lands), (SELECT count(*) FROM barred), (SELECT count(*) FROM checked)"
-    lands, barred, every = connection.execute(query).fetchone() or (0, 0, 0)
-    return lands, barred, every - lands - barred
+    connection.execute(
+        f"CREATE TEMP TABLE lands AS SELECT {ROW}, {HASH} FROM winners "
+        f"WHERE NOT _gone AND (_landed IS NULL OR (_landed <> {HASH} AND NOT _late))"
+    )
+    connection.execute(
+        f"CREATE TEMP TABLE goes AS SELECT {', '.join(keys)} FROM winners "
+        "WHERE _gone AND _landed IS NOT NULL AND NOT _late"
+    )
+    counted = ", ".join(f"(SELECT count(*) FROM {one})" for one in ("lands", "barred", "goes", "checked"))
+    lands, barred, goes, every = connection.execute(f"SELECT {counted}").fetchone() or (0, 0, 0, 0)
+    return Fates(lands, barred, every - lands - barred - goes, goes)
+
+
+def _gone(columns: Columns) -> str:
+    return f"coalesce({OP} = {literal(DELETED)}, false)" if columns.deletes else "false"
+
+
+def _voided(columns: Columns) -> str:
+    """SQL: the passed rows with `_voids`, how many deletions without an order come before each or are it."""
+    if not columns.deletes:
+        return "SELECT *, 0 AS _voids FROM passed"
+    unordered = " AND ".join(["_gone", *(f"{quote(one)} IS NULL" for one in columns.order)])
+    keys = ", ".join(quote(one) for one in columns.key)
+    return f"SELECT *, count(*) FILTER ({unordered}) OVER (PARTITION BY {keys} ORDER BY {ROW}) AS _voids FROM passed"
 
 
 def _lower(order: Sequence[str]) -> str:
@@ -112,7 +161,7 @@ def hash_of(fields: Sequence[str]) -> str:
 
 def passed_rows(columns: Columns) -> str:
     """SQL giving the rows that land, marked; needs `decide` and `present_landing`."""
-    fields = ", ".join(f"c.{quote(one)}" for one in columns.fields)
+    fields = ", ".join(f"c.{quote(one)}" for one in columns.hashed)
     return (
         f"SELECT {fields}, m.department AS _department, m.resource AS _resource, m.run AS _run, m.batch AS _batch, "
         f"c.{ROW}, m.at AS _landed_at, w.{HASH}, {_repairs(columns)} AS _raw "
@@ -156,11 +205,12 @@ def quarantined_rows(columns: Columns, kept: str) -> str:
     )
 
 
-def landed_schema(table: pa.Schema, fields: Sequence[str]) -> pa.Schema:
+def landed_schema(table: pa.Schema, fields: Sequence[str], order: Sequence[str] = ()) -> pa.Schema:
     """The columns of a landed table: the standard's fields, then where each row came from and what it was."""
+    said = [(ORDER, _TEXT)] if ORDER in order else []
     lineage = [(f"_{one}", _TEXT) for one in ("department", "resource", "run", "batch")]
     marks = [(ROW, pa.int64()), ("_landed_at", pa.timestamp("us", tz="UTC")), (HASH, _TEXT), ("_raw", _TEXT)]
-    return pa.schema([*(table.field(one) for one in fields), *lineage, *marks])
+    return pa.schema([*(table.field(one) for one in fields), *lineage, *marks, *said])
 
 
 QUARANTINE_SCHEMA = pa.schema(

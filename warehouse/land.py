@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from urllib.parse import quote as safe
 
 import duckdb
@@ -28,6 +28,7 @@ class Landing:
     landed: int
     quarantined: int
     superseded: int
+    deleted: int = 0
 
 
 def landed_table(resource: str) -> str:
@@ -58,8 +59,10 @@ def land(
 
     Rows in the verdict's quarantine go to quarantine with every rule they violate. Of the others with one key the
     greatest `order` (null lowest), then the greatest `_row`, wins; the winner lands unless the landed row says the same
-    or has a greater order. `columns` are the standard's fields delivered, best as a map to the source column that feeds
-    each, from which `_raw` is told. `run` is the run that lands, by default the one that pulled.
+    or has a greater order. Where the winner says that the source deleted its record, the landed row goes, in the same
+    release; a deletion of what is not landed counts as superseded. `order` are fields, or fates.ORDER. `columns` are
+    the standard's fields delivered, best as a map to the source column that feeds each, from which `_raw` is told.
+    `run` is the run that lands, by default the one that pulled.
 
     Killed at any point and called again it ends in the same tables; readers, who follow `state.released`, see both
     tables change at once.
@@ -72,14 +75,14 @@ def land(
             return made
         targets = (landed_table(resource), quarantine_table(resource))
         fields = tuple(columns)
-        tables.ensure(targets[0], fates.landed_schema(checked.table.schema, fields))
+        tables.ensure(targets[0], fates.landed_schema(checked.table.schema, fields, order))
         tables.ensure(targets[1], fates.QUARANTINE_SCHEMA)
         done = {table: _settle(state, tables, table, run, manifest.batch) for table in targets}
         with duck.connect(tables.folder / "spill") as connection:
             shown = fates.present(connection, checked.table, checked.verdict, key=key, order=order, fields=columns)
             compared = list(dict.fromkeys([*shown.key, *shown.order, fates.HASH]))
             base = tables.relation(targets[0], state.released(targets[0]), compared)
-            landing = Landing(*fates.decide(connection, shown, base))
+            landing = Landing(**asdict(fates.decide(connection, shown, base)))
             reached("land.planned")
             fates.present_landing(connection, resource, run, manifest.batch)
             passed, failed = _stage(
@@ -120,7 +123,7 @@ def _made(state: State, resource: str, run: str, batch: str) -> Landing | None:
 
 
 def _counts(release: Release) -> Landing:
-    return Landing(release.counts["landed"], release.counts["quarantined"], release.counts["superseded"])
+    return Landing(**release.counts)
 
 
 def _settle(state: State, tables: Tables, table: str, run: str, batch: str) -> int | None:
@@ -150,6 +153,7 @@ def _stage(
     passed = failed = Staged("", (), 0)
     if done[landed] is None:
         passed = tables.stage(landed, connection.sql(fates.passed_rows(shown)), sort=shown.key)
+        passed = replace(passed, gone=connection.table("goes").to_arrow_table())
     if done[quarantine] is None:
         kept = tables.relation(quarantine, state.released(quarantine), ["_row", "_batch"])
         query = fates.quarantined_rows(shown, f"(SELECT _row FROM {kept} WHERE _batch = {literal(batch)})")

@@ -44,13 +44,17 @@ def refuse_bad_keys(table: str, files: Sequence[str], key: Sequence[str]) -> Non
         raise WarehouseError("WH-KEY-TWICE", zh=zh, en=en, **fix)
 
 
-def replaced(table: Table, files: Sequence[str], key: Sequence[str]) -> list[DataFile]:
-    """A position-delete file for the live rows of `table` whose key is in the staged files, if there are any."""
+def replaced(table: Table, files: Sequence[str], key: Sequence[str], gone: pa.Table | None = None) -> list[DataFile]:
+    """A position-delete file for the live rows of `table` whose key is in the staged files or in `gone`, if any."""
     current = table.current_snapshot()
     planned = scan.plan(table, current.snapshot_id if current else None)
     keys = ", ".join(quote(one) for one in key)
     with duck.connect() as connection:
-        connection.execute(f"CREATE TEMP VIEW incoming AS SELECT {keys} FROM read_parquet({_listed(files)})")
+        queries = [f"SELECT {keys} FROM read_parquet({_listed(files)})"] if files else []
+        if gone is not None:
+            connection.register("gone", gone)
+            queries.append(f"SELECT {keys} FROM gone")
+        connection.execute(f"CREATE TEMP VIEW incoming AS {' UNION ALL '.join(queries)}")
         first = quote(key[0])
         low, high = connection.execute(f"SELECT min({first}), max({first}) FROM incoming").fetchone() or (None, None)
         candidates = [file for file in planned.data if _may_hold(table, file, key[0], low, high)]

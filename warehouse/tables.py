@@ -46,11 +46,12 @@ class TableContendedError(WarehouseError):
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Rows written as data files of a table, durable, and in no snapshot yet."""
+    """Rows written as data files of a table, durable, and in no snapshot yet; `gone` are keys whose rows go with it."""
 
     table: str
     files: tuple[str, ...]
     rows: int
+    gone: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,19 +177,21 @@ class Tables:
     ) -> int | None:
         """Make staged rows the table's newest snapshot and return its id.
 
-        With `key` each row takes the place of the row with the same key; with `whole` the rows are the whole contents;
-        otherwise they are added. No rows to add change nothing: the answer is the head as it stands.
+        With `key` each row takes the place of the row with the same key, and rows with the keys of `staged.gone` go;
+        with `whole` the rows are the whole contents; otherwise they are added. Nothing to add or to remove changes
+        nothing: the answer is the head as it stands.
         `properties` go into the snapshot's summary. Raises TableContendedError when others keep committing first.
         """
-        if not staged.rows and not whole:
+        removes = staged.gone is not None and staged.gone.num_rows > 0
+        if not staged.rows and not whole and not removes:
             head = self.head(staged.table)
             return head.snapshot if head else None
-        if key:
+        if key and staged.files:
             positions.refuse_bad_keys(staged.table, staged.files, key)
         for attempt in range(ATTEMPTS):
             table = self._load(staged.table)
             data = [parquet_file_to_data_file(table.io, table.metadata, scan.SCHEME + one) for one in staged.files]
-            deletes = positions.replaced(table, staged.files, key) if key else []
+            deletes = positions.replaced(table, staged.files, key, staged.gone) if key else []
             with suppress(*row_delta.MOVED):
                 return self._commit(table, data, deletes, properties or {}, whole=whole)
             for file in deletes:

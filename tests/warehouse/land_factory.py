@@ -25,12 +25,21 @@ FIELDS = {"code": "编号", "day": "日期", "name": "名称"}
 
 @dataclass(frozen=True)
 class Record:
-    """One record as received; `day` is an ISO date or None, `ok` says whether the check lets it pass."""
+    """One record as received; `day` is an ISO date or None, `ok` says whether the check lets it pass.
+
+    `gone`: the source says that it deleted the record.
+    """
 
     code: str | None
     day: str | None
-    name: str
+    name: str | None
     ok: bool = True
+    gone: bool = False
+
+
+def deletion(code: str | None, day: str | None = None) -> Record:
+    """What a source that knows of deletes says of one: the key, sometimes a date, and nothing else."""
+    return Record(code, day, None, gone=True)
 
 
 class Warehouse:
@@ -100,6 +109,8 @@ def batches(records: list[Record], cut: int):
             "日期": pa.array([r.day for r in part], pa.string()),
             "名称": pa.array([r.name for r in part], pa.string()),
         }
+        if any(one.gone for one in records):
+            columns["_op"] = pa.array(["D" if one.gone else None for one in part], pa.string())
         yield Batch(pa.record_batch(columns), Position({"rows": at + len(part)}))
 
 
@@ -107,6 +118,8 @@ def standardise(raw: pa.Table, records: list[Record]) -> tuple[pa.Table, Verdict
     """What mapping and checking would make of it: codes in capitals, days as dates."""
     days = [None if r.day is None else dt.date.fromisoformat(r.day) for r in records]
     columns = {name: raw[name] for name in ("_row", "_reject", "_detail", "_line")}
+    if "_op" in raw.column_names:
+        columns["_op"] = raw["_op"]
     columns["code"] = pa.array([r.code for r in records], pa.string())
     columns["code__repaired"] = pa.array([r.code is not None and r.code != r.code.lower() for r in records], pa.bool_())
     columns["day"], columns["name"] = pa.array(days, pa.date32()), pa.array([r.name for r in records], pa.string())

@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from land_factory import Record, Warehouse, in_a_process_of_its_own
+from land_factory import Record, Warehouse, deletion, in_a_process_of_its_own
 
 FIRST = [Record(f"A{n}", "2026-01-01", "甲") for n in range(6)] + [Record("B0", None, "𠮷", ok=False)]
 SECOND = [
@@ -19,6 +19,7 @@ SECOND = [
     Record("C1", None, "丙"),
     Record("C1", "2026-03-01", "丁"),
     Record("B1", None, "坏", ok=False),
+    deletion("A2"),
 ]
 THIRD = [Record("A5", "2026-03-01", "戊"), Record("D1", None, "己"), Record("B2", None, "坏", ok=False)]
 ANOTHER_AFTER = ["pull.committed", "land.quarantine_committed", "land.passed_committed", "land.released"]

@@ -1,4 +1,4 @@
-"""The state tables as SQLAlchemy sees them; migrations/versions/0001_state.py makes them."""
+"""The state tables as SQLAlchemy sees them; migrations/versions/0001_state.py and 0005_deletes.py make them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ RUN = sa.Table(
     sa.Column("landed", _COUNT),
     sa.Column("quarantined", _COUNT),
     sa.Column("superseded", _COUNT),
+    sa.Column("deleted", _COUNT),
     sa.Column("decision", sa.String),
     sa.Column("error", sa.JSON(none_as_null=True)),
     sa.Column("trigger", sa.String, nullable=False),
@@ -46,6 +47,16 @@ MANIFEST = sa.Table(
     sa.Index("manifest_of_run", "resource", "run"),
 )
 
+# The batches a run pulled, in order, those of earlier runs that came again among them.
+PIECE = sa.Table(
+    "piece",
+    METADATA,
+    sa.Column("run", sa.String, primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("resource", sa.String, nullable=False),
+    sa.Column("batch", sa.String, nullable=False),
+)
+
 POSITION = sa.Table(
     "position",
     METADATA,
@@ -65,7 +76,7 @@ RELEASE = sa.Table(
     sa.Column("changed", sa.String, nullable=False),
     sa.Column("batch", sa.String),
     sa.Column("counts", sa.JSON, nullable=False),
-    sa.UniqueConstraint("run", "kind", "changed", name="release_once"),
+    sa.UniqueConstraint("run", "kind", "changed", "batch", name="release_once"),
     sqlite_autoincrement=True,
 )
 

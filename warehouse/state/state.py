@@ -13,10 +13,10 @@ from schemas.values import Json, Manifest, Position
 from warehouse.clock import now_text
 from warehouse.errors import WarehouseError
 from warehouse.state import database
-from warehouse.state.schema import MANIFEST, POSITION, PUBLICATION, RELEASE, RUN
+from warehouse.state.schema import MANIFEST, PIECE, POSITION, PUBLICATION, RELEASE, RUN
 from warehouse.state.values import Pin, Publication, Release, Run
 
-_COUNTS = ("pulled", "landed", "quarantined", "superseded")
+_COUNTS = ("pulled", "landed", "quarantined", "superseded", "deleted")
 
 
 class State:
@@ -121,6 +121,7 @@ class State:
                 values = asdict(manifest) | {"position": dict(manifest.position.cursor)}
                 connection.execute(sa.insert(MANIFEST).values(**values))
             _move(connection, manifest.resource, manifest.position)
+            _add_piece(connection, manifest)
             if complete:
                 ended = sa.update(RUN).where(RUN.c.run_id == manifest.run)
                 connection.execute(ended.values(step="pull", batch=manifest.batch))
@@ -143,6 +144,18 @@ class State:
         with self.reading() as connection:
             return [_manifest(row) for row in connection.execute(query).mappings()]
 
+    def pieces(self, run_id: str) -> list[Manifest]:
+        """The batches a run pulled so far, oldest first, those of earlier runs that came again among them."""
+        same = sa.and_(MANIFEST.c.resource == PIECE.c.resource, MANIFEST.c.batch == PIECE.c.batch)
+        query = sa.select(MANIFEST).join(PIECE, same).where(PIECE.c.run == run_id).order_by(PIECE.c.place)
+        with self.reading() as connection:
+            return [_manifest(row) for row in connection.execute(query).mappings()]
+
+    def commit_position(self, resource: str, position: Position) -> None:
+        """Remember how far a source was read when there was nothing to keep."""
+        with database.serialised(self.engine) as connection:
+            _move(connection, resource, position)
+
     # releases and publications
 
     def commit_release(
@@ -156,12 +169,13 @@ class State:
     ) -> Release:
         """Let readers see `tables` as pinned: the release and the run's counts in one transaction.
 
-        Tables not named keep the pin they have. The same run releasing the same tables again changes nothing and gets
-        the release it made.
+        Tables not named keep the pin they have. The same run releasing the same tables for the same batch again changes
+        nothing and gets the release it made. `counts` are the batch's; the run has the sum over its batches.
         """
         changed = "\n".join(sorted(tables))
         with database.serialised(self.engine) as connection:
-            made = sa.and_(RELEASE.c.run == run_id, RELEASE.c.kind == kind, RELEASE.c.changed == changed)
+            by_run = sa.and_(RELEASE.c.run == run_id, RELEASE.c.kind == kind)
+            made = sa.and_(by_run, RELEASE.c.changed == changed, RELEASE.c.batch == batch)
             row = connection.execute(sa.select(RELEASE).where(made)).mappings().first()
             if row is None:
                 newest = _newest_release(connection)
@@ -177,7 +191,8 @@ class State:
                 }
                 connection.execute(sa.insert(RELEASE).values(**values))
                 row = connection.execute(sa.select(RELEASE).where(made)).mappings().one()
-            known = _counts({k: v for k, v in (counts or {}).items() if k in _COUNTS})
+            every = connection.execute(sa.select(RELEASE.c.counts).where(by_run)).scalars().all()
+            known = {name: sum(one.get(name, 0) for one in every) for name in _COUNTS if name in (counts or {})}
             if known:
                 connection.execute(sa.update(RUN).where(RUN.c.run_id == run_id).values(**known))
             return _release(row)
@@ -261,6 +276,13 @@ def _manifest(row: sa.RowMapping) -> Manifest:
     values = {name: value for name, value in row.items() if name != "id"}
     values |= {"files": tuple(row["files"]), "columns": tuple(row["columns"]), "position": Position(row["position"])}
     return Manifest(**values)
+
+
+def _add_piece(connection: sa.Connection, manifest: Manifest) -> None:
+    known = connection.execute(sa.select(PIECE.c.batch).where(PIECE.c.run == manifest.run)).scalars().all()
+    if manifest.batch not in known:
+        piece = {"run": manifest.run, "place": len(known), "resource": manifest.resource, "batch": manifest.batch}
+        connection.execute(sa.insert(PIECE).values(**piece))
 
 
 def _move(connection: sa.Connection, resource: str, position: Position) -> None:

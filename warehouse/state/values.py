@@ -26,6 +26,7 @@ class Run:
     landed: int | None
     quarantined: int | None
     superseded: int | None
+    deleted: int | None
     decision: str | None
     error: Mapping[str, Json] | None
     trigger: str
