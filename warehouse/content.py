@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+_NULL = -1  # the length of a null
+
 
 class ContentHash:
     """Takes text columns chunk by chunk; the digest depends on names, values, nulls and row order alone.
@@ -45,16 +47,30 @@ class _ColumnHash:
         self._lengths, self._bytes = hashlib.sha256(), hashlib.sha256()
 
     def update(self, column: pa.Array) -> None:
-        lengths = pc.fill_null(pc.binary_length(column), -1)
-        self._lengths.update(lengths.to_numpy(zero_copy_only=False).astype("<i4").tobytes())
-        whole = pc.fill_null(column, "") if column.null_count else column
-        _, offsets, values = whole.buffers()
-        if values is not None and len(whole):
-            bounds = np.frombuffer(offsets, dtype="<i4", count=whole.offset + len(whole) + 1)
-            self._bytes.update(memoryview(values)[int(bounds[whole.offset]) : int(bounds[-1])])
+        if len(column) == column.null_count:
+            self.nulls(len(column))
+            return
+        bounds = _bounds(column)
+        lengths = np.diff(bounds)
+        if column.null_count:
+            nulls = pc.is_null(column).to_numpy(zero_copy_only=False)
+            if lengths[nulls].any():  # Arrow lets bytes rest under a null; they are no content
+                column = pc.fill_null(column, "")
+                bounds = _bounds(column)
+                lengths = np.diff(bounds)
+            lengths[nulls] = _NULL
+        self._lengths.update(lengths.data)
+        values = column.buffers()[2]
+        if values is not None:
+            self._bytes.update(memoryview(values)[int(bounds[0]) : int(bounds[-1])])
 
     def nulls(self, count: int) -> None:
-        self._lengths.update(np.full(count, -1, dtype="<i4").tobytes())
+        self._lengths.update(np.full(count, _NULL, dtype="<i4").data)
 
     def hexdigest(self) -> str:
         return self._lengths.hexdigest() + self._bytes.hexdigest()
+
+
+def _bounds(column: pa.Array) -> np.ndarray:
+    """Where each value begins and ends in the column's bytes: one more than there are values."""
+    return np.frombuffer(column.buffers()[1], dtype="<i4", count=len(column) + 1, offset=4 * column.offset)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
+from enum import Enum, auto
+from queue import Full, Queue
 from urllib.parse import quote
 
 import orjson
@@ -12,13 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.points import reached
-from schemas.values import Batch, Manifest, Position
+from schemas.values import ROW, Batch, Manifest, Position
 from warehouse.clock import now, now_text
 from warehouse.raw_files import RawFiles
 from warehouse.state import State
 from warehouse.store import ObjectStore
 
 PIECE_ROWS = 1_000_000  # a pull is committed, so that it can go on from there, about each so many rows
+BATCH_ROWS = 65_536  # rows handed on together when a batch is read in parts
+_AHEAD = 2  # batches read ahead of the writer: enough that neither waits, few enough for any machine
+_LOOK_SECONDS = 0.5  # how soon a reader with a full queue notices that the writer has failed
 _LAND = "land"
 _EVERY = 10**9  # manifests of a resource: all of them
 
@@ -77,11 +83,23 @@ def pulled(state: State, resource: str, run: str) -> tuple[Manifest, ...] | None
 
 def received(store: ObjectStore, manifest: Manifest) -> pa.Table:
     """The rows of a batch as received, ordered by `_row`; columns some files lack are null there."""
-    pieces = []
+    return pa.Table.from_batches(received_batches(store, manifest), _kinds(manifest))
+
+
+def received_batches(store: ObjectStore, manifest: Manifest, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    """The same, at most `rows` at a time, so that memory does not grow with the batch."""
+    kinds = _kinds(manifest)
     for path in manifest.files:
-        with store.open(path) as stream:
-            pieces.append(pq.read_table(stream))
-    return pa.concat_tables(pieces, promote_options="default").select(manifest.columns)
+        with store.open(path) as stream, pq.ParquetFile(stream) as file:
+            for batch in file.iter_batches(batch_size=rows):
+                null = pa.nulls(batch.num_rows, pa.string())
+                there = set(batch.schema.names)
+                columns = [batch.column(name) if name in there else null for name in kinds.names]
+                yield pa.RecordBatch.from_arrays(columns, schema=kinds)
+
+
+def _kinds(manifest: Manifest) -> pa.Schema:
+    return pa.schema([(name, pa.int64() if name == ROW else pa.string()) for name in manifest.columns])
 
 
 def folder_of(manifest: Manifest) -> str:
@@ -100,13 +118,47 @@ def _safe(text: str) -> str:
 
 
 def _written(pieces: _Pieces, batches: Iterable[Batch]) -> list[Manifest]:
-    try:
-        for batch in batches:
-            pieces.take(batch)
-        pieces.end()
-    finally:
-        pieces.drop()
+    """Read in this thread, where the source was opened, and write in another: neither waits for the other's work."""
+    waiting: Queue[Batch | _Mark] = Queue(_AHEAD)
+    with ThreadPoolExecutor(1, thread_name_prefix="keep") as threads:
+        writing = threads.submit(_take_all, pieces, waiting)
+        mark = _Mark.STOP
+        try:
+            for batch in batches:
+                if not _handed_over(batch, waiting, writing):
+                    break
+            mark = _Mark.END
+        finally:
+            _handed_over(mark, waiting, writing)
+            wait((writing,))
+            pieces.drop()
+        writing.result()
     return pieces.made
+
+
+class _Mark(Enum):
+    """What may come after the last batch."""
+
+    END = auto()  # the source has no more
+    STOP = auto()  # the source broke: what has not been committed does not count
+
+
+def _handed_over(item: Batch | _Mark, waiting: Queue[Batch | _Mark], writing: Future[None]) -> bool:
+    """Queue the item as soon as there is room; False when the writer has ended, which then knows why."""
+    while not writing.done():
+        try:
+            waiting.put(item, timeout=_LOOK_SECONDS)
+        except Full:
+            continue
+        return True
+    return False
+
+
+def _take_all(pieces: _Pieces, waiting: Queue[Batch | _Mark]) -> None:
+    while not isinstance(item := waiting.get(), _Mark):
+        pieces.take(item)
+    if item is _Mark.END:
+        pieces.end()
 
 
 class _Pieces:
