@@ -75,6 +75,12 @@ def find_standard(id: str, folders: Sequence[Path] = ()) -> Standard:  # noqa: A
     )
 
 
+def known_standards(folders: Sequence[Path] = ()) -> list[str]:
+    """The ids of every standard in `folders` and of the built-in ones."""
+    files = [file for folder in (*folders, BUILT_IN) for file in sorted(folder.glob("*.y*ml"))]
+    return sorted({cited for path in files if (cited := _cited(path, ""))})
+
+
 def load_standard(path: Path, codes_available: Collection[str]) -> Standard:
     """The standard a YAML file describes; `codes_available` are the ids its fields may cite as code lists.
 

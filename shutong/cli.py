@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shutong.commands import deployment, ingest, libraries, quality, records, secret
+from shutong.commands import deployment, ingest, libraries, quality, records, resource, resource_new, secret
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -16,12 +16,13 @@ def main() -> None:
     """
 
 
+resource.resource_group.add_command(resource_new.new_command)
 for one in (
     deployment.init_command,
     deployment.demo_command,
     deployment.up_command,
     deployment.doctor_command,
-    ingest.resource_group,
+    resource.resource_group,
     ingest.ingest_command,
     ingest.runs_command,
     quality.quality_group,

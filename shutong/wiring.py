@@ -67,10 +67,9 @@ def open_deployment(
         secrets = DeploymentSecrets(settings, elsewhere)
 
         def look(kind: str, options: Mapping[str, Json], connection: Mapping[str, Json]) -> Source:
-            expanded = [
-                {key: deployment.expand(value) for key, value in said.items()} for said in (options, connection)
-            ]
-            return open_source(kind, *expanded, secrets)
+            filled = {key: deployment.expand(value) for key, value in options.items()}
+            system = {key: deployment.expand(value) for key, value in connection.items()}
+            return open_source(kind, filled, system, secrets)
 
         def source(resource: Resource) -> Source:
             said = overrides or {}

@@ -1,4 +1,4 @@
-"""Commands for data managers: check and list resources, ingest one, see what ran and what is late."""
+"""Commands for data managers: ingest a resource, see what ran and what is late."""
 
 from __future__ import annotations
 
@@ -7,72 +7,8 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from runs.reports import Report
-from runs.resources import Resource
-from schemas.errors import ShutongError
 from shutong.session import FAILED, HELD, Session, command
 from shutong.wiring import Wired, new_run_id, open_deployment
-
-
-@click.group("resource", help="资源文件 | resource files")
-def resource_group() -> None:
-    """Group the commands on resource files."""
-
-
-@resource_group.command("list", help="列出全部资源 | list every resource")
-@command
-def list_command(session: Session) -> None:
-    """Print each resource with its standard, source and schedule."""
-    with open_deployment(session.settings) as wired:
-        rows = [
-            {
-                "resource": one.id,
-                "zh": one.zh,
-                "en": one.en,
-                "standard": one.standard.id,
-                "kind": one.kind,
-                "schedule": one.schedule,
-                "expect_within": str(one.expect_within) if one.expect_within else None,
-            }
-            for one in wired.deployment.resources
-        ]
-    if session.voice.as_json:
-        session.voice.answer({"resources": rows})
-        return
-    session.voice.table(
-        ("资源", "Resources"),
-        [("资源", "resource"), ("名称", "title"), ("标准", "standard"), ("来源", "source"), ("时间表", "schedule")],
-        [[row["resource"], row[session.voice.lang], row["standard"], row["kind"], row["schedule"]] for row in rows],
-    )
-
-
-@resource_group.command("check", help="检查资源文件与来源连通性 | check resource files and reach their sources")
-@click.argument("names", nargs=-1)
-@command
-def check_command(session: Session, names: tuple[str, ...]) -> int:
-    """Check the files, then each source: reachable, login, table or files, columns."""
-    lines: list[dict[str, object]] = []
-    with open_deployment(session.settings) as wired:
-        chosen = [wired.deployment.resource(name) for name in names] or list(wired.deployment.resources)
-        for resource in chosen:
-            lines += _source_lines(wired, resource)
-    failed = any(not line["ok"] for line in lines)
-    if session.voice.as_json:
-        session.voice.answer({"ok": not failed, "checks": lines})
-    else:
-        session.voice.table(
-            ("检查结果", "Checks"),
-            [("资源", "resource"), ("", ""), ("结果", "result")],
-            [[line["resource"], "✓" if line["ok"] else "✗", line[session.voice.lang]] for line in lines],
-        )
-    return FAILED if failed else 0
-
-
-def _source_lines(wired: Wired, resource: Resource) -> list[dict[str, object]]:
-    try:
-        checks = wired.open_source(resource).check()
-    except ShutongError as error:
-        return [{"resource": resource.id, "name": error.code, "ok": False, "zh": str(error.zh), "en": str(error.en)}]
-    return [{"resource": resource.id, "name": one.name, "ok": one.ok, "zh": one.zh, "en": one.en} for one in checks]
 
 
 @click.command("ingest", help="接入一个资源：拉取、检查、入库、合并、发布 | pull, check, land, merge, publish")
