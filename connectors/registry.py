@@ -12,10 +12,10 @@ Opener = Callable[[Mapping[str, Json], Mapping[str, Json], Secrets], Source]
 
 # Each protocol brings its own library; a resource loads the one it needs.
 _OPENERS = {
-    "sql": "connectors.sql_tables:open_sql",
-    "csv": "connectors.csv_files:open_csv",
-    "xlsx": "connectors.workbooks:open_workbooks",
-    "rest": "connectors.rest:open_rest",
+    "sql": "connectors.databases.source:open_sql",
+    "csv": "connectors.files.source:open_csv",
+    "xlsx": "connectors.files.source:open_xlsx",
+    "rest": "connectors.services.rest:open_rest",
 }
 KINDS = tuple(_OPENERS)
 

@@ -36,7 +36,7 @@ from small_deployment import (
 )
 
 import connectors.csv_files
-import connectors.sql_tables
+import connectors.databases.source
 import quality.check
 from schemas.points import POINTS
 from shutong.wiring import Wired

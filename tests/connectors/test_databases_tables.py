@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors import SourceChanged, SourceError, SourceRefused, SourceUnavailable, open_source
-from connectors.sql_cursor import lowered, recalled, remembered
-from connectors.sql_values import text
+from connectors.databases.cursor import lowered, recalled, remembered
+from connectors.databases.values import text
 from schemas.values import RAW_COLUMNS, Position
 
 PASSWORD = "s3cr&t/密"
@@ -302,5 +302,5 @@ def test_a_missing_secret_is_named():
 
 def test_a_missing_driver_or_dialect_is_named():
     src = open_source("sql", {"table": "t"}, {"url": "nosuch+driver://h/x"}, Vault())
-    with pytest.raises(SourceError, match=r"SRC-SQL-DRIVER.*nosuch"):
+    with pytest.raises(SourceError, match=r"SRC-DRIVER.*nosuch"):
         src.preview()
