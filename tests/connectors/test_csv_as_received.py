@@ -211,8 +211,8 @@ def test_each_content_is_taken_once_and_a_changed_file_again(tmp_path):
     assert [split.options["file"] for split in first] == ["a.csv", "b.csv"]
     for split in first:
         *_, last = src.read(split)
-    assert set(last.position.cursor) == {"a.csv", "b.csv"}
-    assert last.position.cursor["a.csv"]["sha256"] == hashlib.sha256(b"a\n1\n").hexdigest()
+    assert set(last.position.cursor["taken"]["files"]) == {"a.csv", "b.csv"}
+    assert last.position.cursor["taken"]["files"]["a.csv"]["sha256"] == hashlib.sha256(b"a\n1\n").hexdigest()
     again = source(folder=str(tmp_path))
     assert again.plan(last.position) == []
     os.utime(tmp_path / "a.csv", ns=(1, 1))
@@ -221,8 +221,8 @@ def test_each_content_is_taken_once_and_a_changed_file_again(tmp_path):
     os.utime(tmp_path / "b.csv", ns=(2, 2))
     [split] = again.plan(last.position)
     *_, newest = again.read(split)
-    assert set(newest.position.cursor) == {"a.csv", "b.csv"}
-    assert newest.position.cursor["b.csv"] != last.position.cursor["b.csv"]
+    assert set(newest.position.cursor["taken"]["files"]) == {"a.csv", "b.csv"}
+    assert newest.position.cursor["taken"]["files"]["b.csv"] != last.position.cursor["taken"]["files"]["b.csv"]
 
 
 def test_a_file_changed_between_planning_and_reading_is_not_remembered(tmp_path):

@@ -35,7 +35,7 @@ from small_deployment import (
     shown,
 )
 
-import connectors.csv_files
+import connectors.files.source
 import connectors.databases.source
 import quality.check
 from schemas.points import POINTS

@@ -1,107 +1,64 @@
-"""Read Excel workbooks a department drops, and refuse identifiers that Excel has already rounded."""
+"""Take Excel and OpenDocument workbooks apart, and refuse identifiers that Excel has already rounded."""
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
-import pyarrow as pa
 import python_calamine as calamine
 
 from connectors.errors import SourceError, SourceRefused, changed
-from connectors.options import Options, Secrets, wrong
-from connectors.rows import CHUNK, Reject, as_json, check_names, chunks, first_rows, record_batch
-from connectors.taken import FILE_OPTIONS, TakenFiles, place, unreadable
-from schemas.values import RAW_COLUMNS, Batch, Check, Json, Position, Split, StreamInfo
+from connectors.options import Options, wrong
+from connectors.rows import Reject, as_json, check_names, chunks, record_batch
+from schemas.values import Batch, Check, StreamInfo
 
-OPTIONS = (*FILE_OPTIONS, "sheet", "header_row", "identifiers", "columns")
-PATTERNS = ("*.xlsx", "*.xlsm", "*.xlsb", "*.xls")
+OPTIONS = ("sheet", "header_row", "identifiers")
 EXACT = 10**15  # Excel keeps 15 digits: a number this large may already be another one
 _LETTERS = 26
 
 Cell = int | float | str | bool | dt.time | dt.date | dt.datetime | dt.timedelta
 
 
-def open_workbooks(options: Mapping[str, Json], connection: Mapping[str, Json], _secrets: Secrets) -> WorkbookSource:
-    """A source of kind `xlsx`; OPTIONS are allowed, `connection.folder` is where relative paths start."""
-    return WorkbookSource(Options(options, OPTIONS), connection)
+def open_format(options: Options) -> Workbook:
+    """The format a resource file describes with OPTIONS."""
+    identifiers = options.names("identifiers")
+    if "" in identifiers:
+        raise wrong("source.identifiers", "含空名", "holds an empty name")
+    return Workbook(options.maybe("sheet"), options.whole("header_row", 1, least=1), identifiers)
 
 
-class WorkbookSource:
-    """One sheet of each workbook in a place."""
+class Workbook:
+    """One sheet of each workbook: the one named, or the first."""
 
-    def __init__(self, options: Options, connection: Mapping[str, Json]) -> None:
-        self._files = TakenFiles(place(options, connection, PATTERNS))
-        self._sheet = options.maybe("sheet")
-        self._header_row = options.whole("header_row", 1, least=1)
-        self._identifiers = options.names("identifiers")
-        self._columns = options.names("columns")
-        if "" in self._identifiers:
-            raise wrong("source.identifiers", "含空名", "holds an empty name")
+    patterns: tuple[str, ...] = ("*.xlsx", "*.xlsm", "*.xlsb", "*.xls", "*.ods")
 
-    def check(self) -> list[Check]:
-        """Whether workbooks are there and whole, and whether the first has the sheet and columns."""
-        lines = self._files.checks()
-        if not all(line.ok for line in lines if line.name == "files"):
-            return lines
-        try:
-            names, _ = self._table(*_load(self._files.where.present()[0]))
-        except SourceError as error:
-            lines.append(Check("columns", ok=False, zh=f"{error.zh}；{error.fix_zh}", en=f"{error.en}. {error.fix_en}"))
-        else:
-            lines.append(Check("columns", ok=True, zh=f"列：{'、'.join(names)}", en=f"columns: {', '.join(names)}"))
-        return lines
+    def __init__(self, sheet: str | None, header_row: int, identifiers: tuple[str, ...]) -> None:
+        self._sheet, self._header_row, self._identifiers = sheet, header_row, identifiers
 
-    def discover(self) -> list[StreamInfo]:
-        """Each sheet of the first workbook, with the columns of the one that is read."""
+    def streams(self, file: BinaryIO, name: str) -> list[StreamInfo]:
+        """Each sheet with its columns."""
         found: list[StreamInfo] = []
-        for path in self._files.where.present()[:1]:
-            book = _workbook(path, _bytes(path))
-            for sheet in book.sheet_names:
-                cells = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
-                header = cells[self._header_row - 1] if len(cells) >= self._header_row else []
-                rows = max(len(cells) - self._header_row, 0)
-                found.append(StreamInfo(sheet, dict.fromkeys(_header(header), "cell"), rows=rows))
+        book = _workbook(name, file.read())
+        for sheet in book.sheet_names:
+            cells = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+            header = cells[self._header_row - 1] if len(cells) >= self._header_row else []
+            rows = max(len(cells) - self._header_row, 0)
+            found.append(StreamInfo(sheet, dict.fromkeys(_header(header), "cell"), rows=rows))
         return found
 
-    def stream(self) -> StreamInfo:
-        """The sheet that is read, as the first workbook has it."""
-        names = self.preview(1).column_names[: -len(RAW_COLUMNS)]
-        return StreamInfo(self._sheet or self._files.where.shown, dict.fromkeys(names, "cell"))
+    def checks(self, head: bytes) -> list[Check]:
+        """Nothing beyond the columns."""
+        del head
+        return []
 
-    def preview(self, rows: int = 20) -> pa.Table:
-        """The first records of the first workbook, sealed or not."""
-        present = self._files.where.present()[:1]
-        return first_rows((batch for path in present for batch in self._batches(path, _bytes(path), rows)), rows)
-
-    def estimate(self) -> int | None:
-        """Records over all workbooks ready to be taken, counted."""
-        rows = 0
-        for path in self._files.where.ready():
-            rows += sum(batch.rows.num_rows for batch in self._batches(path, _bytes(path)))
-        return rows
-
-    def plan(self, position: Position | None) -> list[Split]:
-        """One split for each workbook whose content was not taken before."""
-        return self._files.plan(position)
-
-    def read(self, split: Split) -> Iterator[Batch]:
-        """The records of one workbook; the position comes with the last batch."""
-        path = self._files.path(split)
-        data = _bytes(path)
-        yield from self._files.finished(self._batches(path, data), split, hashlib.sha256(data).hexdigest())
-
-    def close(self) -> None:
-        """Nothing is held between two files."""
-
-    def _batches(self, path: Path, data: bytes, size: int = CHUNK) -> Iterator[Batch]:
-        book = _workbook(path, data)
-        names, cells = self._table(path, book)
+    def batches(self, file: BinaryIO, name: str, size: int) -> Iterator[Batch]:
+        """The records of one workbook; empty rows hold none."""
+        book = _workbook(name, file.read())
+        names, cells = self._table(name, book)
         sheet = self._sheet or book.sheet_names[0]
-        where = f"{path.name} 工作表 {sheet}", f"{path.name} sheet {sheet}"
+        where = f"{name} 工作表 {sheet}", f"{name} sheet {sheet}"
         numbered = ((at, row) for at, row in enumerate(cells, self._header_row + 1) if any(cell != "" for cell in row))
         first = 1
         for chunk in chunks(numbered, size):
@@ -110,16 +67,16 @@ class WorkbookSource:
         if first == 1:
             yield record_batch(names, [[] for _ in names], 1, {})
 
-    def _table(self, path: Path, book: calamine.CalamineWorkbook) -> tuple[list[str], list[list[Cell]]]:
+    def _table(self, path: str, book: calamine.CalamineWorkbook) -> tuple[list[str], list[list[Cell]]]:
         """Column names and the rows below the header."""
         sheets = book.sheet_names
         if not sheets or (self._sheet and self._sheet not in sheets):
-            raise changed(("工作表", "sheet"), str(path), [self._sheet or "1"], sheets)
+            raise changed(("工作表", "sheet"), path, [self._sheet or "1"], sheets)
         sheet = self._sheet or sheets[0]
         cells = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
         names = _header(cells[self._header_row - 1]) if len(cells) >= self._header_row else []
         check_names(names, f"{path} {sheet}")
-        lost = [name for name in (*self._columns, *self._identifiers) if name not in names]
+        lost = [name for name in self._identifiers if name not in names]
         if lost and (names or cells):
             raise changed(("列", "column"), f"{path} {sheet}", lost, names)
         return names, cells[self._header_row :]
@@ -198,18 +155,7 @@ def _letters(at: int) -> str:
     return letters
 
 
-def _load(path: Path) -> tuple[Path, calamine.CalamineWorkbook]:
-    return path, _workbook(path, _bytes(path))
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def _workbook(path: Path, data: bytes) -> calamine.CalamineWorkbook:
+def _workbook(path: str, data: bytes) -> calamine.CalamineWorkbook:
     try:
         return calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
     except calamine.PasswordError as error:
