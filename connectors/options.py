@@ -10,7 +10,6 @@ from typing import Protocol
 from connectors.errors import SourceError, listed, nearest
 from schemas.values import Json
 
-
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -95,6 +94,14 @@ class Options:
             raise wrong(self._named(key), "须为名称列表", "must be a list of names")
         return tuple(str(name) for name in listed_names)
 
+    def values(self, key: str) -> tuple[str, ...]:
+        """A list of texts, numbers or truth values, each as JSON writes it; a single one may stand without brackets."""
+        value = self._values.get(key)
+        each = value if isinstance(value, list) else [] if value is None else [value]
+        if any(isinstance(one, dict | list | None) for one in each):
+            raise wrong(self._named(key), "须为值的列表", "must be a list of values")
+        return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in each)
+
     def whole(self, key: str, default: int, least: int = 0) -> int:
         """A whole number, at least `least`."""
         value = self._values.get(key, default)
@@ -113,6 +120,10 @@ class Options:
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise wrong(self._named(key), "须为不小于 0 的数", "must be a number of at least 0")
         return float(value)
+
+    def is_mapping(self, key: str) -> bool:
+        """True when the option is written as a mapping."""
+        return isinstance(self._values.get(key), dict)
 
     def flag(self, key: str, *, default: bool = False) -> bool:
         """True or false."""

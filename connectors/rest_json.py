@@ -16,9 +16,27 @@ class Number(str):
     __slots__ = ()
 
 
+class Twice(dict[str, object]):
+    """A JSON object that says the same name twice: no column can hold both values; `pairs` has them all."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
 def parsed(text: str) -> object:
-    """The JSON value of `text`, numbers as Number; raises ValueError."""
-    return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=Number)
+    """The JSON value of `text`, numbers as Number; raises ValueError.
+
+    Line breaks and tabs inside a text are taken as they are: many services forget to escape them.
+    """
+    return json.loads(
+        text, parse_int=Number, parse_float=Number, parse_constant=Number, object_pairs_hook=_object, strict=False
+    )
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    return made if len(made) == len(pairs) else Twice(pairs)
 
 
 def found(value: object, path: str) -> object:
@@ -42,9 +60,8 @@ def written(value: object) -> str:
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, dict):
-        return (
-            "{" + ", ".join(f"{json.dumps(key, ensure_ascii=False)}: {written(of)}" for key, of in value.items()) + "}"
-        )
+        pairs = value.pairs if isinstance(value, Twice) else value.items()
+        return "{" + ", ".join(f"{json.dumps(key, ensure_ascii=False)}: {written(of)}" for key, of in pairs) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(written, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
@@ -68,6 +85,9 @@ def batch_of(records: Sequence[object], names: Sequence[str], first: int, where:
     for at, record in enumerate(records):
         if not isinstance(record, dict):
             detail = "记录不是 JSON 对象 | the record is no JSON object"
+            rejects[at] = Reject("row_shape", detail, visible(written(record)))
+        elif isinstance(record, Twice):
+            detail = "记录中有重复的字段名 | the record says the same field twice"
             rejects[at] = Reject("row_shape", detail, visible(written(record)))
         objects.append(record if isinstance(record, dict) else {})
     columns = [[as_text(each.get(name)) for each in objects] for name in names]

@@ -296,7 +296,7 @@ def test_any_other_status_is_an_error_nobody_retries(service):
         ({"record": "x"}, r"source\.record .*records"),
         ({"page": {"style": "pages"}}, r"source\.page\.style.*none, page, offset, cursor"),
         ({"page": {"limit": 3}}, r"source\.page\.limit.*size"),
-        ({"auth": {"basic": "x"}}, r"source\.auth\.basic.*bearer"),
+        ({"auth": {"digest": "x"}}, r"source\.auth\.digest.*bearer"),
         ({"timeout": "long"}, r"source\.timeout"),
     ],
 )

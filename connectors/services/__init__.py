@@ -1,0 +1,1 @@
+"""Services that are asked over HTTP, or that hand over batches themselves: REST, SOAP and push."""
