@@ -94,5 +94,5 @@ def _hung(system: str, seconds: float) -> SourceUnavailable:
         zh=f"{system} 已 {seconds:g} 秒没有返回任何数据，视为网络或数据库已无响应",
         en=f"{system} has sent nothing for {seconds:g} seconds; the network or the database counts as hung",
         fix_zh="稍后会重试；若查询本来就慢，请加大 source.timeouts.silence，或为排序列建索引",
-        fix_en="It will be tried again; if the query is slow by nature raise source.timeouts.silence or index its keys.",
+        fix_en="It will be tried again; if the query is slow by nature raise source.timeouts.silence.",
     )

@@ -83,7 +83,7 @@ def _limits(url: sa.URL, options: ReaderOptions) -> dict[str, object]:
 
 
 def keepalives(options: ReaderOptions) -> dict[str, object]:
-    """The limits libpq keeps itself: a peer that is gone is noticed within about a minute even while nothing is sent."""
+    """The limits libpq keeps itself: a peer that is gone is noticed within about a minute."""
     return {
         "connect_timeout": max(2, round(options.connect_timeout)),
         "keepalives_idle": 30,

@@ -75,8 +75,8 @@ def explained(error: Exception, url: sa.URL, *, connecting: bool) -> SourceError
             "SRC-CHANGED",
             zh=f"{system} 中的表在读取时已不存在：{said}",
             en=f"a table was no longer in {system} when it was read: {said}",
-            fix_zh="请与来源部门确认是否改名或正在重建；下次运行会从已保存的位置继续",
-            fix_en="Ask the department whether it was renamed or is being rebuilt; the next run goes on from what is kept.",
+            fix_zh="请与来源部门确认是否改名或正在重建，再重新运行",
+            fix_en="Ask the department whether it was renamed or is being rebuilt; then run it again.",
         )
     down = isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError)
     lost = state.startswith(_DOWN_STATES) or getattr(error, "connection_invalidated", False)

@@ -55,4 +55,5 @@ def guarded(
     if dialect == "sqlite":
         length = sa.func.length(sa.cast(column, sa.LargeBinary))
     said = sa.literal(marker, sa.String).concat(sa.cast(length, sa.String))
-    return sa.case((length > sa.literal(limit, sa.Integer), said), else_=written).label(column.name)
+    shown = sa.case((length > sa.literal(limit, sa.Integer), said), else_=written)
+    return sa.type_coerce(shown, written.type).label(column.name)

@@ -17,7 +17,7 @@ from connectors.databases.choice import READERS, Choice, chosen
 from connectors.databases.cursor import Bound, lag_of, lowered, recalled, remembered
 from connectors.databases.engines import connected
 from connectors.databases.guards import guarded, may_be_long
-from connectors.databases.reader import MIB, ReaderOptions
+from connectors.databases.reader import ReaderOptions
 from connectors.databases.tables import Table, estimates, listed_tables, located, reflected
 from connectors.databases.values import BYTES
 from connectors.errors import SourceError, changed

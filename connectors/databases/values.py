@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from decimal import Decimal
 
+import pyarrow as pa
+
 from connectors.rows import ESCAPE
 
 BYTES = ("hex", "utf-8", "gb18030")
@@ -34,3 +36,15 @@ def text(value: object, encoding: str) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, default=str)
     return repr(value) if isinstance(value, float) else str(value)
+
+
+def unhexed(column: pa.Array) -> pa.Array:
+    """Bytes out of a column of hexadecimal digits; what is no such text comes as its own bytes."""
+    return pa.array([None if value is None else _bytes_of(value) for value in column.to_pylist()], pa.binary())
+
+
+def _bytes_of(value: str) -> bytes:
+    try:
+        return bytes.fromhex(value)
+    except ValueError:
+        return value.encode()
