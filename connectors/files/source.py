@@ -25,7 +25,11 @@ from schemas.values import RAW_COLUMNS, ROW, Batch, Check, Json, Position, Split
 
 OPTIONS = (*selection.OPTIONS, "member", "columns")
 # The module of each kind: OPTIONS and `open_format(options) -> Format`.
-FORMATS = {"csv": "connectors.files.csv_text", "xlsx": "connectors.files.workbooks"}
+FORMATS = {
+    "csv": "connectors.files.csv_format",
+    "txt": "connectors.files.delimited_text",
+    "xlsx": "connectors.files.workbooks",
+}
 SAMPLE = 1 << 22  # unpacked bytes of a file read to estimate how many records it holds
 SAMPLED = 20  # files looked at to estimate how many records all of them hold
 
@@ -60,7 +64,7 @@ def open_files(kind: str) -> Opener:
     return opener
 
 
-open_csv, open_xlsx = open_files("csv"), open_files("xlsx")
+open_csv, open_txt, open_xlsx = open_files("csv"), open_files("txt"), open_files("xlsx")
 
 
 class FileSource:

@@ -12,7 +12,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from connectors import SourceChanged, SourceError, SourceUnavailable, open_source
-from connectors.csv_records import CsvRecords
+from connectors.files.csv_format import OPTIONS, open_format
+from connectors.options import Options
 from schemas.values import RAW_COLUMNS
 
 
@@ -77,11 +78,8 @@ def test_any_table_of_text_comes_back_exactly_in_every_encoding(tmp_path_factory
 @settings(max_examples=400, deadline=None)
 @given(text=st.text(st.sampled_from('ab,"\n\r ;𠮷０\0\u2028'), max_size=60), size=st.integers(1, 7))
 def test_field_boundaries_are_those_of_the_csv_module_on_any_garbage(text, size):
-    records = CsvRecords(
-        io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline=""), delimiter=",", header=("x", "y"), where="t"
-    )
-    records.open()
-    tab = pa.Table.from_batches([batch.rows for batch in records.batches(size)])
+    form = open_format(Options({"header": ["x", "y"]}, OPTIONS))
+    tab = pa.Table.from_batches([batch.rows for batch in form.batches(io.BytesIO(text.encode()), "t", size)])
     truth = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     assert received(tab) == [(row[0], row[1] if len(row) > 1 else None) for row in truth]
     assert [bool(r["_reject"]) for r in tab.to_pylist()][:-1] == [len(row) != 2 for row in truth][:-1]
@@ -136,11 +134,10 @@ def test_a_short_and_a_long_row_are_kept_and_filled_as_far_as_they_go(tmp_path):
 @pytest.mark.parametrize(
     ("end", "rule"), [("4", "torn_row"), ('4,"5\n6,7\n', "torn_row"), ("4\n", "row_shape"), ("4,5", None)]
 )
-def test_a_torn_last_row_is_told_from_a_short_one(tmp_path, end, rule, size):
-    drop(tmp_path, f"a,b\n1,2\n3,4\n{end}")
-    records = CsvRecords(io.StringIO(f"a,b\n1,2\n3,4\n{end}", newline=""), delimiter=",", header=True, where="t")
-    records.open()
-    tab = pa.Table.from_batches([batch.rows for batch in records.batches(size)])
+def test_a_torn_last_row_is_told_from_a_short_one(end, rule, size):
+    data = io.BytesIO(f"a,b\n1,2\n3,4\n{end}".encode())
+    form = open_format(Options({}, OPTIONS))
+    tab = pa.Table.from_batches([batch.rows for batch in form.batches(data, "t", size)])
     assert tab["_reject"].to_pylist() == [None, None, rule]
     assert tab["_line"].to_pylist()[-1] == (end.removesuffix("\n") if rule else None)
 
