@@ -1,0 +1,137 @@
+"""The ways of reading that are compared, each run by itself: python ways.py <way> '<plan as JSON>'.
+
+A way imports what it needs and then runs; only the running is timed. The last line it prints is JSON: rows, seconds,
+CPU seconds of this process, its peak memory in MiB.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
+
+Plan = dict[str, Any]  # url, table, folder, and what a way wants besides
+Work = Callable[[], int]  # does it; returns the rows
+
+
+class NoSecrets:
+    """The benchmark's address holds its password."""
+
+    def get(self, name: str) -> str:
+        """Nothing is kept."""
+        raise LookupError(name)
+
+
+def ours_raw(plan: Plan) -> Work:
+    """The product's way: the connector's batches made durable with manifest and position."""
+    from connectors.registry import open_source
+    from warehouse.keep import keep_pieces
+    from warehouse.state import State
+    from warehouse.store import LocalStore
+
+    folder = Path(plan["folder"])
+    state = State(f"sqlite:///{folder}/state.db")
+    state.migrate()
+    state.start_run("run-1", "scjg.ent")
+
+    options = {"table": plan["table"], **plan.get("options", {})}
+    source = open_source("sql", options, {"url": plan["url"]}, NoSecrets())  # nothing is connected to yet
+
+    def work() -> int:
+        batches = (batch for split in source.plan(None) for batch in source.read(split))
+        pieces = keep_pieces(LocalStore(folder), state, "scjg.ent", "run-1", batches)
+        source.close()
+        return sum(one.rows for one in pieces)
+
+    return work
+
+
+def ours_read(plan: Plan) -> Work:
+    """The connector alone: batches read and let go."""
+    from connectors.registry import open_source
+
+    options = {"table": plan["table"], **plan.get("options", {})}
+    source = open_source("sql", options, {"url": plan["url"]}, NoSecrets())  # nothing is connected to yet
+
+    def work() -> int:
+        rows = sum(batch.rows.num_rows for split in source.plan(None) for batch in source.read(split))
+        source.close()
+        return rows
+
+    return work
+
+
+def dlt_connectorx(plan: Plan) -> Work:
+    """A copy by dlt to Parquet through its fastest backend; nothing is checked."""
+    return _dlt(plan, "connectorx")
+
+
+def dlt_pyarrow(plan: Plan) -> Work:
+    """A copy by dlt to Parquet through the backend its documentation starts with; nothing is checked."""
+    return _dlt(plan, "pyarrow")
+
+
+def _dlt(plan: Plan, backend: str) -> Work:
+    import dlt
+    from dlt.sources.sql_database import sql_table
+
+    home, rows = Path(plan["folder"]), int(plan["rows"])
+    destination = dlt.destinations.filesystem(bucket_url=f"file://{home}/lake")
+
+    def pipeline_to(name: str) -> dlt.Pipeline:
+        return dlt.pipeline(name, destination=destination, dataset_name=name, pipelines_dir=str(home / name))
+
+    # A first run brings in what dlt imports late.
+    pipeline_to("first").run([{"a": 1}], table_name="first", loader_file_format="parquet")
+
+    def work() -> int:
+        pipeline = pipeline_to("raw")
+        table = sql_table(credentials=plan["url"], table=plan["table"], backend=backend)
+        pipeline.run(table, loader_file_format="parquet", write_disposition="append")
+        counted = pipeline.last_trace.last_normalize_info.row_counts[plan["table"]]
+        if counted != rows:
+            raise ValueError(f"dlt copied {counted} rows of {rows}")
+        return rows
+
+    return work
+
+
+def pandas_naive(plan: Plan) -> Work:
+    """What a script would do: read_sql, string methods, the two check digits by apply, sort, to_parquet."""
+    import pandas as pd
+    import sqlalchemy as sa
+
+    from ingest_parts.naive import checked
+
+    def work() -> int:
+        engine = sa.create_engine(plan["url"])
+        frame = pd.read_sql(f"SELECT * FROM {plan['table']} LIMIT {int(plan['rows'])}", engine)
+        made = checked(frame)
+        made.sort_values("uniscid").to_parquet(Path(plan["folder"]) / "checked.parquet")
+        engine.dispose()
+        return len(made)
+
+    return work
+
+
+def main(name: str, plan: Plan) -> None:
+    """Run one way and say what it took."""
+    work = globals()[name](plan)
+    began, before = time.perf_counter(), time.process_time()
+    rows = work()
+    seconds, cpu = time.perf_counter() - began, time.process_time() - before
+    status = Path("/proc/self/status").read_text()
+    peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu += children.ru_utime + children.ru_stime
+    print(json.dumps({"rows": rows, "seconds": seconds, "cpu": cpu, "mib": peak}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], json.loads(sys.argv[2]))
