@@ -12,7 +12,7 @@ from schemas.values import StreamInfo
 
 TODAY = date(2026, 1, 5)
 STANDARDS = [find_standard("legal_person@1"), find_standard("population@1")]
-CODES = ["91330000142914002E", "91330100799655058B", "913301005526647874", "91330106MA27WTU00A", "91330000720084441G"]
+CODES = ["91330100799655058B", "91330000720084441G", "91330000704202954L", "91440300708461136T", "91110000802100433B"]
 
 
 def guesses(stream, sample=None):
@@ -47,10 +47,7 @@ def test_comments_say_what_names_do_not():
 
 
 def test_values_with_right_check_characters_are_taken_for_codes():
-    from schemas.validators.arrow import valid
-
-    right = [one for one, ok in zip(CODES, valid("uscc", pa.array(CODES), TODAY).to_pylist(), strict=True) if ok]
-    sample = pa.table({"a": right * 5, "b": ["x"] * len(right) * 5})
+    sample = pa.table({"a": CODES, "b": ["x"] * len(CODES)})
     _, found = guesses(StreamInfo("t", {"a": "TEXT", "b": "TEXT"}), sample)
     assert found["uscc"] == ("a", 0.8)
 
