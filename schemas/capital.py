@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -85,6 +86,7 @@ def held(value: Decimal) -> Decimal | None:
     return exact if exact == value else None
 
 
+@lru_cache(maxsize=1 << 16)
 def parse(text: str, default_unit: int | None = None) -> Capital | None:
     """The amount that `text` names, or None: not understood.
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
+from itertools import chain
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,11 +19,13 @@ from schemas.normalise import SENTINELS, fold, long_term
 from schemas.reading import TYPES, Column, Reading, read
 from schemas.standard import Field, Standard
 from schemas.syntax import nearest
+from schemas.texts import marked, nulled, picked, texts
 from schemas.values import BAD, OP, RAW_COLUMNS, RECEIVED, REPAIRED
 
 USCC_FIELD, REG_NO_FIELD = "uscc", "reg_no"
 _CARRIED = (*RAW_COLUMNS, OP)  # about the record, not of it: no field is read from them
-_REG_NO = "^([0-9]{13}|[0-9]{15})$"  # registration numbers of before 2015, 13 digits and 15 digits
+_REG_NO_LENGTHS = (13, 15)  # digits of registration numbers of before 2015
+BATCH_ROWS = 131_072  # rows standardised at once: enough to forget the Python around them, little to hold
 
 
 class MissingColumn(StandardError):
@@ -104,36 +110,77 @@ def standardise(
     or alias → code}; a field whose list is not given is read as text. KeyError for a field or column that is not there.
     """
     counts: dict[str, Counter[str]] = {}
-    batches = []
-    for batch in raw.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], raw.schema)]:
-        fields = _read(batch, standard, mapping, codes, today)
-        for name, column in fields.items():
-            if column.unparsed:
-                counts.setdefault(name, Counter()).update(column.unparsed)
-        batches.append(_assembled(batch, fields))
-    return Standardised(pa.Table.from_batches(batches), {name: dict(one.most_common()) for name, one in counts.items()})
+    tables = []
+    batches = raw.to_batches(BATCH_ROWS) or [pa.RecordBatch.from_pylist([], raw.schema)]
+    for done in standardise_batches(batches, standard, mapping, codes, today):
+        for name, unparsed in done.unparsed.items():
+            counts.setdefault(name, Counter()).update(unparsed)
+        tables.append(done.table)
+    return Standardised(pa.concat_tables(tables), {name: dict(one.most_common()) for name, one in counts.items()})
 
 
-def _read(
-    batch: pa.RecordBatch,
+def standardise_batches(
+    batches: Iterable[pa.RecordBatch],
     standard: Standard,
     mapping: Mapping[str, str],
     codes: Mapping[str, Mapping[str, str]],
     today: date,
-) -> dict[str, Column]:
+    *,
+    workers: int = 2,
+) -> Iterator[Standardised]:
+    """`standardise` of each batch, in their order, while further batches are read.
+
+    `batches` is drawn from in the caller's thread, at most `workers` + 1 batches ahead of what was taken: memory does
+    not grow with the number of batches. An error of a batch is raised where its table would have come.
+    """
+    readings = {
+        name: Reading(one, _sentinels(standard, one), codes.get(one.codes or "", {}), today)
+        for name, one in ((name, standard.field(name)) for name in _own(standard, mapping))
+    }
+    step = partial(_standardised, standard=standard, mapping=mapping, codes=codes, readings=readings)
+    source = iter(batches)
+    first, second = next(source, None), next(source, None)
+    if first is None:
+        return
+    if second is None or workers == 1:
+        yield from map(step, (first, *(() if second is None else (second,)), *source))
+        return
+    waiting: deque[Future[Standardised]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="standardise") as pool:
+        try:
+            for batch in chain((first, second), source):
+                waiting.append(pool.submit(step, batch))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()
+
+
+def _own(standard: Standard, mapping: Mapping[str, str]) -> Mapping[str, str]:
+    """The fields with a column of their own: field → column."""
     sources = derived(standard)
-    own = {name: column for name, column in mapping.items() if mapping.get(sources.get(name, "")) != column}
-    columns: dict[str, Column] = {}
-    for name, column in own.items():
-        one = standard.field(name)
-        reading = Reading(one, _sentinels(standard, one), codes.get(one.codes or "", {}), today)
-        columns[name] = read(batch.column(column).cast(pa.string()), reading)
-    for name, origin in sources.items():
+    return {name: column for name, column in mapping.items() if mapping.get(sources.get(name, "")) != column}
+
+
+def _standardised(
+    batch: pa.RecordBatch,
+    standard: Standard,
+    mapping: Mapping[str, str],
+    codes: Mapping[str, Mapping[str, str]],
+    readings: Mapping[str, Reading],
+) -> Standardised:
+    columns = {name: read(batch.column(mapping[name]).cast(pa.string()), reading) for name, reading in readings.items()}
+    for name, origin in derived(standard).items():
         if origin in columns and name == REG_NO_FIELD:
             columns[origin], columns[name] = _moved(columns[origin], columns.get(name))
         elif origin in columns and name not in columns:
             columns[name] = _currency(columns[origin], codes.get(standard.field(name).codes or "", {}))
-    return {one.name: columns[one.name] for one in standard.fields if one.name in columns}
+    fields = {one.name: columns[one.name] for one in standard.fields if one.name in columns}
+    table = pa.Table.from_batches([_assembled(batch, fields)])
+    return Standardised(table, {name: column.unparsed for name, column in fields.items() if column.unparsed})
 
 
 def _sentinels(standard: Standard, one: Field) -> tuple[str, ...]:
@@ -143,24 +190,33 @@ def _sentinels(standard: Standard, one: Field) -> tuple[str, ...]:
 
 def _moved(uscc: Column, reg_no: Column | None) -> tuple[Column, Column]:
     """Registration numbers out of the USCC column: not a USCC there, kept here unless there is another already."""
-    moves = pc.match_substring_regex(uscc.values, _REG_NO).fill_null(False)  # noqa: FBT003 - the value to fill with
-    none = pa.nulls(len(moves), pa.string())
-    numbers = pc.if_else(moves, uscc.values, none)
-    left = replace(uscc, values=pc.if_else(moves, none, uscc.values), bad=pc.or_(uscc.bad, moves))
+    lengths = texts(uscc.values).lengths
+    likely = np.flatnonzero((lengths == _REG_NO_LENGTHS[0]) | (lengths == _REG_NO_LENGTHS[1]))
+    numbers = pc.match_substring_regex(picked(uscc.values, likely), "^[0-9]*$")
+    rows = likely[numbers.fill_null(False).to_numpy(zero_copy_only=False)]  # noqa: FBT003 - the value to fill with
+    if not len(rows):
+        return uscc, reg_no if reg_no is not None else _nothing(len(lengths), pa.string())
+    moves = marked(len(lengths), rows)
+    left = replace(uscc, values=nulled(uscc.values, rows), bad=pc.or_(uscc.bad, moves))
+    moved = pc.if_else(moves, uscc.values, pa.scalar(None, pa.string()))
     if reg_no is None:
-        no = pa.repeat(pa.scalar(value=False), len(moves))
-        return left, Column(numbers, no, no, {})
-    return left, replace(reg_no, values=pc.coalesce(reg_no.values, numbers))
+        return left, replace(_nothing(len(lengths), pa.string()), values=moved)
+    return left, replace(reg_no, values=pc.coalesce(reg_no.values, moved))
+
+
+def _nothing(rows: int, type_: pa.DataType) -> Column:
+    no = marked(rows, np.zeros(0, np.int64))
+    return Column(pa.nulls(rows, type_), no, no, {})
 
 
 def _currency(amount: Column, codes: Mapping[str, str]) -> Column:
     """The currency that the amount's own text names, as the field's code list writes it."""
-    rows = len(amount.values)
-    currencies = amount.currencies if amount.currencies is not None else pa.nulls(rows, pa.string())
-    encoded = currencies.dictionary_encode()
+    nothing = _nothing(len(amount.values), pa.string())
+    if amount.currencies is None or amount.currencies.null_count == len(amount.currencies):
+        return nothing
+    encoded = amount.currencies.dictionary_encode()
     names = pa.array([codes.get(one, one) for one in encoded.dictionary.to_pylist()], pa.string())
-    no = pa.repeat(pa.scalar(value=False), rows)
-    return Column(names.take(encoded.indices), no, no, {})
+    return replace(nothing, values=names.take(encoded.indices))
 
 
 def _assembled(batch: pa.RecordBatch, fields: Mapping[str, Column]) -> pa.RecordBatch:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from schemas import widths
+from schemas.texts import Booleans, Numbers, marked, nulled, picked, texts, there
+from schemas.widths import BLANKS, HYPHENS, WIDE, WIDE_ALPHANUMERIC
 
 CHINA = ZoneInfo("Asia/Shanghai")
 TIMESTAMP = pa.timestamp("us", "Asia/Shanghai")
@@ -21,17 +28,9 @@ SENTINELS = (
 # Dates that mean "without end" 长期; a field that lists one of them means all of them.
 LONG_TERM = ("9999-09-09", "9999-12-31", "2099-12-31", "99991231", "20991231", "99990909", "长期", "长期有效", "永久")
 
-_BLANKS = " \t\r\n\v\f\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
-_HYPHENS = "\\-\u2010-\u2015\u2212\ufe63\uff0d"
-_WIDE: dict[int, int | str] = {0x3000: " "} | {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # ！ to ～
-_WIDE_ALPHANUMERIC = {code: plain for code, plain in _WIDE.items() if isinstance(plain, str) or chr(plain).isalnum()}
 _UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}  # ASCII only: 'ı'.upper() would become an I
-_OUTER = re.compile(f"^[{_BLANKS}]+|[{_BLANKS}]+$")
-_INNER = re.compile(f"[{_BLANKS}{_HYPHENS}]+")
-
-# RE2 finds the few values that need work at memory speed, so that Python sees only those.
-_TEXT_WORK = f"[０-９Ａ-Ｚａ-ｚ\u3000]|^[{_BLANKS}]|[{_BLANKS}]$"
-_IDENTIFIER_DONE = "^[0-9A-Z]*$"
+_OUTER = re.compile(f"^[{BLANKS}]+|[{BLANKS}]+$")
+_INNER = re.compile(f"[{BLANKS}{HYPHENS}]+")
 
 _DAY = re.compile(
     r"(?:(\d{4})([-/.])(\d{1,2})\2(\d{1,2})|(\d{4})年(\d{1,2})月(\d{1,2})日"
@@ -43,12 +42,12 @@ _TIME = re.compile(
     r" *(?:(Z)|([+-])(0\d|1[0-4]):?([0-5]\d))?",
     re.ASCII,
 )
-_FIRST_YEAR = 1800  # 11111111 is a filler, not a day in the year 1111
+FIRST_YEAR = 1800  # 11111111 is a filler, not a day in the year 1111
 
 
 def fold(text: str) -> str:
     """`text` with every full-width ASCII form and U+3000 as ASCII, without blanks around it; other characters stay."""
-    return _OUTER.sub("", text.translate(_WIDE))
+    return _OUTER.sub("", text.translate(WIDE))
 
 
 def fold_text(text: str) -> str:
@@ -57,22 +56,40 @@ def fold_text(text: str) -> str:
     Chinese punctuation, full-width brackets included, is part of a name, and CJK compatibility characters are people's
     names: this is not NFKC, which would change both.
     """
-    return _OUTER.sub("", text.translate(_WIDE_ALPHANUMERIC))
+    return _OUTER.sub("", text.translate(WIDE_ALPHANUMERIC))
 
 
 def fold_identifier(text: str) -> str:
     """An identifier as we keep it: ASCII width, upper case, without blanks and hyphens anywhere."""
-    return _INNER.sub("", text.translate(_WIDE)).translate(_UPPER)
+    return _INNER.sub("", text.translate(WIDE)).translate(_UPPER)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Folded values, and the rows (ascending) where they are not what was received."""
+
+    values: pa.Array
+    changed: Numbers
 
 
 def text(values: pa.Array) -> pa.Array:
     """`fold_text` of each value; string in, string out, null stays null."""
-    return _rewritten(values, pc.match_substring_regex(values, _TEXT_WORK), fold_text)
+    return folded_text(values).values
 
 
 def identifier(values: pa.Array) -> pa.Array:
     """`fold_identifier` of each value; string in, string out, null stays null."""
-    return _rewritten(values, pc.invert(pc.match_substring_regex(values, _IDENTIFIER_DONE)), fold_identifier)
+    return folded_identifier(values).values
+
+
+def folded_text(values: pa.Array) -> Folded:
+    """`text`, and which rows it changed."""
+    return _rewritten(values, widths.unfolded_texts(texts(values)), widths.fold_texts)
+
+
+def folded_identifier(values: pa.Array) -> Folded:
+    """`identifier`, and which rows it changed."""
+    return _rewritten(values, widths.unfolded_identifiers(texts(values)), widths.fold_identifiers)
 
 
 def distinct(values: pa.Array, function: Callable[[str], object], type_: pa.DataType) -> pa.Array:
@@ -82,26 +99,73 @@ def distinct(values: pa.Array, function: Callable[[str], object], type_: pa.Data
     return answers.take(encoded.indices)
 
 
-def _rewritten(values: pa.Array, work: pa.Array, function: Callable[[str], str]) -> pa.Array:
-    work = work.fill_null(False)  # noqa: FBT003 - the value to fill with
-    if not work.true_count:
-        return values
-    return pc.replace_with_mask(values, work, distinct(values.filter(work), function, values.type))
+def _rewritten(values: pa.Array, rows: Numbers, fold_: Callable[[pa.Array], pa.Array]) -> Folded:
+    if len(rows):
+        rows = rows[there(values)[rows]]
+    if not len(rows):
+        return Folded(values, rows)
+    received = picked(values, rows)
+    folded = fold_(received)
+    differ = pc.not_equal(received, folded)
+    rows = rows[differ.to_numpy(zero_copy_only=False)]
+    return Folded(pc.replace_with_mask(values, marked(len(values), rows), folded.filter(differ)), rows)
 
 
 def is_sentinel(values: pa.Array, words: Iterable[str]) -> pa.Array:
     """Which values, folded by `text` or `identifier`, are one of `words` in whatever case or width; null: false."""
-    return pc.is_in(values, value_set=pa.array(sorted(_forms(words)), values.type))
+    return marked(len(values), sentinels(values, tuple(words)))
+
+
+def sentinels(values: pa.Array, words: tuple[str, ...]) -> Numbers:
+    """The rows of `is_sentinel`, ascending: texts with the length and the first byte of a word are looked at."""
+    known = _words(words)
+    received = texts(values)
+    lengths = received.lengths
+    likely = np.flatnonzero(lengths <= known.longest)
+    if len(likely):
+        likely = likely[known.lengths[lengths[likely]]]
+        # An empty text has no first byte; with "" among the words any byte will do.
+        first = received.data[np.minimum(received.edges[likely], len(received.data) - 1)] if len(received.data) else 0
+        likely = likely[(lengths[likely] == 0) | known.beginnings[first]]
+    if not len(likely):
+        return likely
+    found = pc.is_in(picked(values, likely), value_set=known.forms)
+    rows: Numbers = likely[found.to_numpy(zero_copy_only=False)]
+    return rows
 
 
 def without(values: pa.Array, words: Iterable[str] = SENTINELS) -> pa.Array:
     """`values` with null for those that are one of `words`."""
-    return pc.if_else(is_sentinel(values, words), pa.scalar(None, values.type), values)
+    return nulled(values, sentinels(values, tuple(words)))
 
 
-def _forms(words: Iterable[str]) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Words for nothing in all their forms, and what their bytes look like: lengths and first bytes."""
+
+    forms: pa.Array
+    longest: int
+    lengths: Booleans
+    beginnings: Booleans
+
+
+@lru_cache(maxsize=256)
+def _words(words: tuple[str, ...]) -> _Words:
+    forms = sorted(forms_of(words))
+    written = [one.encode() for one in forms]
+    longest = max(map(len, written), default=0)
+    lengths, beginnings = np.zeros(longest + 1, np.bool_), np.zeros(256, np.bool_)
+    for one in written:
+        lengths[len(one)] = True
+        if one:
+            beginnings[one[0]] = True
+    return _Words(pa.array(forms, pa.string()), longest, lengths, beginnings)
+
+
+def forms_of(words: Iterable[str]) -> set[str]:
+    """The spellings, as they are once folded, that count as one of `words`."""
     forms = set()
-    widen = {plain: code for code, plain in _WIDE.items() if isinstance(plain, int)}
+    widen = {plain: code for code, plain in WIDE.items() if isinstance(plain, int)}
     for word in words:
         for cased in (word, word.lower(), word.upper(), word.capitalize()):
             forms |= {cased, fold(cased), fold_text(cased), fold_text(cased.translate(widen)), fold_identifier(cased)}
@@ -114,6 +178,7 @@ def long_term(words: Iterable[str]) -> tuple[str, ...]:
     return (*given, *LONG_TERM) if set(given) & set(LONG_TERM) else given
 
 
+@lru_cache(maxsize=1 << 16)
 def parse_datetime(received: str) -> dt.datetime | None:
     """The instant a text names, without zone as Asia/Shanghai; None when it is not one of the spellings we know.
 
@@ -133,7 +198,7 @@ def parse_datetime(received: str) -> dt.datetime | None:
         if time is None or clock:
             return None
         clock, zone = _clock(time)
-    if day[0] < _FIRST_YEAR:
+    if day[0] < FIRST_YEAR:
         return None
     try:
         return dt.datetime(*day, *clock, tzinfo=zone).astimezone(CHINA)  # type: ignore[misc,arg-type] # year to microsecond

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas import capital, normalise
+from schemas import capital, lanes, normalise
+from schemas.lanes import Lane
 from schemas.standard import Field
-from schemas.validators import arrow, scalar, spec
+from schemas.texts import columns, marked, marks, nulled, picked, texts, there
+from schemas.validators import arrow, spec
 
 TYPES: Mapping[str, pa.DataType] = {
     "text": pa.string(),
@@ -30,11 +33,12 @@ TYPES: Mapping[str, pa.DataType] = {
     "boolean": pa.bool_(),
 }
 _UNITS = {"元": 1, "万元": capital.WAN, "亿元": 100_000_000}
+_POWERS = {1: -4, capital.WAN: 0, 100_000_000: 4}  # of ten, from a unit to 万元
 _TRUE, _FALSE = ("1", "TRUE", "T", "YES", "Y", "是", "真"), ("0", "FALSE", "F", "NO", "N", "否", "假")
 _INTEGER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.0+)?", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?", re.ASCII)
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ][\d:.]+ *(?:Z|[+-][\d:]+)?)?|\d{8}(?:\d{6})?", re.ASCII)
-_LEGACY_ID = "^[0-9]{15}$"  # GB 11643-1989: two digits of the year, no check character
+_LEGACY_LENGTH = 15  # GB 11643-1989: two digits of the year, no check character
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,10 @@ def read(received: pa.Array, reading: Reading) -> Column:
 
 
 def _text(received: pa.Array, reading: Reading) -> Column:
-    values = normalise.without(normalise.text(received), reading.sentinels)
-    return Column(values, _no(received), _true(pc.not_equal(values, received)), {})
+    folded = normalise.folded_text(received)
+    nothing = normalise.sentinels(folded.values, reading.sentinels)
+    repaired = np.setdiff1d(folded.changed, nothing, assume_unique=True)
+    return Column(nulled(folded.values, nothing), _no(received), marked(len(received), repaired), {})
 
 
 def _code(received: pa.Array, reading: Reading) -> Column:
@@ -83,11 +89,15 @@ def _code(received: pa.Array, reading: Reading) -> Column:
                 return reading.codes[one]
         return None
 
-    found = normalise.distinct(received, known, pa.string())  # before sentinels: 无 is the name of some codes
-    other = normalise.without(normalise.text(received), reading.sentinels)
-    repaired = _true(pc.not_equal(found, received))
-    unknown = pc.and_(found.is_null(), other.is_valid())
-    return Column(pc.coalesce(found, other), _no(received), repaired, _count(received, unknown))
+    encoded = received.dictionary_encode()
+    spellings = encoded.dictionary
+    # Before sentinels: 无 is the name of some codes.
+    found = pa.array([known(one) for one in spellings.to_pylist()], pa.string())
+    other = normalise.without(normalise.text(spellings), reading.sentinels)
+    repaired = _true(pc.not_equal(found, spellings))
+    unknown = _taken(pc.and_(found.is_null(), other.is_valid()), encoded.indices)
+    values = pc.coalesce(found, other).take(encoded.indices)
+    return Column(values, _no(received), _taken(repaired, encoded.indices), _count(received, unknown))
 
 
 def _uscc(received: pa.Array, reading: Reading) -> Column:
@@ -99,33 +109,45 @@ def _org_code(received: pa.Array, reading: Reading) -> Column:
 
 
 def _citizen_id(received: pa.Array, reading: Reading) -> Column:
-    values = _identifier(received, reading)
-    legacy = _true(pc.match_substring_regex(values, _LEGACY_ID))
-    if legacy.true_count:
-        upgraded = normalise.distinct(values.filter(legacy), lambda one: _upgrade(one, reading.today), pa.string())
-        values = pc.replace_with_mask(values, legacy, upgraded)
-    return _checked("citizen_id", received, values, reading)
+    folded = _identifier(received, reading)
+    legacy = np.flatnonzero(there(folded.values) & (texts(folded.values).lengths == _LEGACY_LENGTH))
+    upgraded = _upgraded(picked(folded.values, legacy), reading.today)
+    legacy = legacy[there(upgraded)]
+    if len(legacy):
+        values = pc.replace_with_mask(folded.values, marked(len(received), legacy), upgraded.drop_null())
+        folded = normalise.Folded(values, np.union1d(folded.changed, legacy))
+    return _checked("citizen_id", received, folded, reading)
 
 
-def _identifier(received: pa.Array, reading: Reading) -> pa.Array:
-    return normalise.without(normalise.identifier(received), reading.sentinels)
+def _identifier(received: pa.Array, reading: Reading) -> normalise.Folded:
+    folded = normalise.folded_identifier(received)
+    nothing = normalise.sentinels(folded.values, reading.sentinels)
+    return normalise.Folded(nulled(folded.values, nothing), folded.changed)
 
 
-def _checked(kind: str, received: pa.Array, values: pa.Array, reading: Reading) -> Column:
+def _checked(kind: str, received: pa.Array, folded: normalise.Folded, reading: Reading) -> Column:
     """Repaired is what was wrong as received and is right now; what stays wrong stays, for the rules to judge."""
-    right = _true(arrow.valid(kind, values, reading.today))
-    if values.equals(received):
-        return Column(values, _no(received), _no(received), {})
-    as_received = _true(arrow.valid(kind, received, reading.today))
-    return Column(values, _no(received), pc.and_not(right, as_received), {})
+    right = _true(arrow.valid(kind, picked(folded.values, folded.changed), reading.today))
+    as_received = _true(arrow.valid(kind, picked(received, folded.changed), reading.today))
+    repaired = folded.changed[pc.and_not(right, as_received).to_numpy(zero_copy_only=False)]
+    return Column(folded.values, _no(received), marked(len(received), repaired), {})
 
 
-def _upgrade(legacy: str, today: date) -> str:
-    """The 18-digit number of a 15-digit one (GB 11643-1999): century and check character; unchanged if no date."""
-    assert spec.CITIZEN_ID.check  # noqa: S101 - the table says so
-    body = f"{legacy[:6]}19{legacy[6:]}"
-    upgraded = body + scalar.check_character(spec.CITIZEN_ID.check, body)
-    return upgraded if scalar.valid("citizen_id", upgraded, today) else legacy
+def _upgraded(legacy: pa.Array, today: date) -> pa.Array:
+    """The 18-digit numbers of 15-character ones (GB 11643-1999): century and check character; null if not a number."""
+    check = spec.CITIZEN_ID.check
+    assert check  # noqa: S101 - the table says so
+    if not len(legacy):
+        return legacy
+    old = columns(legacy, _LEGACY_LENGTH)
+    body = np.concatenate([old[:6], np.broadcast_to([[ord("1")], [ord("9")]], (2, old.shape[1])), old[6:]])
+    total = np.array(check.weights) @ (body.astype(np.int64) - ord("0"))
+    characters = np.frombuffer(check.table.encode(), np.uint8)[total % len(check.table)]
+    written = np.concatenate([body, characters[None]]).astype(np.uint8).T.tobytes()
+    edges = np.arange(len(legacy) + 1, dtype=np.int32) * (len(body) + 1)
+    numbers = pa.StringArray.from_buffers(len(legacy), pa.py_buffer(edges), pa.py_buffer(written))
+    right = _true(arrow.valid("citizen_id", numbers, today))
+    return nulled(numbers, np.flatnonzero(~right.to_numpy(zero_copy_only=False)))
 
 
 def _date(received: pa.Array, reading: Reading) -> Column:
@@ -135,7 +157,8 @@ def _date(received: pa.Array, reading: Reading) -> Column:
         parsed = normalise.parse_date(text)
         return (None if parsed in endless else parsed), parsed is None
 
-    return _parsed(received, reading, day, _plain_instant)
+    lane = None if _strays(reading.sentinels) else lanes.days(received, endless)
+    return _parsed(received, reading, day, _plain_instant, lane)
 
 
 def _datetime(received: pa.Array, reading: Reading) -> Column:
@@ -145,11 +168,19 @@ def _datetime(received: pa.Array, reading: Reading) -> Column:
         parsed = normalise.parse_datetime(text)
         return (None if parsed and parsed.date() in endless else parsed), parsed is None
 
-    return _parsed(received, reading, instant, _plain_instant)
+    lane = None if _strays(reading.sentinels) else lanes.instants(received, endless)
+    return _parsed(received, reading, instant, _plain_instant, lane)
 
 
+@lru_cache(maxsize=256)
 def _endless(words: tuple[str, ...]) -> frozenset[date]:
     return frozenset(day for day in map(normalise.parse_date, words) if day)
+
+
+@lru_cache(maxsize=256)
+def _strays(words: tuple[str, ...]) -> bool:
+    """Whether a word for nothing reads like a day that does not mean "without end"."""
+    return any(normalise.parse_date(one) not in {None, *_endless(words)} for one in normalise.forms_of(words))
 
 
 def _plain_instant(text: str) -> bool:
@@ -167,7 +198,7 @@ def _integer(received: pa.Array, reading: Reading) -> Column:
         understood = value is not None and -(1 << 63) <= value < 1 << 63
         return (value if understood else None), not understood
 
-    return _parsed(received, reading, number, _plain)
+    return _parsed(received, reading, number, _plain, lanes.whole_numbers(received))
 
 
 def _decimal(received: pa.Array, reading: Reading) -> Column:
@@ -176,7 +207,7 @@ def _decimal(received: pa.Array, reading: Reading) -> Column:
         value = capital.held(Decimal(folded.replace(",", ""))) if _DECIMAL.fullmatch(folded) else None
         return value, value is None
 
-    return _parsed(received, reading, number, _plain)
+    return _parsed(received, reading, number, _plain, lanes.amounts(received, capital.AMOUNT))
 
 
 def _boolean(received: pa.Array, reading: Reading) -> Column:
@@ -184,17 +215,24 @@ def _boolean(received: pa.Array, reading: Reading) -> Column:
         folded = normalise.fold(text).upper()
         return (folded in _TRUE if folded in _TRUE + _FALSE else None), folded not in _TRUE + _FALSE
 
-    return _parsed(received, reading, truth, _plain)
+    return _parsed(received, reading, truth, _plain, None)
 
 
 def _capital(received: pa.Array, reading: Reading) -> Column:
     unit = _UNITS.get(reading.field.unit or "")
-    kept = normalise.without(normalise.text(received), reading.sentinels)
+    lane = lanes.amounts(received, capital.AMOUNT, _POWERS[unit]) if unit else None
+    lane = _cleared(lane, received, reading)
+    encoded = _rest(received, lane).dictionary_encode()
+    kept = normalise.without(normalise.text(encoded.dictionary), reading.sentinels)
     amounts, currencies, understood = capital.columns(kept, unit)
-    bad = _true(pc.invert(understood))
-    folded = normalise.distinct(received, normalise.fold, pa.string())
-    repaired = pc.and_(_true(understood), _true(pc.not_equal(folded, received)))
-    return Column(amounts, bad, repaired, _count(received, bad), currencies)
+    folded = normalise.distinct(encoded.dictionary, normalise.fold, pa.string())
+    repaired = pc.and_(_true(understood), _true(pc.not_equal(folded, encoded.dictionary)))
+    column = _joined(received, lane, encoded.indices, (amounts, _true(pc.invert(understood)), repaired))
+    named = currencies.take(encoded.indices)
+    if lane is not None:
+        nameless = lanes.Lane(lane.rows, pa.nulls(len(received), pa.string()), lane.repaired)
+        named = lanes.merged(nameless, named)
+    return replace(column, currencies=named)
 
 
 def _parsed(
@@ -202,9 +240,14 @@ def _parsed(
     reading: Reading,
     parse: Callable[[str], tuple[object, bool]],
     plain: Callable[[str], bool],
+    lane: Lane | None,
 ) -> Column:
-    """Each distinct spelling once through `parse` → (value or None, not understood); `plain` ones are no repair."""
-    encoded = received.dictionary_encode()
+    """The usual spellings by the column; of the rest each distinct one once through `parse` → (value, not understood).
+
+    Spellings that are `plain` are no repair.
+    """
+    lane = _cleared(lane, received, reading)
+    encoded = _rest(received, lane).dictionary_encode()
     spellings = encoded.dictionary
     nothing = normalise.is_sentinel(normalise.text(spellings), reading.sentinels).to_pylist()
     values: list[object] = []
@@ -215,20 +258,44 @@ def _parsed(
         values.append(value)
         bad.append(wrong)
         repaired.append(value is not None and not plain(spelling))
-    marks = _true(pa.array(bad, pa.bool_()).take(encoded.indices))
-    return Column(
-        pa.array(values, TYPES[reading.field.type]).take(encoded.indices),
-        marks,
-        _true(pa.array(repaired, pa.bool_()).take(encoded.indices)),
-        _count(received, marks),
-    )
+    typed = pa.array(values, TYPES[reading.field.type])
+    return _joined(received, lane, encoded.indices, (typed, pa.array(bad, pa.bool_()), pa.array(repaired, pa.bool_())))
+
+
+def _cleared(lane: Lane | None, received: pa.Array, reading: Reading) -> Lane | None:
+    """The lane without words for nothing, which may look like a value; no lane when it has not read anything."""
+    if lane is None or not lane.rows.any():
+        return None
+    if reading.field.type in ("date", "datetime"):
+        return lane
+    return lanes.without(lane, normalise.sentinels(received, reading.sentinels))
+
+
+def _rest(received: pa.Array, lane: Lane | None) -> pa.Array:
+    return received if lane is None else received.filter(marks(~lane.rows))
+
+
+def _joined(
+    received: pa.Array, lane: Lane | None, indices: pa.Array, spelled: tuple[pa.Array, pa.Array, pa.Array]
+) -> Column:
+    """What the lane read, and for the rest (values, bad, repaired) of each spelling."""
+    values, bad, repaired = spelled[0].take(indices), _taken(spelled[1], indices), _taken(spelled[2], indices)
+    if lane is not None:
+        values = lanes.merged(lane, values)
+        bad = lanes.merged(Lane(lane.rows, _no(received), lane.repaired), bad)
+        repaired = lanes.merged(Lane(lane.rows, marks(lane.repaired), lane.repaired), repaired)
+    return Column(values, bad, repaired, _count(received, bad))
 
 
 def _count(received: pa.Array, rows: pa.Array) -> Mapping[str, int]:
-    counted: Counter[str] = Counter()
-    for one in received.filter(rows).value_counts().to_pylist():
-        counted[one["values"]] = one["counts"]
-    return counted
+    if not rows.true_count:
+        return {}
+    return {one["values"]: one["counts"] for one in received.filter(rows).value_counts().to_pylist()}
+
+
+def _taken(marks_: pa.Array, indices: pa.Array) -> pa.Array:
+    """The mark of each row's spelling; false where there is no spelling."""
+    return _true(marks_.take(indices)) if marks_.true_count else _no(indices)
 
 
 def _true(marks: pa.Array) -> pa.Array:
@@ -236,7 +303,7 @@ def _true(marks: pa.Array) -> pa.Array:
 
 
 def _no(received: pa.Array) -> pa.Array:
-    return pa.repeat(pa.scalar(False), len(received))  # noqa: FBT003 - the value to repeat
+    return marks(np.zeros(len(received), np.bool_))
 
 
 _READERS: Mapping[str, Callable[[pa.Array, Reading], Column]] = {
