@@ -17,11 +17,11 @@ from quality import expectations
 from quality.dialect import lend, quote
 from quality.engine import FusedExecutionEngine, validate
 from quality.errors import QualityError
-from quality.gate import Gate, judge
+from quality.gate import Gate, Judgement, judge
 from quality.suite import suite
 from quality.violations import Rows, by_row, for_quarantine
 from schemas.standard import Rule
-from schemas.values import BAD, ROW, Json, RuleCount, Verdict
+from schemas.values import BAD, DELETED, OP, REJECT, ROW, Json, RuleCount, Verdict
 
 from great_expectations.expectations.registry import get_metric_kwargs  # isort: skip
 from great_expectations.validator.metric_configuration import MetricConfiguration  # isort: skip
@@ -45,9 +45,11 @@ def check(
     `table` is a standardised batch with `_row` (each once); `codes` the code lists by name; `today` the day of the
     check. A rule that cannot be evaluated carries its error in its count and violates no row; if it is an error rule
     the batch is held. `results` is Great Expectations' own result, with row numbers in place of values: it is kept
-    where personal data has no place. QualityError: QUA-TABLE, and QUA-RULE-… as quality.suite.
+    where personal data has no place. Rows that say only that the source deleted their record are not judged; they count
+    in `rows`. QualityError: QUA-TABLE, and QUA-RULE-… as quality.suite.
     """
     _must_have_rows(table)
+    every, table = table.num_rows, _records(table)
     wanted = suite(rules, codes, today)
     with duckdb.connect(":memory:", config=_CLOSED) as connection, lend(connection) as url:
         _set_up(connection, _with_marks(table, rules, today), codes, rules, today)
@@ -59,8 +61,10 @@ def check(
     quarantine = for_quarantine(rules, violators)
     empty_keys = [key for key in gate.keys if _nothing_in(table, key)]
     decided = judge(gate, table.num_rows, len(quarantine), counts, empty_keys)
+    if every and not table.num_rows:
+        decided = Judgement("pass", f"{every:,} 行都是来源的删除", f"All {every:,} rows are deletions at the source")
     return Verdict(
-        rows=table.num_rows,
+        rows=every,
         counts=counts,
         violations=by_row(rules, violators),
         quarantine=quarantine,
@@ -69,6 +73,14 @@ def check(
         reason_en=decided.en,
         results=_results(result, rules, violators, failed),
     )
+
+
+def _records(table: pa.Table) -> pa.Table:
+    """The rows to be judged: a deletion that could not be read whole is judged like any other row."""
+    if OP not in table.column_names:
+        return table
+    deletes = pc.fill_null(pc.equal(table[OP], DELETED), False)  # noqa: FBT003 - the value to fill with
+    return table.filter(pc.invert(pc.and_(deletes, pc.is_null(table[REJECT]))))
 
 
 def _nothing_in(table: pa.Table, key: str) -> bool:

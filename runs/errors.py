@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from schemas.errors import ShutongError
@@ -58,4 +59,15 @@ def interrupted(run: str) -> RunInterrupted:
         en=f"the run {run} was interrupted before its pull was complete",
         fix_zh="无需处理：下一次运行已从原位置重新拉取",
         fix_en="Nothing to do: the next run pulls again from the same position",
+    )
+
+
+def wrong_key(resource: str, said: Sequence[str], feeding: Sequence[str]) -> RunError:
+    """The columns of `read.key` are not those that feed the key of the standard."""
+    return RunError(
+        "RUN-READ-KEY",
+        zh=f"{resource} 的 read.key 写为 {'、'.join(said)}，而标准的主键来自 {'、'.join(feeding)}",
+        en=f"read.key of {resource} is {', '.join(said)}, but the key of the standard comes from {', '.join(feeding)}",
+        fix_zh=f"写 read: {{key: [{', '.join(feeding)}]}}，或删除 key：删除的记录要靠这些列找到",
+        fix_en=f"Write read: {{key: [{', '.join(feeding)}]}} or leave key out: deleted records are found by these",
     )

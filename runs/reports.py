@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+COUNTS = ("pulled", "landed", "quarantined", "superseded", "deleted", "held")
+DECISIONS = (None, "pass", "warn", "hold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +29,9 @@ class PullReport:
 class Report:
     """What became of a batch, or of all batches a step worked on.
 
-    A row has exactly one fate: pulled = landed + quarantined + superseded + held. `rules` counts violating rows per
-    rule, `errors` says why a rule could not be evaluated, `unparsed` lists every spelling not understood, per field,
-    with its count. `changed` is true when readers see something new.
+    A row has exactly one fate: pulled = landed + quarantined + superseded + deleted + held. `rules` counts violating
+    rows per rule, `errors` says why a rule could not be evaluated, `unparsed` lists every spelling not understood, per
+    field, with its count. `changed` is true when readers see something new.
     """
 
     run: str
@@ -37,6 +41,7 @@ class Report:
     landed: int = 0
     quarantined: int = 0
     superseded: int = 0
+    deleted: int = 0
     held: int = 0
     decision: str | None = None
     reason_zh: str = ""
@@ -50,6 +55,29 @@ class Report:
     def as_dict(self) -> dict[str, object]:
         """The report as JSON-ready data."""
         return asdict(self)
+
+
+def together(reports: Sequence[Report]) -> Report:
+    """Several batches of one run as one report: counts add up, the gravest decision stands; its batch is the last."""
+    if len(reports) == 1:
+        return reports[0]
+    gravest = max(reports, key=lambda one: DECISIONS.index(one.decision))
+    rules, unparsed = Counter[str](), dict[str, Counter[str]]()
+    for one in reports:
+        rules.update(one.rules)
+        for name, said in one.unparsed.items():
+            unparsed.setdefault(name, Counter()).update(said)
+    return replace(
+        reports[-1],
+        **{name: sum(getattr(one, name) for one in reports) for name in COUNTS},
+        decision=gravest.decision,
+        reason_zh=gravest.reason_zh,
+        reason_en=gravest.reason_en,
+        rules=dict(rules),
+        errors={rule: error for one in reports for rule, error in one.errors.items()},
+        unparsed={name: dict(said.most_common()) for name, said in unparsed.items()},
+        changed=any(one.changed for one in reports),
+    )
 
 
 @dataclass(frozen=True, slots=True)

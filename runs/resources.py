@@ -10,6 +10,7 @@ from typing import cast
 
 from quality.gate import Gate
 from runs.drift import DriftPolicy, read_drift
+from runs.reading import Reading, read_reading
 from schemas.errors import StandardError
 from schemas.lines import Node, read
 from schemas.load import find_standard, read_rules
@@ -28,7 +29,8 @@ class Resource:
     """One resource 资源 as its file says it.
 
     `kind` and `options` choose and set the connector; `connection` names an entry of connections.yaml; `columns` says
-    which source column feeds which field, as far as the file says so; `limits` how the system wants to be read.
+    which source column feeds which field, as far as the file says so; `limits` how the system wants to be read,
+    `reading` how it is read again and how deletions are noticed.
     """
 
     department: str
@@ -46,6 +48,7 @@ class Resource:
     gate: Gate = field(default_factory=Gate)
     limits: Mapping[str, Json] = field(default_factory=dict)
     drift: DriftPolicy = field(default_factory=DriftPolicy)
+    reading: Reading = field(default_factory=Reading)
     schedule: str | None = None
     expect_within: timedelta | None = None
     path: Path = Path()
@@ -70,7 +73,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
     """Read `resources/<department>/<resource>.yaml`; StandardError with file and line when it cannot be used."""
     node = read(path).only(
         "resource", "title", "standard", "connection", "source", "map", "order", "severity", "rules", "gate",
-        "limits", "drift", "schedule", "expect_within",
+        "limits", "drift", "read", "schedule", "expect_within",
     )  # fmt: skip
     name = node.pattern("resource", NAME, example="enterprise_base")
     title, source = _required(node, "title"), _required(node, "source")
@@ -100,6 +103,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
         gate=_gate(node),
         limits=_limits(node),
         drift=read_drift(node),
+        reading=read_reading(node, source.text("kind"), options),
         schedule=_schedule(node),
         expect_within=_span(node, "expect_within"),
         path=path,

@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import date
-from pathlib import Path
-from typing import cast
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import replace
+from itertools import chain
 
-from quality.store import QualityStore
+from runs import modes
+from runs.batch import Parts, check_batch, land_batch, told_of
 from runs.errors import interrupted, run_taken, unknown_library, unknown_resource
-from runs.reports import LibraryReport, PullReport, Report
+from runs.reports import LibraryReport, PullReport, Report, together
 from runs.resources import Resource
-from schemas.code_lists import CodeList
-from schemas.code_lists import load as load_list
 from schemas.errors import ShutongError
-from schemas.mapping import resolve, standardise
-from schemas.points import reached
-from schemas.standard import Standard, bind
-from schemas.values import Batch, Json, Manifest, Position, Source
-from warehouse.checked import checked, keep_checked
-from warehouse.keep import keep, received
-from warehouse.land import land
+from schemas.standard import Standard
+from schemas.values import Batch, Manifest
+from warehouse.keep import keep_pieces, pulled
+from warehouse.land import quarantine_table
 from warehouse.merge import Contribution, merge
 from warehouse.publish import publish
-from warehouse.state import State
-from warehouse.store import ObjectStore
-from warehouse.tables import Tables
+from warehouse.state import Release
 
+__all__ = ["Parts", "Steps"]
 REPEAT = "repeat"
-NOTHING = {"landed": 0, "quarantined": 0, "superseded": 0}
-UNPARSED = "unparsed"
+NOTHING = {"landed": 0, "quarantined": 0, "superseded": 0, "deleted": 0}
 OTHERS = "default"  # in an authority list: every field not named
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the steps work with, chosen by the composition root.
-
-    `open_source` opens a resource's connector; `authority` says, per library and field, which departments' word counts,
-    first first (OTHERS: every field not named).
-    """
-
-    state: State
-    store: ObjectStore
-    tables: Tables
-    quality: QualityStore
-    serving: Path
-    resources: Mapping[str, Resource]
-    open_source: Callable[[Resource], Source]
-    authority: Mapping[str, Mapping[str, Sequence[str]]]
-    today: Callable[[], date]
 
 
 class Steps:
@@ -68,74 +41,133 @@ class Steps:
         return replace(report, pulled=pulled.pulled if pulled.batch == report.batch else report.pulled)
 
     def pull(self, resource_id: str, run: str, *, trigger: str = "manual", everything: bool = False) -> PullReport:
-        """Make what the source has now durable. A run that has pulled already, or finds nothing new, reads nothing."""
+        """Make what the source has now durable, in one or more batches.
+
+        A run that has pulled already, or finds nothing new, reads nothing; one that was killed half way goes on after
+        the last batch that counts.
+        """
         resource, state = self._resource(resource_id), self._parts.state
         if state.start_run(run, resource.id, trigger=trigger).resource != resource.id:
             raise run_taken(run, resource.id)
         self._bury(resource, run)
-        with self._failing(run):
-            done = state.manifests(resource.id, run=run)
-            if done:
-                return PullReport(run, resource.id, done[0].batch, done[0].rows, repeated=False)
-            position = None if everything else state.position(resource.id)
-            source = self._parts.open_source(resource)
-            splits = source.plan(position)
-            if not splits:
-                state.step(run, "pull", counts={"pulled": 0})
-                return PullReport(run, resource.id, None, 0, repeated=False)
-            batches = _carrying(position, (batch for split in splits for batch in source.read(split)))
-            manifest = keep(self._parts.store, state, resource.id, run, batches)
-            repeated = manifest.run != run
-            counts = {"pulled": manifest.rows}
-            state.step(run, "pull", batch=manifest.batch, decision=REPEAT if repeated else None, counts=counts)
-            return PullReport(run, resource.id, manifest.batch, manifest.rows, repeated=repeated)
+        comparing = resource.reading.mode == "snapshot_diff"
+        alone = self._parts.store.lock(f"snapshot-{resource.id}") if comparing else nullcontext()
+        with self._failing(run), alone:
+            if pulled(state, resource.id, run) is None:
+                self._pull(resource, run, everything=everything)
+            if comparing:
+                modes.tidy(self._parts, resource)
+            return self._pulled(resource, run)
+
+    def _pull(self, resource: Resource, run: str, *, everything: bool) -> None:
+        parts, state = self._parts, self._parts.state
+        known = state.position(resource.id)
+        start = None if everything and not state.pieces(run) else known
+        with closing(parts.open_source(resource)) as source:
+            found = modes.follow(parts, resource, source, run=run, start=start, known=known)
+            with closing(found):
+                waiting: list[Batch] = []
+                for batch in found:
+                    waiting.append(batch)
+                    if batch.rows.num_rows:
+                        break
+                first = bool(waiting) and (known is None or not modes.quiet(resource))
+                if first or (waiting and waiting[-1].rows.num_rows):
+                    keep_pieces(parts.store, state, resource.id, run, chain(waiting, found))
+                elif waiting and waiting[-1].position is not None:
+                    state.commit_position(resource.id, waiting[-1].position)
+        made = state.pieces(run)
+        state.step(run, "pull", batch=made[-1].batch if made else None)
+
+    def _pulled(self, resource: Resource, run: str) -> PullReport:
+        """What the run's pull came to, put down in its record if it is not there yet."""
+        state, made = self._parts.state, self._parts.state.pieces(run)
+        rows, repeated = sum(one.rows for one in made), bool(made) and all(one.run != run for one in made)
+        if state.run(run).pulled is None:
+            state.step(run, "pull", decision=REPEAT if repeated else None, counts={"pulled": rows})
+        return PullReport(run, resource.id, made[-1].batch if made else None, rows, repeated=repeated)
 
     def check(self, resource_id: str, run: str) -> Report:
         """Standardise and check every pulled batch that has not landed; the verdict is durable and in the history."""
-        resource = self._resource(resource_id)
-        self._parts.state.step(run, "check")
-        reports = self._each(resource, run, self._check)
-        return next(reversed(reports.values()), Report(run, resource.id))
+        resource, parts = self._resource(resource_id), self._parts
+        parts.state.step(run, "check")
+        reports = self._each(self._pending(resource, run), run, lambda one: check_batch(parts, resource, one))
+        mine = [report for batch, report in reports.items() if batch in self._batches(run)]
+        return together(mine or list(reports.values())[-1:] or [Report(run, resource.id)])
 
     def land(self, resource_id: str, run: str) -> Report:
         """Land every checked batch the gate let pass; what it holds waits for a data manager."""
-        resource, state = self._resource(resource_id), self._parts.state
+        resource, parts, state = self._resource(resource_id), self._parts, self._parts.state
         state.step(run, "land")
-        mine = state.run(run)
-        reports = self._each(resource, run, self._land)
-        repeated = mine.decision == REPEAT
-        if repeated and mine.batch and mine.batch not in reports and self._came_back(resource, mine.batch):
-            manifest = state.manifests(resource.id, batch=mine.batch, limit=1)[0]
-            with self._failing(run):
-                reports[mine.batch] = self._land(resource, manifest, run)
-        if mine.batch is None:
+        pending, pieces = self._pending(resource, run), state.pieces(run)
+        waiting = {one.batch for one in pending}
+        came_back = self._came_back(resource, [one for one in pieces if one.batch not in waiting], run)
+        own = {one.batch for one in pieces}
+        todo = [one for one in pending if one.batch not in own]
+        todo += [one for one in pieces if one.batch in waiting or one in came_back]
+
+        def runs_for(one: Manifest) -> str:
+            return run if one in came_back else one.run
+
+        def act(one: Manifest) -> Report:
+            return land_batch(parts, resource, one, runs_for(one))
+
+        reports = self._each(todo, run, act)
+        for owner in dict.fromkeys(runs_for(one) for one in todo):
+            theirs = [one for one in todo if runs_for(one) == owner]
+            if all(one.batch in reports for one in theirs):
+                self._finish(owner, [reports[one.batch] for one in theirs])
+        if not pieces:
             state.finish_run(run, counts=None if reports else NOTHING)
             return next(reversed(reports.values()), Report(run, resource.id))
-        found = reports.get(mine.batch) or self.report(resource.id, mine.batch)
+        told = together([reports.get(one.batch) or self.report(resource.id, one.batch) for one in pieces])
         if state.run(run).status not in ("done", "held"):
-            # The batch is an earlier run's: that one has the counts, this one shares its being held.
-            state.finish_run(run, status="held" if found.held else "done", counts=NOTHING)
-        return replace(found, run=run, repeated=repeated, changed=any(one.changed for one in reports.values()))
+            # The batches are an earlier run's: that one has the counts, this one shares its being held.
+            state.finish_run(run, status="held" if told.held else "done", counts=NOTHING)
+        repeated = all(one.run != run for one in pieces)
+        return replace(told, run=run, repeated=repeated, changed=any(one.changed for one in reports.values()))
 
-    def _came_back(self, resource: Resource, batch: str) -> bool:
-        """True when a batch that landed earlier comes again after another landed: the source went back to it."""
+    def _finish(self, run: str, reports: Sequence[Report]) -> None:
+        """Record that all a run pulled has landed or is held; a run that may still be pulling goes on by itself."""
         state = self._parts.state
-        landed = [one for table in (resource.table, resource.quarantine) for one in state.releases(1, changed=table)]
-        done = any(one.batch == batch for one in landed)
-        first = state.run(state.manifests(resource.id, batch=batch, limit=1)[0].run)
-        return bool(landed) and not done and first.status == "done"
+        if state.run(run).step == "start":
+            return
+        told = together(reports)
+        released = [one.counts for one in state.releases(run=run, limit=10**6) if one.kind == "land"]
+        counts = {name: sum(one.get(name, 0) for one in released) for name in NOTHING}
+        state.finish_run(run, status="held" if told.held else "done", decision=told.decision, counts=counts)
+
+    def _came_back(self, resource: Resource, pieces: Sequence[Manifest], run: str) -> list[Manifest]:
+        """Batches of earlier runs that came again after others had landed: the source went back to them."""
+        repeats = [one for one in pieces if one.run != run]
+        if not repeats or any(self._parts.state.run(one.run).status != "done" for one in repeats):
+            return []
+        landed = [one.batch for one in reversed(self._landings(resource, len(repeats)))]
+        return [] if not landed or landed == [one.batch for one in repeats] else repeats
+
+    def _landings(self, resource: Resource, count: int) -> list[Release]:
+        """The newest releases of a resource's landings, newest first."""
+        tables = (resource.table, quarantine_table(resource.id))
+        found = {one.id: one for table in tables for one in self._parts.state.releases(count, changed=table)}
+        return [found[number] for number in sorted(found, reverse=True)[:count]]
+
+    def _batches(self, run: str) -> set[str]:
+        return {one.batch for one in self._parts.state.pieces(run)}
 
     def report(self, resource_id: str, batch: str) -> Report:
         """What became of a batch that was checked before."""
-        resource = self._resource(resource_id)
-        manifest = self._parts.state.manifests(resource.id, batch=batch, limit=1)[0]
-        first = self._parts.state.run(manifest.run)
+        resource, state = self._resource(resource_id), self._parts.state
+        manifest = state.manifests(resource.id, batch=batch, limit=1)[0]
+        told = told_of(self._parts, resource, manifest)
+        made = [one for one in state.releases(run=manifest.run, limit=10**6) if one.batch == batch]
+        counts = made[0].counts if made else {}
         return replace(
-            self._told(resource, manifest),
-            landed=first.landed or 0,
-            quarantined=first.quarantined or 0,
-            superseded=first.superseded or 0,
-            held=manifest.rows if first.status == "held" else 0,
+            told,
+            landed=counts.get("landed", 0),
+            quarantined=counts.get("quarantined", 0),
+            superseded=counts.get("superseded", 0),
+            deleted=counts.get("deleted", 0),
+            held=0 if made or told.decision != "hold" else manifest.rows,
         )
 
     def merge(self, library: str, run: str) -> LibraryReport:
@@ -208,103 +240,36 @@ class Steps:
 
     def _pending(self, resource: Resource, run: str) -> list[Manifest]:
         """Pulled batches that have not landed, oldest first; a held one only when this run brought it again."""
-        state = self._parts.state
-        own = state.run(run).batch
-        statuses = {one.run_id: one.status for one in state.runs(resource.id, 2000)}
+        state, own = self._parts.state, self._batches(run)
+        runs = {one.run_id: one for one in state.runs(resource.id, 2000)}
 
         def waits(one: Manifest) -> bool:
-            status = statuses.get(one.run) or state.run(one.run).status
-            return status not in ("done", "held") or (status == "held" and one.batch == own)
+            theirs = runs.get(one.run) or state.run(one.run)
+            if theirs.step == "start":  # its pull never came to an end: batch by batch
+                return all(made.batch != one.batch for made in state.releases(run=one.run, limit=10**6))
+            return theirs.status not in ("done", "held") or (theirs.status == "held" and one.batch in own)
 
         return [one for one in reversed(state.manifests(resource.id)) if waits(one)]
 
-    def _each(self, resource: Resource, run: str, act: Callable[[Resource, Manifest], Report]) -> dict[str, Report]:
-        """Act on every pending batch.
+    def _each(self, batches: Sequence[Manifest], run: str, act: Callable[[Manifest], Report]) -> dict[str, Report]:
+        """Act on every batch.
 
         One that an earlier run left broken is recorded and passed over, so that it does not keep newer ones from
         landing; an error in this run's own batch, be it the content of an earlier run again, is raised.
         """
         reports: dict[str, Report] = {}
-        own = self._parts.state.run(run).batch
-        for manifest in self._pending(resource, run):
+        own = self._batches(run)
+        for manifest in batches:
             try:
-                reports[manifest.batch] = act(resource, manifest)
+                reports[manifest.batch] = act(manifest)
             except ShutongError as error:
                 # Why a check failed is recorded already and says more than that there is no check.
                 if error.code != "WH-CHECK-MISSING":
                     self._parts.state.fail_run(manifest.run, error.as_dict())
-                if run == manifest.run or own == manifest.batch:
+                if run == manifest.run or manifest.batch in own:
                     self._parts.state.fail_run(run, error.as_dict())
                     raise
         return reports
-
-    def _check(self, resource: Resource, manifest: Manifest) -> Report:
-        from quality.check import check as judge
-
-        parts, standard = self._parts, resource.standard
-        raw = received(parts.store, manifest)
-        mapping = resolve(standard, manifest.columns, resource.columns)
-        lists = _code_lists(standard)
-        made = standardise(raw, standard, mapping, {name: one.spellings for name, one in lists.items()}, parts.today())
-        reached("check.standardised")
-        rules = bind(standard, mapping, resource.severities, resource.rules)
-        codes = {name: frozenset(one.codes) for name, one in lists.items()}
-        gate = replace(resource.gate, keys=tuple(key for key in standard.key if key in mapping))
-        verdict = judge(made.table, rules, codes, gate, parts.today())
-        told: dict[str, Json] = dict(verdict.results)
-        told[UNPARSED] = {name: dict(said) for name, said in made.unparsed.items()}
-        verdict = replace(verdict, results=told)
-        keep_checked(parts.store, manifest, made.table, verdict, rules)
-        parts.quality.record(resource.id, resource.department, manifest.run, manifest.batch, rules, verdict)
-        reached("check.recorded")
-        parts.state.step(manifest.run, "check", decision=verdict.decision)
-        return self._told(resource, manifest)
-
-    def _land(self, resource: Resource, manifest: Manifest, run: str | None = None) -> Report:
-        parts, run = self._parts, run or manifest.run
-        kept = checked(parts.store, manifest)
-        told = self._told(resource, manifest)
-        if kept.verdict.decision == "hold":
-            parts.state.finish_run(run, status="held", decision="hold", counts=NOTHING)
-            return replace(told, held=manifest.rows)
-        mapping = resolve(resource.standard, manifest.columns, resource.columns)
-        landing = land(
-            parts.store,
-            parts.state,
-            parts.tables,
-            manifest,
-            kept,
-            resource=resource.id,
-            key=resource.standard.key,
-            order=resource.order,
-            columns={name: column for name, column in mapping.items() if name in kept.table.column_names},
-            run=run,
-        )
-        counts = {"landed": landing.landed, "quarantined": landing.quarantined, "superseded": landing.superseded}
-        parts.state.finish_run(run, decision=kept.verdict.decision, counts=counts)
-        return replace(
-            told,
-            landed=landing.landed,
-            quarantined=landing.quarantined,
-            superseded=landing.superseded,
-            changed=landing.landed + landing.quarantined > 0,
-        )
-
-    def _told(self, resource: Resource, manifest: Manifest) -> Report:
-        kept = checked(self._parts.store, manifest)
-        verdict = kept.verdict
-        return Report(
-            run=manifest.run,
-            resource=resource.id,
-            batch=manifest.batch,
-            pulled=manifest.rows,
-            decision=verdict.decision,
-            reason_zh=verdict.reason_zh,
-            reason_en=verdict.reason_en,
-            rules={count.rule: count.rows for count in verdict.counts},
-            errors={count.rule: count.error for count in verdict.counts if count.error},
-            unparsed=cast("Mapping[str, Mapping[str, int]]", verdict.results.get(UNPARSED, {})),
-        )
 
     @contextmanager
     def _failing(self, *runs: str) -> Iterator[None]:
@@ -315,18 +280,3 @@ class Steps:
             for run in dict.fromkeys(runs):
                 self._parts.state.fail_run(run, error.as_dict())
             raise
-
-
-def _carrying(before: Position | None, batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Each batch with a position that also remembers what was read before: files taken earlier stay taken."""
-    cursor = dict(before.cursor) if before else {}
-    for batch in batches:
-        if batch.position is None:
-            yield batch
-        else:
-            cursor |= batch.position.cursor
-            yield replace(batch, position=Position(dict(cursor)))
-
-
-def _code_lists(standard: Standard) -> dict[str, CodeList]:
-    return {name: load_list(name) for name in {one.codes for one in standard.fields} if name}

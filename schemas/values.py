@@ -19,6 +19,7 @@ LINE = "_line"  # string or null: the rejected record as received
 RAW_COLUMNS = (ROW, REJECT, DETAIL, LINE)
 OP = "_op"  # string, a column only some sources add: DELETED where the source no longer has the record, else null
 DELETED = "D"
+ORDER = "_order"  # string, text that sorts as the source orders its changes; only in tables of sources that say so
 RECEIVED = "raw:"  # prefix of a source column as received, in a standardised table
 BAD, REPAIRED = "__bad", "__repaired"  # suffixes of the boolean columns that standardising adds beside a field
 

@@ -10,13 +10,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.values import DELETED, LINE, OP, RECEIVED, REPAIRED, ROW, Verdict
+from schemas.values import DELETED, LINE, OP, ORDER, RECEIVED, REPAIRED, ROW, Verdict
 from warehouse.clock import now
 from warehouse.sql import literal, quote
 
 KEY_NULL = "WH-KEY-NULL"  # rule id of a row the check let pass without a key
 HASH = "_hash"  # column of a landed table: the content of its fields
-ORDER = "_order"  # text column of a checked and a landed table: what a source says of the order of its changes
 _TEXT = pa.string()
 
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from land_factory import FIELDS, RESOURCE, Record, Warehouse, deletion
 
+from schemas.values import ORDER
 from warehouse.checked import Checked, checked
-from warehouse.fates import ORDER
 from warehouse.land import Landing, land, landed_table
 
 TABLE = landed_table(RESOURCE)

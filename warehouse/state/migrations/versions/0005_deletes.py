@@ -22,6 +22,14 @@ def upgrade() -> None:
         sa.Column("resource", sa.String, nullable=False),
         sa.Column("batch", sa.String, nullable=False),
     )
+    op.execute(
+        "INSERT INTO piece (run, place, resource, batch) SELECT run,"
+        " row_number() OVER (PARTITION BY run ORDER BY id) - 1, resource, batch FROM manifest"
+    )
+    op.execute(
+        "INSERT INTO piece (run, place, resource, batch) SELECT run_id, 0, resource, batch FROM run"
+        " WHERE batch IS NOT NULL AND run_id NOT IN (SELECT run FROM piece)"
+    )
     with op.batch_alter_table("release", table_kwargs=_SERIAL) as release:
         release.drop_constraint(_ONE_RELEASE, type_="unique")
         release.create_unique_constraint(_ONE_RELEASE, ["run", "kind", "changed", "batch"])
