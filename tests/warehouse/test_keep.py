@@ -106,7 +106,6 @@ def test_rows_are_numbered_over_the_whole_batch_and_columns_may_differ(place: Pl
 
 def test_a_full_file_is_followed_by_another(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(raw_files, "FILE_ROWS", 4)
-    monkeypatch.setattr(raw_files, "GROUP_ROWS", 2)
     kept = place.keep([batch({"甲": [str(n), "x"]}) for n in range(5)])
     assert len(kept.files) == 3
     assert received(place.store, kept)["甲"].to_pylist()[::2] == ["0", "1", "2", "3", "4"]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.values import RAW_COLUMNS, Batch, Manifest
-from warehouse import raw_files
+from warehouse import raw_files, row_groups
 from warehouse.content import ContentHash
 from warehouse.keep import keep_pieces, received, received_batches
 from warehouse.state import State
@@ -108,7 +108,7 @@ def test_no_thread_is_left_behind(place: Place) -> None:
 
 
 def test_a_batch_is_read_in_parts_of_one_shape(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw_files, "GROUP_ROWS", 4)
+    monkeypatch.setattr(raw_files, "FILE_ROWS", 4)
     kept = place.keep(iter([numbers(0, 5), batch({"甲": pa.array(["x"] * 5)}), numbers(5, 9)]))
     parts = list(received_batches(place.store, kept, rows=3))
     assert max(part.num_rows for part in parts) <= 3
@@ -118,7 +118,7 @@ def test_a_batch_is_read_in_parts_of_one_shape(place: Place, monkeypatch: pytest
 
 
 def test_wide_rows_are_written_in_smaller_groups(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw_files, "GROUP_BYTES", 10_000)
+    monkeypatch.setattr(row_groups, "GROUP_BYTES", 10_000)
     kept = place.keep(iter([batch({"x": pa.array(["y" * 6_000])}) for _ in range(4)]))
     with place.store.open(kept.files[0]) as stream:
         assert pq.ParquetFile(stream).num_row_groups == 2

@@ -1,0 +1,112 @@
+"""Write batches as a Parquet file of even row groups, each column the way that costs least, memory bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from typing import BinaryIO, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from schemas.values import ROW
+
+GROUP_ROWS = 65_536  # rows gathered before they are written as one row group …
+GROUP_BYTES = 48 << 20  # … or so many bytes, when rows are wide
+SAMPLE_ROWS = 16_384  # rows a column is judged by
+REPEATING = 0.1  # a column with fewer distinct values than this share of its rows gets a dictionary
+
+
+class Sink(Protocol):
+    """What a file is written to."""
+
+    def write(self, content: bytes, /) -> int:
+        """Take the next bytes."""
+        ...
+
+
+class RowGroups:
+    """One Parquet file, written as batches come.
+
+    `sort_by` are columns by which the rows inside each row group are ordered, nulls last; the file then says so and
+    has their statistics, so that a reader can pass over groups. Other columns have none: nobody looks them up.
+    """
+
+    def __init__(
+        self, sink: BinaryIO | Sink, schema: pa.Schema, *, sort_by: Sequence[str] = (), rows: int = GROUP_ROWS
+    ) -> None:
+        self._sink, self._schema, self._sort_by, self._rows = sink, schema, list(sort_by), rows
+        self._file = ExitStack()
+        self._parquet: pq.ParquetWriter | None = None
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = self._waiting_bytes = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take the next rows, columns as in the schema."""
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        self._waiting_bytes += batch.nbytes
+        if self._waiting_rows >= self._rows or self._waiting_bytes >= GROUP_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what waits, and the footer."""
+        self._flush()
+        self._opened(self._schema.empty_table())
+        self._file.close()
+
+    def drop(self) -> None:
+        """Let go of the file, of which nothing is to be used."""
+        self._waiting = []
+        with suppress(OSError):  # what made us give up may keep the footer from being written, too
+            self._file.close()
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+        parquet = self._opened(table)
+        groups = max(1, table.num_rows // self._rows)  # of equal size: no small one at the end of each batch
+        size = max(1, -(-table.num_rows // groups))
+        if not self._sort_by:
+            parquet.write_table(table, row_group_size=size)
+            return
+        for at in range(0, table.num_rows, size):
+            group = table.slice(at, size)
+            order = pc.sort_indices(group, [(name, "ascending") for name in self._sort_by])
+            parquet.write_table(group.take(order), row_group_size=size)
+
+    def _opened(self, first: pa.Table) -> pq.ParquetWriter:
+        if self._parquet is None:
+            places = [self._schema.get_field_index(name) for name in self._sort_by]
+            # Snappy takes half the processor time of zstd, and these files are read once or twice.
+            writer = pq.ParquetWriter(
+                self._sink,
+                self._schema,
+                compression="snappy",
+                use_dictionary=_repeating(first),
+                write_statistics=self._sort_by or False,
+                sorting_columns=[pq.SortingColumn(place) for place in places] or None,
+                column_encoding={ROW: "DELTA_BINARY_PACKED"} if ROW in self._schema.names else None,
+            )
+            self._parquet = self._file.enter_context(writer)
+        return self._parquet
+
+
+def _repeating(table: pa.Table) -> list[str]:
+    """The columns where a dictionary pays: building one costs more than it saves where most values differ."""
+    sample = table.slice(0, SAMPLE_ROWS)
+    few = sample.num_rows * REPEATING
+    return [name for name in table.column_names if _countable(sample[name]) and _distinct(sample[name]) < few]
+
+
+def _countable(column: pa.ChunkedArray) -> bool:
+    kind = column.type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_temporal(kind))
+
+
+def _distinct(column: pa.ChunkedArray) -> int:
+    counted: int = pc.count_distinct(column).as_py()
+    return counted
