@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -11,15 +13,19 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from connectors.databases import postgres
 from connectors.databases.ahead import Ahead
 from connectors.databases.batches import Batches
 from connectors.databases.choice import READERS, Choice, chosen
-from connectors.databases.cursor import Bound, lag_of, lowered, recalled, remembered
+from connectors.databases.cursor import Bound
 from connectors.databases.engines import connected
 from connectors.databases.guards import guarded, may_be_long
-from connectors.databases.reader import ReaderOptions
-from connectors.databases.tables import Table, estimates, listed_tables, located, reflected
+from connectors.databases.ranges import Range, bounds, recalled
+from connectors.databases.reader import Reader, ReaderOptions
+from connectors.databases.snapshot import Snapshot, quoted
+from connectors.databases.tables import Table, about, listed_tables, located, reflected
 from connectors.databases.values import BYTES
+from connectors.databases.windows import Cursor, Window, recalled_window
 from connectors.errors import SourceError, changed
 from connectors.options import Options, Secrets, secret, wrong
 from connectors.rows import check_names, first_rows
@@ -27,8 +33,12 @@ from schemas.values import Batch, Check, Json, Position, Split, StreamInfo
 
 OPTIONS = (
     "table", "columns", "where", "cursor", "identifiers", "order_by", "bytes", "reader", "timeouts", "max_field_bytes",
+    "split_rows", "parallel",
 )  # fmt: skip
 _COUNTED = 1_000_000  # above that the server's own estimate is enough
+_READ_AHEAD = 256 << 20  # bytes that may wait while ranges are read in parallel
+_PARALLEL_ROWS = 250_000  # then ranges are small, so that whole ones can wait
+_Fetching = tuple[Ahead, Batches]
 
 
 def open_sql(options: Mapping[str, Json], connection: Mapping[str, Json], secrets: Secrets) -> SqlSource:
@@ -76,9 +86,14 @@ class SqlSource:
         self._reading = _reader_options(options)
         self._want = options.choice("reader", "auto", READERS)
         self._reader: Choice | None = None
-        cursor = options.under("cursor", ("column", "lag"))
-        self._cursor = cursor.text("column") if cursor else None
-        self._lag = lag_of(cursor)
+        self._split_rows = options.whole("split_rows", 2_000_000, 1)
+        self._parallel = options.whole("parallel", 1, 1)
+        cursor = options.under("cursor", ("column", "lag", "bound"))
+        self._cursor = Cursor(cursor, url, self._reading) if cursor else None
+        self._planned: list[Split] = []
+        self._running: dict[str, _Fetching] = {}
+        self._snapshot: Snapshot | None = None
+        self._pin: postgres.Pin | None = None
 
     def check(self) -> list[Check]:
         """Whether the database answers and lets us in, and whether the table and its columns are there."""
@@ -97,6 +112,8 @@ class SqlSource:
                     Check(name, ok=False, zh=f"{error.zh}；{error.fix_zh}", en=f"{error.en}. {error.fix_en}"),
                 ]
             lines.append(Check(name, ok=True, zh=f"{self._name}：{said}", en=f"{self._name}: {said}"))
+        if self._cursor is not None:
+            lines.append(self._cursor.check(self._table()))
         if note := self._choice().note:
             lines.append(Check("driver", ok=True, zh=note[0], en=note[1]))
         return lines
@@ -114,73 +131,128 @@ class SqlSource:
     def preview(self, rows: int = 20) -> pa.Table:
         """The first rows in reading order."""
         table = self._table()
-        return first_rows(self._batches(table, None, None, limit=rows), rows)
+        return first_rows(self._batches(self._fetch(self._select(table, None, rows))), rows)
 
     def estimate(self) -> int | None:
         """Rows that fit `where`: counted by the database, or its own estimate of a large table read whole."""
         table = self._table()
         counted = sa.select(sa.func.count()).select_from(table.selectable())
         with self._connected() as connection:
-            about = 0 if self._where or table.schema else estimates(connection).get(table.name, 0)
-            if about >= _COUNTED:
-                return about
+            if not self._where and (rows := about(connection, table)) >= _COUNTED:
+                return rows
             return int(connection.execute(self._filtered(counted)).scalar_one())
 
     def plan(self, position: Position | None) -> list[Split]:
-        """One split: the whole table, or what lies between the last cursor value less its lag and the highest one now.
+        """The whole table, or what changed since `position` by the cursor; a large table in ranges of its key.
 
-        The lag is read again each time, because rows that commit late lie there; the same rows make the same batch.
+        A read that was broken off goes on with the ranges that are left.
         """
-        if self._cursor is None:
-            return [Split(self._name)]
-        high = self._highest(self._cursor)
-        low = recalled(position.cursor.get("high")) if position else None
-        if high is None:
-            return [] if low is not None else [Split(self._name)]
-        if low is not None and type(low) is not type(high):
-            low = None  # the column changed its type: read everything once
-        start = lowered(low, self._lag) if low is not None else None
-        if start is not None and start == high:
-            return []
-        bounds: dict[str, Json] = {"high": dict(remembered(high))}
-        if start is not None:
-            bounds["from"] = dict(remembered(start))
-        return [Split(f"{self._name}@{high}", bounds)]
+        kept = position.cursor if position else {}
+        table, asked = self._table(), self._asked()
+        resumed = recalled(kept.get("range"))
+        if resumed is not None and resumed.asked == asked and resumed.storage == self._storage(table):
+            window = recalled_window(kept.get("window"))
+            ranges = [resumed, *resumed.following()]
+        else:
+            high = self._highest(table, self._cursor.column) if self._cursor else None
+            found = self._cursor.window(table, high, kept) if self._cursor else Window(None, None, {})
+            if found is None:
+                return []
+            window = found
+            ranges = self._ranges(table, asked) if window.low is None else []
+        self._drop()
+        if ranges and isinstance(self._choice().reader, postgres.Postgres):
+            self._snapshot = Snapshot(self._url, self._reading)
+            self._pin = self._snapshot.pin(table)
+        self._planned = self._splits(window, ranges)
+        return self._planned
 
     def read(self, split: Split) -> Iterator[Batch]:
-        """The rows of the split; the position comes with the last batch."""
+        """The rows of the split; the position comes with its last batch."""
         table = self._table()
-        low, high = recalled(split.options.get("from")), recalled(split.options.get("high"))
-        cursor = {"high": split.options["high"]} if high is not None else {}
+        window, part = recalled_window(split.options.get("window")), recalled(split.options.get("range"))
+        after: Mapping[str, Json] = window.after
+        left = part.following() if part else []
+        if left:
+            after = {"window": window.remembered(), "range": left[0].remembered()}
         held: Batch | None = None
-        for batch in self._batches(table, low, high):
+        for batch in self._batches(self._fetching(table, split)):
             if held is not None:
                 yield held
             held = batch
         if held is not None:
-            yield replace(held, position=Position(cursor))
+            yield replace(held, position=Position(after))
 
     def close(self) -> None:
-        """Nothing is held between two reads."""
+        """Let go of the snapshot and of what was read ahead; may be called twice."""
+        self._drop()
+
+    def _drop(self) -> None:
+        for ahead, _ in self._running.values():
+            ahead.close()
+        self._running.clear()
+        self._pin, self._planned = None, []
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
+
+    def _asked(self) -> str:
+        """A short name of what is read, so that a broken-off read of something else is not gone on with."""
+        cursor = self._cursor.column if self._cursor else None
+        asked = [self._system, self._name, list(self._columns), self._where, cursor, list(self._order or ())]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+
+    def _storage(self, table: Table) -> str | None:
+        if not isinstance(self._choice().reader, postgres.Postgres):
+            return None
+        with postgres.connected(self._url, self._reading) as connection:
+            return postgres.storage(connection, quoted(table))
+
+    def _ranges(self, table: Table, asked: str) -> list[Range]:
+        each = self._split_rows if self._parallel == 1 else min(self._split_rows, _PARALLEL_ROWS)
+        with self._connected() as connection:
+            rows = about(connection, table, each)
+            cuts = bounds(connection, table, rows, each) if rows > each else ()
+        if not cuts:
+            return []
+        first = Range(table.key[0], cuts, 0, asked, self._storage(table))
+        return [first, *first.following()]
+
+    def _splits(self, window: Window, ranges: list[Range]) -> list[Split]:
+        name = self._name if window.high is None else f"{self._name}@{window.high}"
+        options: dict[str, Json] = {"window": window.remembered()}
+        if not ranges:
+            return [Split(name, options)]
+        of = len(ranges[0].bounds) + 1
+        return [Split(f"{name}#{one.at + 1}/{of}", {**options, "range": one.remembered()}) for one in ranges]
 
     def _choice(self) -> Choice:
         if self._reader is None:
             self._reader = chosen(self._url, self._want, self._reading)
         return self._reader
 
-    def _batches(
-        self, table: Table, low: Bound | None, high: Bound | None, limit: int | None = None
-    ) -> Iterator[Batch]:
-        reader, make = self._choice().reader, self._making(table)
-        statement = self._select(table, low, high, make)
-        if limit is not None:
-            statement = statement.limit(limit)
-        fetched = Ahead(
-            lambda: reader.rows(statement),
-            self._system,
-            limit=4 * self._reading.batch_bytes,
-            silence=self._reading.silence_timeout,
-        )
+    def _fetching(self, table: Table, split: Split) -> _Fetching:
+        """What fetches `split`, started earlier or now, and with it the next ones that are read in parallel."""
+        ids = [one.id for one in self._planned]
+        at = ids.index(split.id) if split.id in ids else None
+        wanted = [split] if at is None else self._planned[at : at + self._parallel]
+        for one in wanted:
+            if one.id not in self._running:
+                self._running[one.id] = self._fetch(self._select(table, one))
+        return self._running.pop(split.id)
+
+    def _fetch(self, selected: tuple[sa.Select[Any], Batches]) -> _Fetching:
+        statement, make = selected
+        reader: Reader = self._choice().reader
+        if isinstance(reader, postgres.Postgres) and self._pin is not None:
+            reader = reader.pinned(self._pin)
+        rows = reader.rows
+        held = _READ_AHEAD // self._parallel if self._parallel > 1 else 4 * self._reading.batch_bytes
+        silence = self._reading.silence_timeout
+        return Ahead(lambda: rows(statement), self._system, limit=held, silence=silence), make
+
+    def _batches(self, fetching: _Fetching) -> Iterator[Batch]:
+        fetched, make = fetching
         first = 1
         try:
             for rows in fetched:
@@ -197,8 +269,9 @@ class SqlSource:
             long = may_be_long(connection, table, limit)
         return Batches(self._name, self._reading.bytes, limit, floats, guarded=long)
 
-    def _select(self, table: Table, low: Bound | None, high: Bound | None, make: Batches) -> sa.Select[Any]:
+    def _select(self, table: Table, split: Split | None, limit: int | None = None) -> tuple[sa.Select[Any], Batches]:
         rows, reader, dialect = table.selectable(), self._choice().reader, self._url.get_backend_name()
+        make = self._making(table)
         selected = []
         for name in self._columns or tuple(table.types):
             kind, column = table.types[name], rows.c[name]
@@ -207,22 +280,21 @@ class SqlSource:
                 written = guarded(written, column, kind, dialect, marker=make.marker, limit=make.limit)
             selected.append(written)
         statement = self._filtered(sa.select(*selected).select_from(rows))
-        if self._cursor and high is not None:
-            cursor = rows.c[self._cursor]
-            window = cursor <= sa.bindparam("high", high)
-            if low is not None:
-                window = sa.and_(window, cursor >= sa.bindparam("low", low))
-            # A row without a cursor value can never be known to be read: it is read every time.
-            statement = statement.where(sa.or_(window, cursor.is_(None)))
+        if split is not None and self._cursor is not None:
+            window = recalled_window(split.options.get("window"))
+            statement = statement.where(window.condition(rows.c[self._cursor.column]))
+        part = recalled(split.options.get("range")) if split else None
+        if part is not None:
+            statement = statement.where(part.condition(rows.c[part.key], table.types[part.key]))
         order = table.order if self._order is None else self._order
-        return statement.order_by(*(rows.c[name] for name in order))
+        return statement.order_by(*(rows.c[name] for name in order)).limit(limit), make
 
     def _filtered(self, statement: sa.Select[Any]) -> sa.Select[Any]:
         # The data manager's own SQL; literal_column leaves colons in it alone, where text() would look for parameters.
         return statement.where(sa.literal_column(f"({self._where})", sa.Boolean)) if self._where else statement
 
-    def _highest(self, column: str) -> Bound | None:
-        rows = self._table().selectable()
+    def _highest(self, table: Table, column: str) -> Bound | None:
+        rows = table.selectable()
         with self._connected() as connection:
             highest = self._filtered(sa.select(sa.func.max(rows.c[column])))
             value: Bound | None = connection.execute(highest).scalar_one()
@@ -241,7 +313,7 @@ class SqlSource:
             *self._columns,
             *self._reading.identifiers,
             *(self._order or ()),
-            *([self._cursor] if self._cursor else []),
+            *([self._cursor.column] if self._cursor else []),
         ]
         lost = [name for name in dict.fromkeys(named) if name not in table.types]
         if lost:

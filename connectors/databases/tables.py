@@ -103,18 +103,36 @@ def located(inspector: sa.Inspector, name: str, system: str) -> tuple[str | None
 def listed_tables(inspector: sa.Inspector, connection: sa.Connection) -> list[StreamInfo]:
     """Every table and view of the default schema."""
     names = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
-    about = estimates(connection)
-    return [reflected(inspector, name, None).info(about.get(name)) for name in names]
+    tables = [reflected(inspector, name, None) for name in names]
+    if connection.dialect.name == "sqlite":
+        return [table.info(about(connection, table)) for table in tables]
+    known = estimates(connection)
+    return [table.info(known.get(table.name)) for table in tables]
 
 
-def estimates(connection: sa.Connection) -> dict[str, int]:
-    """About how many rows each table of the default schema has, from the server's own statistics; may be empty."""
+def about(connection: sa.Connection, table: Table, least: int = 0) -> int:
+    """About how many rows the table has; 0 where the server does not say. SQLite is counted above `least` keys."""
+    if connection.dialect.name != "sqlite":
+        return estimates(connection, table.schema).get(table.name, 0)
+    rows = table.selectable()
+    if least:
+        if len(table.key) != 1 or not isinstance(table.types[table.key[0]], sa.Integer):
+            return 0
+        column = rows.c[table.key[0]]
+        low, high = connection.execute(sa.select(sa.func.min(column), sa.func.max(column))).one()
+        if not isinstance(low, int) or not isinstance(high, int) or high - low < least:
+            return 0
+    return int(connection.execute(sa.select(sa.func.count()).select_from(rows)).scalar_one())
+
+
+def estimates(connection: sa.Connection, schema: str | None = None) -> dict[str, int]:
+    """About how many rows each table of the schema has, from the server's own statistics; may be empty."""
     statement = _ESTIMATES.get(connection.dialect.name)
     if statement is None:
         return {}
     try:
         with connection.begin_nested() if connection.in_transaction() else connection.begin():
-            found = connection.execute(sa.text(statement)).all()
+            found = connection.execute(sa.text(statement), {"schema": schema}).all()
     except exc.SQLAlchemyError:
         return {}  # an estimate is worth no error: a view of the catalog may be closed to this account
     return {str(name): int(rows) for name, rows in found if rows is not None and rows >= 0}
@@ -128,13 +146,17 @@ _ESTIMATES = {
              JOIN pg_catalog.pg_class p ON p.oid = i.inhrelid WHERE i.inhparent = c.oid)
           ELSE c.reltuples END
         FROM pg_catalog.pg_class c
-        WHERE c.relkind IN ('r', 'p', 'm', 'f') AND pg_catalog.pg_table_is_visible(c.oid)""",
-    "mysql": "SELECT table_name, table_rows FROM information_schema.tables WHERE table_schema = DATABASE()",
-    "mariadb": "SELECT table_name, table_rows FROM information_schema.tables WHERE table_schema = DATABASE()",
-    "oracle": "SELECT LOWER(table_name), num_rows FROM user_tables",
+        WHERE c.relkind IN ('r', 'p', 'm', 'f') AND CASE WHEN CAST(:schema AS text) IS NULL THEN
+          pg_catalog.pg_table_is_visible(c.oid) ELSE c.relnamespace = to_regnamespace(CAST(:schema AS text)) END""",
+    "mysql": "SELECT table_name, table_rows FROM information_schema.tables "
+    "WHERE table_schema = COALESCE(:schema, DATABASE())",
+    "mariadb": "SELECT table_name, table_rows FROM information_schema.tables "
+    "WHERE table_schema = COALESCE(:schema, DATABASE())",
+    "oracle": "SELECT LOWER(table_name), num_rows FROM all_tables WHERE owner = COALESCE(UPPER(:schema), USER)",
     "mssql": """
         SELECT t.name, SUM(p.rows) FROM sys.tables t JOIN sys.partitions p
-          ON p.object_id = t.object_id AND p.index_id IN (0, 1) GROUP BY t.name""",
+          ON p.object_id = t.object_id AND p.index_id IN (0, 1)
+        WHERE t.schema_id = COALESCE(SCHEMA_ID(:schema), SCHEMA_ID()) GROUP BY t.name""",
 }
 
 

@@ -1,0 +1,157 @@
+"""Decide which cursor values to read next, and from where to go on once they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from connectors.databases.cursor import Bound, lag_of, lowered, recalled, remembered
+from connectors.databases.horizon import Horizon, elsewhere, horizon, marks_of
+from connectors.databases.postgres import connected
+from connectors.databases.reader import ReaderOptions
+from connectors.databases.snapshot import quoted
+from connectors.databases.tables import Table
+from connectors.errors import SourceError
+from connectors.options import Options, wrong
+from schemas.values import Check, Json
+
+BOUNDS = ("auto", "lag", "transactions")
+# What a first read goes back to when transactions do not end in time: as long as a transaction may reasonably last.
+_FIRST = {"time": "1d", "count": "100000"}
+_REASONS = {
+    "standby": ("这是备库，看不到主库上正在运行的事务", "this is a standby, the primary's transactions cannot be seen"),
+    "materialized": ("物化视图的行在刷新时才出现", "rows of a materialized view appear when it is refreshed"),
+    "foreign": ("外部表的事务在另一台服务器上", "a foreign table's transactions are on another server"),
+    "subscriber": ("该表由逻辑复制写入，次序与游标不同", "logical replication fills the table, in another order"),
+    "other": ("只有 PostgreSQL 能说明哪些事务仍在运行", "only PostgreSQL tells which transactions run"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows with a cursor in [low, high] are read (None: open), then `after` is the position; both ends belong to it."""
+
+    low: Bound | None
+    high: Bound | None
+    after: Mapping[str, Json]
+
+    def remembered(self) -> dict[str, Json]:
+        """As JSON for a Split or a Position."""
+        ends = {"low": self.low, "high": self.high}
+        kept: dict[str, Json] = {name: dict(remembered(end)) for name, end in ends.items() if end is not None}
+        return {**kept, "after": dict(self.after)}
+
+    def condition(self, column: sa.ColumnClause[Any]) -> sa.ColumnElement[bool]:
+        """Which rows are read; one without a cursor value can never be known to be read, it is read every time."""
+        if self.high is None:
+            return sa.true()
+        inside = column <= sa.bindparam("high", self.high)
+        if self.low is not None:
+            inside = sa.and_(inside, column >= sa.bindparam("low", self.low))
+        return sa.or_(inside, column.is_(None))
+
+
+def recalled_window(kept: Json) -> Window:
+    """The window `remembered` wrote; everything for anything else."""
+    if not isinstance(kept, dict):
+        return Window(None, None, {})
+    after = kept.get("after")
+    return Window(recalled(kept.get("low")), recalled(kept.get("high")), after if isinstance(after, dict) else {})
+
+
+class Cursor:
+    """The growing column of a table: its lag, and what bounds a window."""
+
+    def __init__(self, options: Options, url: sa.URL, reading: ReaderOptions) -> None:
+        self.column = options.text("column")
+        self.lag = lag_of(options)
+        self._bound = options.choice("bound", "auto", BOUNDS)
+        self._url, self._reading = url, reading
+
+    def window(self, table: Table, high: Bound | None, kept: Mapping[str, Json]) -> Window | None:
+        """What to read now that `high` is the highest value, after `kept`; None when there is nothing new."""
+        low = recalled(kept.get("high"))
+        if high is None:
+            return None if low is not None else Window(None, None, {})
+        if low is not None and type(low) is not type(high):
+            low = None  # the column changed its type: read everything once
+        complete = self._complete(table, high, kept if low is not None else {})
+        lag = self.lag
+        if complete is None:
+            after: dict[str, Json] = {"high": dict(remembered(high))}
+        else:
+            if lag is None and isinstance(high, int):
+                lag = "0"  # numbers are complete, and no clock is behind them
+            after = self._after(low, high, complete)
+        start = lowered(low, lag) if low is not None else None
+        if start is not None and start == high:
+            return None
+        return Window(start, high, after)
+
+    def check(self, table: Table) -> Check:
+        """What bounds a window, and what to ask the department for where nothing lost cannot be promised."""
+        reason = self._reason(table)
+        if reason is None:
+            return Check(
+                "cursor",
+                ok=True,
+                zh=f"{self.column}：只推进到没有运行中事务能再写入的值；"
+                "若该列由应用时钟或上游装载写入，请把 lag 设得比其延迟更长",
+                en=f"{self.column}: moves on only to values no running transaction can still add; "
+                "if an application's clock or a load from elsewhere writes it, make lag longer than their delay",
+            )
+        zh, en = _REASONS[reason]
+        lag = self.lag or "10m / 1000"
+        ask_zh = "请确认来源最长事务短于它，或请求主库只读账号"
+        ask_en = "Make it longer than the source's longest transaction, or ask for an account on the primary"
+        return Check(
+            "cursor",
+            ok=True,
+            zh=f"{self.column}：{zh}，每次重读最近 {lag}；{ask_zh}",
+            en=f"{self.column}: {en}; the last {lag} is read again each time. {ask_en}",
+        )
+
+    def _reason(self, table: Table) -> str | None:
+        if self._bound == "lag" or self._url.get_backend_name() != "postgresql":
+            return "other"
+        with connected(self._url, self._reading) as connection:
+            return elsewhere(connection, quoted(table))
+
+    def _complete(self, table: Table, high: Bound, kept: Mapping[str, Json]) -> Horizon | None:
+        """Up to where the table is complete; None where only a lag can be trusted."""
+        if self._bound == "lag":
+            return None
+        if self._url.get_backend_name() != "postgresql":
+            self._insist("other")
+            return None
+        try:
+            with connected(self._url, self._reading) as connection:
+                reason = elsewhere(connection, quoted(table))
+                if reason is not None:
+                    self._insist(reason)
+                    return None
+                return horizon(connection, high, marks_of(kept.get("marks")))
+        except SourceError as error:
+            # A relative of PostgreSQL may lack these views, or psycopg: the lag is left.
+            if self._bound == "auto" and error.code in ("SRC-DRIVER", "SRC-SQL-QUERY", "SRC-CHANGED"):
+                return None
+            raise
+
+    def _insist(self, reason: str) -> None:
+        if self._bound == "transactions":
+            zh, en = _REASONS[reason]
+            raise wrong("source.cursor.bound", f"不能是 transactions：{zh}", f"cannot be transactions: {en}", ("lag",))
+
+    def _after(self, low: Bound | None, high: Bound, found: Horizon) -> dict[str, Json]:
+        safe = found.complete
+        if safe is None:
+            safe = low
+        if safe is None:
+            safe = lowered(high, _FIRST["time" if not isinstance(high, int) else "count"])
+        after: dict[str, Json] = {"high": dict(remembered(safe))}
+        if found.marks:
+            after["marks"] = [one.remembered() for one in found.marks]
+        return after
