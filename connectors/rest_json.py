@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from connectors.rows import Reject, check_names, clean, record_batch, visible
+import pyarrow as pa
+
+from connectors.rows import Reject, arrow_batch, check_names, clean, visible
 from schemas.values import Batch
 
 
@@ -91,4 +93,5 @@ def batch_of(records: Sequence[object], names: Sequence[str], first: int, where:
             rejects[at] = Reject("row_shape", detail, visible(written(record)))
         objects.append(record if isinstance(record, dict) else {})
     columns = [[as_text(each.get(name)) for each in objects] for name in names]
-    return record_batch(shown, clean(shown, columns, rejects, where), first, rejects)
+    texts = [pa.array(column, pa.string()) for column in clean(shown, columns, rejects, where)]
+    return arrow_batch(shown, texts, len(records), first, rejects)  # records without any field are records too

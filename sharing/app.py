@@ -25,6 +25,7 @@ from sharing.desk import Desk, Visit
 from sharing.errors import MalformedError, NotAllowedError, NotFoundError, SharingError
 from sharing.front import VISIT, Front
 from sharing.grants import mask_of
+from sharing.ingest import ingest_routes
 from sharing.problems import refusal
 
 _ABOUT = """共享交换接口：按授权查询基础库，字段与行按授权过滤，个人信息默认脱敏，每次应答先记账后发出。
@@ -53,6 +54,7 @@ def create_app(config: SharingConfig) -> FastAPI:
     app.state.desk = desk
     app.include_router(_directory(desk))
     app.include_router(_account(desk))
+    app.include_router(ingest_routes(config.pushes, config.meter / "nonces", _visit))
     app.add_middleware(Front, desk=desk)
     app.add_exception_handler(SharingError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)

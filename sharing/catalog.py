@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from schemas.standard import Standard
 from schemas.values import Json
+from sharing.ingest_terms import Counter
 
 
 class Published(Protocol):
@@ -103,3 +104,4 @@ class SharingConfig:
     catalog: Sequence[CatalogEntry]
     libraries: Mapping[str, Library]
     segment_bytes: int = 16 << 20  # of call records to a file; about 40,000 calls
+    pushes: Mapping[str, Counter] = field(default_factory=dict)  # resources that take pushed batches

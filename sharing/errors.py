@@ -298,6 +298,17 @@ class UnavailableError(SharingError):
         )
 
     @classmethod
+    def keeping(cls) -> UnavailableError:
+        """A pushed batch could not be made durable."""
+        return cls(
+            "SHR-PUSH-KEEP",
+            zh="批次无法写入磁盘，没有收下",
+            en="The batch could not be made durable; it was not taken",
+            fix_zh="请稍后用同一编号重新推送；管理员请检查仓库目录的磁盘",
+            fix_en="Push it again later under the same id; operators: check the disk of the warehouse",
+        )
+
+    @classmethod
     def store(cls, library: str) -> UnavailableError:
         """The library has no readable serving store."""
         return cls(

@@ -10,6 +10,7 @@ from runs.resources import Resource
 from schemas.values import Json
 from sharing.catalog import CatalogEntry, Library, SharingConfig
 from shutong.deployment import Deployment, DeploymentSecrets, load
+from shutong.push import counters
 from shutong.settings import Settings, read
 from warehouse.serving import ServingStore
 from warehouse.state import State
@@ -55,14 +56,15 @@ def config_of(settings: Settings) -> SharingConfig:
     deployment = load(settings)
     state = State(settings.state_url)
     state.migrate()
-    secret = DeploymentSecrets(settings).get(DEPLOYMENT_SECRET)
+    secrets = DeploymentSecrets(settings)
     return SharingConfig(
         engine=state.engine,
         grants=settings.home / "grants.yaml",
         meter=settings.home / "meter",
-        secret=hashlib.sha256(secret.encode()).digest(),
+        secret=hashlib.sha256(secrets.get(DEPLOYMENT_SECRET).encode()).digest(),
         catalog=tuple(_entry(resource, state) for resource in deployment.resources),
         libraries=_libraries(deployment),
+        pushes=counters(deployment, state, secrets),
     )
 
 

@@ -29,15 +29,18 @@ _LAND = "land"
 _EVERY = 10**9  # manifests of a resource: all of them
 
 
-def keep(store: ObjectStore, state: State, resource: str, run: str, batches: Iterable[Batch]) -> Manifest:
+def keep(
+    store: ObjectStore, state: State, resource: str, run: str, batches: Iterable[Batch], *, name: str = ""
+) -> Manifest:
     """Write a whole pull as one batch under land/<department>/<resource>/<date>/<run>/, with its manifest and position.
 
     `_row` counts 1…n over all batches. A run that pulled already gets the manifest it made; content that was pulled
-    before gets the earlier manifest. What a dead run left without a manifest is removed first.
+    before gets the earlier manifest, unless the source names its batches: then only the same content under the same
+    `name` is the same batch. What a dead run left without a manifest is removed first.
     """
     with store.lock(f"pull-{_safe(resource)}"):
         made = state.manifests(resource, run=run, limit=1)
-        return made[0] if made else _written(_Pieces(store, state, resource, run, _EVERY), batches)[-1]
+        return made[0] if made else _written(_Pieces(store, state, resource, run, _EVERY, name=name), batches)[-1]
 
 
 def keep_pieces(
@@ -164,8 +167,11 @@ def _take_all(pieces: _Pieces, waiting: Queue[Batch | _Mark]) -> None:
 class _Pieces:
     """Cuts a pull into pieces and commits each; `made` are the manifests it was answered with."""
 
-    def __init__(self, store: ObjectStore, state: State, resource: str, run: str, piece_rows: int) -> None:
+    def __init__(
+        self, store: ObjectStore, state: State, resource: str, run: str, piece_rows: int, *, name: str = ""
+    ) -> None:
         self._store, self._state, self._resource, self._run = store, state, resource, run
+        self._name = name
         self._piece_rows = piece_rows
         self._home = _home(resource)
         self._counted = {folder_of(one) for one in state.manifests(resource, limit=_EVERY) if one.files}
@@ -223,12 +229,15 @@ class _Pieces:
         self.made.append(known)
         reached("pull.committed")
 
+    def _batch(self, content: str) -> str:
+        return (hashlib.sha256(f"{self._name}\n{content}".encode()).hexdigest() if self._name else content)[:16]
+
     def _described(self, files: RawFiles) -> Manifest:
         digests = "".join(sha for _, sha in files.files)
         manifest = Manifest(
             resource=self._resource,
             run=self._run,
-            batch=files.content.hexdigest()[:16],
+            batch=self._batch(files.content.hexdigest()),
             rows=files.rows,
             bytes=files.bytes,
             sha256=hashlib.sha256(digests.encode()).hexdigest(),
