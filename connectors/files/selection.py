@@ -102,6 +102,9 @@ class Selection:
         lines: list[Check] = []
         try:
             lines += self.place.check()
+            # A login that was refused is not tried again at once: accounts get locked so.
+            if not all(line.ok for line in lines):
+                return lines
             look = self.look()
         except SourceError as error:
             return [*lines, failed("files", error)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,6 +17,9 @@ from connectors.files.taken_seal import compare, read_seal
 from schemas.values import Batch, Json, Position, Split
 
 _BLOCK = 1 << 20
+UNSURE = -1  # remembered in place of a time so recent that a change in the same moment would not show
+# Seconds within which a change may leave the time as it is: clocks that differ, and places that keep whole seconds.
+_WHOLE_SECONDS, _FINER = 60.0, 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -151,8 +155,15 @@ class TakenFiles:
         if taking.file.passed != taking.found.size:
             raise changing(taking.file.where)
         compare(taking.file.where, taking.said, {**digests, "rows": rows})
-        self.memory.remember(name, Facts(digests["sha256"], taking.found.size, taking.found.mtime_ns))
+        mtime_ns = taking.found.mtime_ns if _settled(taking.found) else UNSURE
+        self.memory.remember(name, Facts(digests["sha256"], taking.found.size, mtime_ns))
         if taking.replaced:
             _log.info("%s was replaced by the department and is taken again: %d records", taking.file.where, rows)
         if held is not None:
             yield replace(held, position=self.memory.position())
+
+
+def _settled(found: Found) -> bool:
+    """True when a change from now on must show in the file's time."""
+    whole_seconds = found.mtime_ns % 1_000_000_000 == 0
+    return abs(time.time() - found.mtime_ns / 1e9) > (_WHOLE_SECONDS if whole_seconds else _FINER)
