@@ -81,14 +81,14 @@ def elsewhere(connection: psycopg.Connection[Any], table: str) -> str | None:
 
 
 def horizon(
-    connection: psycopg.Connection[Any], highest: Bound, kept: Sequence[Mark], patience: float = PATIENCE
+    connection: psycopg.Connection[Any], highest: Bound, kept: Sequence[Mark], patience: float | None = None
 ) -> Horizon:
-    """Wait up to `patience` seconds until the table is complete up to `highest`, which was just read.
+    """Wait up to `patience` seconds (by default PATIENCE) until the table is complete up to `highest`, which was just read.
 
     What is read after this call sees the rows. `kept` are the marks of earlier calls.
     """
     time.sleep(GRACE)
-    until = time.monotonic() + patience
+    until = time.monotonic() + (PATIENCE if patience is None else patience)
     mark = Mark(highest, _set(connection, _RUNNING))
 
     def wait(still: Callable[[], bool]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,12 +90,12 @@ def reflected(inspector: sa.Inspector, name: str, schema: str | None) -> Table:
 
 def located(inspector: sa.Inspector, name: str, system: str) -> tuple[str | None, str]:
     """Schema and name of the table a resource calls `name`; SourceChanged tells what there is."""
-    names = [*inspector.get_table_names(), *inspector.get_view_names()]
+    names = _names(inspector, None)
     if name in names:
         return None, name
     schema, dot, short = name.rpartition(".")
     if dot and schema in inspector.get_schema_names():
-        names = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
+        names = _names(inspector, schema)
         if short in names:
             return schema, short
     raise changed(("表", "table"), system, [name], sorted(names))
@@ -102,8 +103,7 @@ def located(inspector: sa.Inspector, name: str, system: str) -> tuple[str | None
 
 def listed_tables(inspector: sa.Inspector, connection: sa.Connection) -> list[StreamInfo]:
     """Every table and view of the default schema."""
-    names = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
-    tables = [reflected(inspector, name, None) for name in names]
+    tables = [reflected(inspector, name, None) for name in sorted(_names(inspector, None))]
     if connection.dialect.name == "sqlite":
         return [table.info(about(connection, table)) for table in tables]
     known = estimates(connection)
@@ -165,3 +165,11 @@ def _title(inspector: sa.Inspector, name: str, schema: str | None) -> str:
         return str(inspector.get_table_comment(name, schema)["text"] or "")
     except (NotImplementedError, exc.SQLAlchemyError):
         return ""
+
+
+def _names(inspector: sa.Inspector, schema: str | None) -> list[str]:
+    """Tables, views, and materialized views where there are such."""
+    names = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
+    with suppress(NotImplementedError):
+        names += inspector.get_materialized_view_names(schema)
+    return names

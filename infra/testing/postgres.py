@@ -75,7 +75,7 @@ def running(password: str = "a test's own") -> Iterator[Postgres]:  # noqa: S107
             "--locale",
             "C.UTF-8",
         )
-        options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
+        options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off -c max_prepared_transactions=8"
         call(f"{tools}/pg_ctl", "-D", str(data), "-w", "-t", "60", "-l", str(folder / "log"), "-o", options, "start")
         try:
             yield Postgres(port=port, user="shutong", password=password)
