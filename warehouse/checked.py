@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import Any, TypedDict
+from types import TracebackType
+from typing import Any, Self, TypedDict
 
 import orjson
 import pyarrow as pa
@@ -16,8 +18,11 @@ from schemas.standard import Rule
 from schemas.values import ROW, Decision, Json, Manifest, RuleCount, Verdict
 from warehouse.errors import WarehouseError
 from warehouse.keep import folder_of
+from warehouse.row_groups import RowGroups
 from warehouse.store import ObjectStore
 
+FILE_ROWS = 2_000_000  # a new file after that many rows
+BATCH_ROWS = 65_536  # rows handed on together when a checked batch is read in parts
 _FILE = "checked.json"
 
 
@@ -30,9 +35,37 @@ class Checked:
     rules: tuple[dict[str, Json], ...] = ()
 
 
-class _Note(TypedDict):
-    """checked.json: where the tables are, and the verdict but for its tables."""
+@dataclass(frozen=True, slots=True)
+class KeptCheck:
+    """The same with the rows left where they are: `files` of the store, read when asked, all of one `schema`."""
 
+    store: ObjectStore
+    files: tuple[str, ...]
+    schema: pa.Schema
+    verdict: Verdict
+    rules: tuple[dict[str, Json], ...] = ()
+
+    def reader(self, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS) -> pa.RecordBatchReader:
+        """The rows as they were written, at most `rows` at a time; to be read once. KeyError for an unknown column."""
+        names = self.schema.names if columns is None else list(columns)
+        schema = pa.schema([self.schema.field(name) for name in names])
+        return pa.RecordBatchReader.from_batches(schema, self._batches(schema, rows))
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows in memory."""
+        return self.reader(columns).read_all()
+
+    def _batches(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        for path in self.files:
+            with self.store.open(path) as stream, pq.ParquetFile(stream) as file:
+                for batch in file.iter_batches(batch_size=rows, columns=schema.names):
+                    yield batch.select(schema.names).cast(schema)
+
+
+class _Note(TypedDict):
+    """checked.json: where the rows and the tables are, and the verdict but for its tables."""
+
+    parts: list[str]
     files: dict[str, str]
     rows: int
     counts: list[dict[str, Any]]
@@ -43,42 +76,117 @@ class _Note(TypedDict):
     rules: list[dict[str, Json]]
 
 
+class CheckedWriter:
+    """Keeps standardised batches beside a raw batch as they come, so that memory does not grow with their number.
+
+    Rows are ordered by `sort_by` inside each row group, nulls last; without it they stay as they come. A file is
+    durable when it is full; all count together once `keep` has named them. Left without that, as a context manager,
+    nothing is kept: an earlier check still counts, and what was written goes.
+    """
+
+    def __init__(
+        self, store: ObjectStore, manifest: Manifest, schema: pa.Schema, *, sort_by: Sequence[str] = ()
+    ) -> None:
+        self._store, self._manifest, self._schema, self._sort_by = store, manifest, schema, tuple(sort_by)
+        self._mark = uuid.uuid4().hex[:12]
+        self._parts: list[str] = []
+        self._file = ExitStack()
+        self._groups: RowGroups | None = None
+        self._in_file = 0
+        self._kept = False
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take the next rows; their columns are the schema's."""
+        groups = self._groups or self._start()
+        groups.write(batch)
+        self._in_file += batch.num_rows
+        if self._in_file >= FILE_ROWS:
+            self._close()
+
+    def keep(self, verdict: Verdict, rules: Sequence[Rule] = ()) -> None:
+        """Keep the verdict with the rows written; what an earlier check kept of the batch goes."""
+        if not self._parts:
+            self._start()
+        self._close()
+        earlier = _note(self._store, self._manifest) if self._store.exists(_path(self._manifest)) else None
+        note: _Note = {
+            "parts": self._parts,
+            "files": _keep_tables(self._store, self._manifest, self._mark, verdict),
+            "rows": verdict.rows,
+            "counts": [asdict(one) for one in verdict.counts],
+            "decision": verdict.decision,
+            "reason_zh": verdict.reason_zh,
+            "reason_en": verdict.reason_en,
+            "results": dict(verdict.results),
+            "rules": [asdict(one) for one in rules],
+        }
+        self._store.put(_path(self._manifest), orjson.dumps(note, option=orjson.OPT_INDENT_2))
+        self._kept = True
+        for path in (*earlier["parts"], *earlier["files"].values()) if earlier else ():
+            self._store.remove(path)
+        reached("check.kept")
+
+    def drop(self) -> None:
+        """Let go of what was written, unless it was kept."""
+        if self._groups is not None:
+            self._groups.drop()
+            self._file.__exit__(_GivenUpError, _GivenUpError(), None)
+            self._groups = None
+        for path in () if self._kept else self._parts:
+            self._store.remove(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.drop()
+
+    def _start(self) -> RowGroups:
+        path = f"{folder_of(self._manifest)}/checked-table-{self._mark}-{len(self._parts):05d}.parquet"
+        self._file = ExitStack()
+        stream = self._file.enter_context(self._store.create(path))
+        self._groups = RowGroups(stream, self._schema, sort_by=self._sort_by)
+        self._parts.append(path)
+        return self._groups
+
+    def _close(self) -> None:
+        if self._groups is not None:
+            self._groups.close()
+            self._file.close()
+            self._groups, self._in_file = None, 0
+
+
+class _GivenUpError(Exception):
+    """Tells the store that the file is not to appear."""
+
+
 def keep_checked(
     store: ObjectStore, manifest: Manifest, table: pa.Table, verdict: Verdict, rules: Sequence[Rule] = ()
 ) -> None:
     """Keep table and verdict beside the batch; they count, all together, once checked.json names them."""
-    folder, mark = folder_of(manifest), uuid.uuid4().hex[:12]
-    quarantine = pa.table({ROW: verdict.quarantine.cast(pa.int64())})
-    tables = {"table": table, "violations": verdict.violations, "quarantine": quarantine}
-    earlier = _note(store, manifest) if store.exists(f"{folder}/{_FILE}") else None
-    files = {}
-    for name, content in tables.items():
-        files[name] = f"{folder}/checked-{name}-{mark}.parquet"
-        with store.create(files[name]) as stream:
-            pq.write_table(content, stream, compression="zstd")
-    note: _Note = {
-        "files": files,
-        "rows": verdict.rows,
-        "counts": [asdict(one) for one in verdict.counts],
-        "decision": verdict.decision,
-        "reason_zh": verdict.reason_zh,
-        "reason_en": verdict.reason_en,
-        "results": dict(verdict.results),
-        "rules": [asdict(one) for one in rules],
-    }
-    store.put(f"{folder}/{_FILE}", orjson.dumps(note, option=orjson.OPT_INDENT_2))
-    for path in earlier["files"].values() if earlier else ():
-        store.remove(path)
-    reached("check.kept")
+    with CheckedWriter(store, manifest, table.schema) as writer:
+        for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+            writer.write(batch)
+        writer.keep(verdict, rules)
 
 
 def checked(store: ObjectStore, manifest: Manifest) -> Checked:
-    """What `keep_checked` kept last; WH-CHECK-MISSING when the batch was not checked."""
+    """What was kept last, with all rows in memory; WH-CHECK-MISSING when the batch was not checked."""
+    kept = kept_check(store, manifest)
+    return Checked(kept.table(), kept.verdict, kept.rules)
+
+
+def kept_check(store: ObjectStore, manifest: Manifest) -> KeptCheck:
+    """What was kept last, the rows still in their files; WH-CHECK-MISSING when the batch was not checked."""
     note = _note(store, manifest)
     tables = {}
     for name, path in note["files"].items():
         with store.open(path) as stream:
             tables[name] = pq.read_table(stream)
+    with store.open(note["parts"][0]) as stream:
+        schema = pq.read_schema(stream)
     verdict = Verdict(
         rows=note["rows"],
         counts=tuple(RuleCount(**one) for one in note["counts"]),
@@ -89,11 +197,25 @@ def checked(store: ObjectStore, manifest: Manifest) -> Checked:
         reason_en=note["reason_en"],
         results=note["results"],
     )
-    return Checked(tables["table"], verdict, tuple(note["rules"]))
+    return KeptCheck(store, tuple(note["parts"]), schema, verdict, tuple(note["rules"]))
+
+
+def _keep_tables(store: ObjectStore, manifest: Manifest, mark: str, verdict: Verdict) -> dict[str, str]:
+    files = {}
+    quarantine = pa.table({ROW: verdict.quarantine.cast(pa.int64())})
+    for name, content in {"violations": verdict.violations, "quarantine": quarantine}.items():
+        files[name] = f"{folder_of(manifest)}/checked-{name}-{mark}.parquet"
+        with store.create(files[name]) as stream:
+            pq.write_table(content, stream, compression="zstd")
+    return files
+
+
+def _path(manifest: Manifest) -> str:
+    return f"{folder_of(manifest)}/{_FILE}"
 
 
 def _note(store: ObjectStore, manifest: Manifest) -> _Note:
-    path = f"{folder_of(manifest)}/{_FILE}"
+    path = _path(manifest)
     if not store.exists(path):
         raise WarehouseError(
             "WH-CHECK-MISSING",
