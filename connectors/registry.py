@@ -16,6 +16,7 @@ _OPENERS = {
     "csv": "connectors.files.source:open_csv",
     "xlsx": "connectors.files.source:open_xlsx",
     "rest": "connectors.services.rest:open_rest",
+    "soap": "connectors.services.soap:open_soap",
     "push": "connectors.services.push:open_push",
     "txt": "connectors.files.source:open_txt",
 }

@@ -115,9 +115,9 @@ class Service:
         except _Expired as error:
             raise self._refused(error.reply, self._url(make().path)) from None
 
-    def text(self, reply: Reply, where: str) -> str:
-        """The text of an answer by the option `encoding` or what the service says."""
-        return decoded(reply, self._encoding, where)
+    def text(self, reply: Reply, where: str, declared: str = "") -> str:
+        """The text of an answer by the option `encoding`, else the Content-Type, else what it declares inside."""
+        return decoded(reply, self._encoding or (declared if not reply.charset else ""), where)
 
     def same_origin(self, url: str) -> bool:
         """True when credentials may travel to the URL: the same host and port, or the same host made secure."""
