@@ -30,8 +30,8 @@ def gone(
         landed = tables.relation(table, released, list(key))
         connection.execute(f"CREATE TEMP TABLE present AS SELECT {keys} FROM {landed} LIMIT 0")
         for some in present:
-            connection.register("some", some)
-            connection.execute(f"INSERT INTO present SELECT {keys} FROM some")
+            connection.register("part", some)
+            connection.execute(f"INSERT INTO present SELECT {keys} FROM part")
         texts = ", ".join(f"CAST({quote(one)} AS VARCHAR) AS {quote(one)}" for one in key)
         query = f"SELECT {texts} FROM (SELECT {keys} FROM {landed} ANTI JOIN present USING ({keys})) ORDER BY ALL"
         yield from connection.execute(query).to_arrow_reader(_AT_ONCE)

@@ -60,9 +60,9 @@ def land(
     Rows in the verdict's quarantine go to quarantine with every rule they violate. Of the others with one key the
     greatest `order` (null lowest), then the greatest `_row`, wins; the winner lands unless the landed row says the same
     or has a greater order. Where the winner says that the source deleted its record, the landed row goes, in the same
-    release; a deletion of what is not landed counts as superseded. `order` are fields, or schemas.values.ORDER. `columns` are
-    the standard's fields delivered, best as a map to the source column that feeds each, from which `_raw` is told.
-    `run` is the run that lands, by default the one that pulled.
+    release; a deletion of what is not landed counts as superseded. `order` are fields, or schemas.values.ORDER.
+    `columns` are the standard's fields delivered, best as a map to the source column that feeds each, from which `_raw`
+    is told. `run` is the run that lands, by default the one that pulled.
 
     Killed at any point and called again it ends in the same tables; readers, who follow `state.released`, see both
     tables change at once.
