@@ -83,7 +83,7 @@ def elsewhere(connection: psycopg.Connection[Any], table: str) -> str | None:
 def horizon(
     connection: psycopg.Connection[Any], highest: Bound, kept: Sequence[Mark], patience: float | None = None
 ) -> Horizon:
-    """Wait up to `patience` seconds (by default PATIENCE) until the table is complete up to `highest`, which was just read.
+    """Wait `patience` (by default PATIENCE) seconds at most until the table is complete up to `highest`, just read.
 
     What is read after this call sees the rows. `kept` are the marks of earlier calls.
     """
