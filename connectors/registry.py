@@ -19,6 +19,10 @@ _OPENERS = {
     "soap": "connectors.services.soap:open_soap",
     "push": "connectors.services.push:open_push",
     "txt": "connectors.files.source:open_txt",
+    "fixed": "connectors.files.source:open_fixed",
+    "jsonl": "connectors.files.source:open_jsonl",
+    "xml": "connectors.files.source:open_xml",
+    "parquet": "connectors.files.source:open_parquet",
 }
 KINDS = tuple(_OPENERS)
 

@@ -44,7 +44,7 @@ def plain(piece: Piece, names: Sequence[str], delimiter: str) -> list[pa.Array] 
                 return None
     try:
         columns = parsed(data, names, delimiter, quoted=quoted, text=codec != "gb18030")
-        return columns if codec != "gb18030" else [_decoded(column) for column in columns]
+        return columns if codec != "gb18030" else [decoded(column) for column in columns]
     except (pa.ArrowInvalid, UnicodeError):
         return None
 
@@ -90,7 +90,7 @@ def neighbours(block: Bytes, places: npt.NDArray[np.int64], step: int) -> Bytes:
     return np.where((beside < 0) | (beside >= len(block)), np.uint8(LF), found)
 
 
-def _decoded(column: pa.Array) -> pa.Array:
+def decoded(column: pa.Array) -> pa.Array:
     """A column of GB18030 as text; distinct values only where they repeat. Raises UnicodeDecodeError."""
     _, offsets, data = column.buffers()
     end = int(np.frombuffer(offsets, np.int32, 1, 4 * len(column))[0]) if len(column) else 0

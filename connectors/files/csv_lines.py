@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from connectors.files.csv_columns import CR, LF, QUOTE, neighbours, parsed
-from connectors.files.encoding import as_text
+from connectors.files.encoding import ESCAPED, text_of
 
 Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -171,14 +171,14 @@ class Feed:
 
     lines: Lines
     at: int
-    decode: Callable[[bytes], str] = as_text
+    codec: str = ESCAPED
     dry: bool = False
     given: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[str]:
         while self.at < len(self.lines):
             self.at += 1
-            self.given.append(self.decode(self.lines.line(self.at - 1)))
+            self.given.append(text_of(self.lines.line(self.at - 1), self.codec))
             yield self.given[-1]
         self.dry = True
 

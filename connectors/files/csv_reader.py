@@ -15,7 +15,7 @@ from connectors.files.ahead import ahead
 from connectors.files.csv_columns import plain
 from connectors.files.csv_lines import Feed, Lines, Record, Taken, stub, take
 from connectors.files.csv_rejects import SHOWN, Giant, Rejects
-from connectors.files.encoding import Piece, as_text, escaped, likely
+from connectors.files.encoding import ESCAPED, Piece, escaped, likely, text_of
 from connectors.rows import Reject, check_names, damaged, visible
 
 Header = bool | tuple[str, ...]
@@ -124,14 +124,14 @@ class CsvReader:
         """Keep of an unfinished record that is too long only what says how it goes on: inside a quote or outside."""
         rest = self._rest
         if self._giant is None:
-            self._giant = Giant(self._line, visible(as_text(rest[:SHOWN])), 0)
+            self._giant = Giant(self._line, visible(text_of(rest[:SHOWN], ESCAPED)), 0)
         self._giant.size += len(rest)
         self._line += len(Lines(rest, whole=False))
         self._rest = stub(rest, self._delimiter)
 
     def _first(self, held: Piece, *, last: bool) -> Record | None:
         """The first record with anything in it, once it is complete or nothing follows."""
-        feed = Feed(Lines(held.data, whole=held.whole), 0, lambda data: as_text(escaped(data, held.codec)))
+        feed = Feed(Lines(held.data, whole=held.whole), 0, held.codec)
         line = 0
         for fields in csv.reader(feed, delimiter=self._delimiter):
             if fields:

@@ -156,17 +156,16 @@ def likely(option: str, data: bytes) -> tuple[str, str]:
     return f"；看来是 {name}，可写 encoding: {found.codec}", f"; it looks like {name}: write encoding: {found.codec}"
 
 
+def text_of(data: bytes, codec: str) -> str:
+    """Bytes of a Piece as text, undecodable bytes as the lone surrogates that `rows.visible` shows."""
+    if codec == ESCAPED:
+        return data.decode("utf-8", "surrogatepass")
+    return (data + _PADDING).decode(codec, ESCAPE)[: -len(_PADDING)]
+
+
 def escaped(data: bytes, codec: str) -> bytes:
     """Bytes of a Piece as ESCAPED."""
-    if codec == ESCAPED:
-        return data
-    text = (data + _PADDING).decode(codec, ESCAPE)
-    return text[: -len(_PADDING)].encode("utf-8", "surrogatepass")
-
-
-def as_text(data: bytes) -> str:
-    """ESCAPED bytes as text, undecodable bytes as the lone surrogates `rows.visible` shows."""
-    return data.decode("utf-8", "surrogatepass")
+    return data if codec == ESCAPED else text_of(data, codec).encode("utf-8", "surrogatepass")
 
 
 def pieces(file: BinaryIO, option: str, longest: int) -> Iterator[Piece]:
@@ -209,6 +208,22 @@ def _taken(file: BinaryIO) -> bytes:
         held.append(data)
         left -= len(data)
     return b"".join(held)
+
+
+def blocks(file: BinaryIO, option: str) -> Iterator[bytes]:
+    """The text of one file as ESCAPED, ended anywhere between two characters; AUTO is decided by the first block."""
+    first = _taken(file)
+    codec = _start(option, first)
+    if codec == AUTO:
+        found = _wide(first)
+        codec = "utf-8" if found is None else found.codec
+    decoder = codecs.getincrementaldecoder(codec)(ESCAPE)
+    text = decoder.decode(first).removeprefix("\ufeff")
+    while first:
+        yield text.encode("utf-8", "surrogatepass")
+        first = _taken(file)
+        text = decoder.decode(first, final=not first)
+    yield text.encode("utf-8", "surrogatepass")
 
 
 def _of(codec: str) -> str:

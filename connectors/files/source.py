@@ -29,6 +29,10 @@ FORMATS = {
     "csv": "connectors.files.csv_format",
     "txt": "connectors.files.delimited_text",
     "xlsx": "connectors.files.workbooks",
+    "fixed": "connectors.files.fixed_width",
+    "jsonl": "connectors.files.jsonl",
+    "xml": "connectors.files.xml_format",
+    "parquet": "connectors.files.parquet_format",
 }
 SAMPLE = 1 << 22  # unpacked bytes of a file read to estimate how many records it holds
 SAMPLED = 20  # files looked at to estimate how many records all of them hold
@@ -65,6 +69,8 @@ def open_files(kind: str) -> Opener:
 
 
 open_csv, open_txt, open_xlsx = open_files("csv"), open_files("txt"), open_files("xlsx")
+open_fixed, open_jsonl = open_files("fixed"), open_files("jsonl")
+open_xml, open_parquet = open_files("xml"), open_files("parquet")
 
 
 class FileSource:
@@ -197,9 +203,10 @@ class FileSource:
             sample = _Beginning(archive.plain(one, parts[0].name), SAMPLE)
             rows = self._counted_rows(sample, one.where)
             whole = sum(part.size for part in parts)
-            if rows or not sample.cut:
+            small = len(parts) > 1 and whole <= SAMPLE
+            if not small and (rows or not sample.cut):
                 return rows if one.passed >= whole else rows * whole // max(one.passed, 1)
-        # A format that can only be read whole, such as a workbook.
+        # A small zip of many members, or a format that can only be read whole, such as a workbook.
         with closing(self._taken.file(found.name)) as file:
             return sum(batch.rows.num_rows for batch in self._batches(file, found))
 
