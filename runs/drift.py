@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 from runs.errors import RunError
+from schemas.errors import StandardError
 from schemas.lines import Node
+from schemas.mapping import resolve
+from schemas.standard import Standard
 from schemas.values import StreamInfo
 from warehouse.state.streams import Streams
 
@@ -22,6 +25,30 @@ class DriftPolicy:
     new_column: Reaction = "warn"
     missing_column: Reaction = "stop"
     type_change: Reaction = "warn"
+
+
+class Watched(Protocol):
+    """What of a resource matters here."""
+
+    @property
+    def id(self) -> str:
+        """`<department>.<resource>`."""
+        ...
+
+    @property
+    def standard(self) -> Standard:
+        """The standard its columns feed."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Which column feeds which field, as far as its file says."""
+        ...
+
+    @property
+    def drift(self) -> DriftPolicy:
+        """What to do about a change."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +105,32 @@ def compare(before: Mapping[str, str], now: Mapping[str, str], feeding: Collecti
     return changes
 
 
-def watch(
-    streams: Streams, resource: str, run: str, stream: StreamInfo, *, feeding: Collection[str], policy: DriftPolicy
-) -> list[Change]:
-    """Compare the stream with what the last run saw and remember it; RUN-DRIFT where the policy says stop.
+def watch(streams: Streams, resource: Watched, run: str, stream: StreamInfo) -> list[Change]:
+    """Compare the stream with what the last run saw and remember it; RUN-DRIFT where the resource's policy says stop.
 
     Streams whose columns are only seen in their records are not judged. Returns what a person should hear of.
     """
     if not stream.declared or not stream.columns:
         return []
-    last = streams.last(resource)
-    changes = compare(last.columns, stream.columns, feeding) if last else []
+    last, policy = streams.last(resource.id), resource.drift
+    changes = (
+        compare(last.columns, stream.columns, _feeding(resource, [*last.columns, *stream.columns])) if last else []
+    )
     changes = [one for one in changes if getattr(policy, one.kind) != "ignore"]
     stopping = [
         one for one in changes if getattr(policy, one.kind) == "stop" and (one.feeds or one.kind != "missing_column")
     ]
-    streams.record(resource, run, stream.columns, [one.said() for one in changes], accepted=not stopping)
+    streams.record(resource.id, run, stream.columns, [one.said() for one in changes], accepted=not stopping)
     if stopping:
-        raise _drifted(resource, stopping)
+        raise _drifted(resource.id, stopping)
     return changes
+
+
+def _feeding(resource: Watched, columns: Sequence[str]) -> Collection[str]:
+    try:
+        return resolve(resource.standard, list(dict.fromkeys(columns)), resource.columns).values()
+    except StandardError:
+        return resource.columns.values()  # the check step says what is wrong with the mapping
 
 
 def _drifted(resource: str, changes: list[Change]) -> RunError:

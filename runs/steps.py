@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
 
-from runs import modes
+from runs import drift, modes
 from runs.batch import Parts, check_batch, land_batch, told_of
 from runs.errors import interrupted, run_taken, unknown_library, unknown_resource
 from runs.reports import LibraryReport, PullReport, Report, together
@@ -20,6 +20,7 @@ from warehouse.land import quarantine_table
 from warehouse.merge import Contribution, merge
 from warehouse.publish import publish
 from warehouse.state import Release
+from warehouse.state.streams import Streams
 
 __all__ = ["Parts", "Steps"]
 REPEAT = "repeat"
@@ -64,6 +65,7 @@ class Steps:
         known = state.position(resource.id)
         start = None if everything and not state.pieces(run) else known
         with closing(parts.open_source(resource)) as source:
+            drift.watch(Streams(state.engine), resource, run, source.stream())
             found = modes.follow(parts, resource, source, run=run, start=start, known=known)
             with closing(found):
                 waiting: list[Batch] = []

@@ -1,16 +1,20 @@
 """Changed columns are seen before anything is read; what feeds a field stops the run until somebody has looked."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from runs.drift import DriftPolicy, compare, read_drift, watch
 from runs.errors import RunError
 from schemas.errors import StandardError
 from schemas.lines import read
+from schemas.load import find_standard
 from schemas.values import StreamInfo
 from warehouse.state import State
 from warehouse.state.streams import Streams
 
-BEFORE = {"uniscid": "VARCHAR(18)", "entname": "TEXT", "tel": "TEXT"}
+STANDARD = find_standard("legal_person@1")
+BEFORE = {"uniscid": "VARCHAR(18)", "entname": "TEXT", "memo": "TEXT"}
 
 
 @pytest.fixture
@@ -23,14 +27,15 @@ def streams(tmp_path):
 
 def seen(streams, columns, policy=None, run="r", declared=True):
     stream = StreamInfo("t", columns, declared=declared)
-    return watch(streams, "gsj.base", run, stream, feeding={"uniscid", "entname"}, policy=policy or DriftPolicy())
+    resource = SimpleNamespace(id="gsj.base", standard=STANDARD, columns={}, drift=policy or DriftPolicy())
+    return watch(streams, resource, run, stream)
 
 
 def test_new_missing_and_retyped_columns_are_told_apart():
     now = {"uniscid": "CHAR(18)", "entname": "TEXT", "fax": "TEXT"}
     changes = compare(BEFORE, now, {"uniscid"})
     assert [(one.kind, one.column, one.feeds) for one in changes] == [
-        ("missing_column", "tel", False),
+        ("missing_column", "memo", False),
         ("type_change", "uniscid", True),
         ("new_column", "fax", False),
     ]
@@ -52,7 +57,7 @@ def test_a_column_that_feeds_nothing_may_come_and_go_with_a_word(streams):
 
 def test_a_missing_column_that_feeds_a_field_stops_every_run_until_it_is_accepted(streams):
     seen(streams, BEFORE)
-    gone = {"uniscid": "VARCHAR(18)", "tel": "TEXT"}
+    gone = {"uniscid": "VARCHAR(18)", "memo": "TEXT"}
     for run in ("r2", "r2", "r3"):
         with pytest.raises(RunError, match=r"RUN-DRIFT.*entname.*--accept") as raised:
             seen(streams, gone, run=run)
