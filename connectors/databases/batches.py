@@ -131,7 +131,7 @@ def repaired(table: str, name: str, column: pa.Array, encoding: str, rejects: di
     if bad.any():
         places = distinct.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         for at in np.flatnonzero((places >= 0) & bad[places]):
-            zh, en = f"{table} 列 {name} 含无法解码的字节", f"column {name} holds undecodable bytes"
+            zh, en = f"{table} 列 {name} 含无法解码的字节".strip(), f"column {name} holds undecodable bytes"
             value = shown[int(places[at])].as_py()[:_SHOWN]
             rejects.setdefault(int(at), Reject("bad_bytes", f"{zh} | {en}: {value}", ""))
     return shown.take(distinct.indices)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import sqlalchemy as sa
 
-from connectors.databases import alchemy
+from connectors.databases import alchemy, mysql
 from connectors.databases.errors import driver_missing
 from connectors.databases.reader import Reader, ReaderOptions
 
@@ -48,20 +48,27 @@ class Choice:
 def chosen(url: sa.URL, want: str, options: ReaderOptions) -> Choice:
     """The reader for `url`; `want` is one of READERS. SRC-DRIVER when the wanted one cannot be had."""
     if want == "sqlalchemy":
-        return Choice(alchemy.open_reader(url, options), "sqlalchemy")
+        return Choice(_by_rows(url, options), "sqlalchemy")
     native = _ODBC if want == "odbc" else _NATIVE.get(url.get_backend_name())
     if native is not None and _there(native.driver) and _there(native.module):
         opened: Callable[[sa.URL, ReaderOptions], Reader] = import_module(native.module).open_reader
         return Choice(opened(url, options), native.driver)
     if want != "auto":
         raise driver_missing(url, extra=native.extra if native else "")
-    slow = alchemy.open_reader(url, options)
+    slow = _by_rows(url, options)
     if native is None or not _there(native.module):
         return Choice(slow, "sqlalchemy")
     install = f"pip install 'shutong[{native.extra}]'"
     zh = f"未安装更快的驱动 {native.driver}，改用 SQLAlchemy 逐行读取；运行 {install} 可快数倍"
     en = f"the faster driver {native.driver} is not installed, rows are read through SQLAlchemy; "
     return Choice(slow, "sqlalchemy", (zh, f"{en}{install} makes it several times faster"))
+
+
+def _by_rows(url: sa.URL, options: ReaderOptions) -> Reader:
+    """Row by row; drivers of MySQL round and choke where the server's own text does not."""
+    if _NATIVE.get(url.get_backend_name()) is _MYSQL and _there("pymysql"):
+        return mysql.open_rows(url, options)
+    return alchemy.open_reader(url, options)
 
 
 def _there(module: str) -> bool:

@@ -94,6 +94,27 @@ def lowered(value: Bound, lag: str | None) -> Bound:
     )
 
 
+def beyond(value: Bound, now: dt.datetime) -> Bound | None:
+    """The latest time a row can really have changed at, where `value` is a time after it; else None.
+
+    A single mistyped year would otherwise hide every later change. Two days leave room for clocks and time zones.
+    """
+    latest = now + dt.timedelta(days=2)
+    if isinstance(value, dt.datetime):
+        latest = latest if value.tzinfo else latest.replace(tzinfo=None)
+        return latest if value > latest else None
+    if isinstance(value, dt.date):
+        return latest.date() if value > latest.date() else None
+    if isinstance(value, str):
+        for form in _FORMATS:
+            try:
+                moment = dt.datetime.strptime(value, form)  # noqa: DTZ007 - in the table's own zone
+            except ValueError:
+                continue
+            return latest.strftime(form) if moment > latest.replace(tzinfo=None) else None
+    return None
+
+
 def _seconds(lag: str) -> int:
     if lag.isdecimal() and lag != "0":
         raise wrong(

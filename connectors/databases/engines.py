@@ -73,8 +73,8 @@ def _limits(url: sa.URL, options: ReaderOptions) -> dict[str, object]:
     """How each driver is told to give up; what the URL says itself goes before."""
     connect, silence = max(1, round(options.connect_timeout)), max(1, round(options.silence_timeout))
     known: dict[str, dict[str, object]] = {
-        "psycopg": keepalives(options),
-        "psycopg2": keepalives(options),
+        "psycopg": libpq_arguments(options),
+        "psycopg2": libpq_arguments(options),
         "pymysql": {"connect_timeout": connect, "read_timeout": silence, "write_timeout": silence},
         "oracledb": {"tcp_connect_timeout": float(connect)},
         "pymssql": {"login_timeout": connect, "timeout": round(options.statement_timeout)},
@@ -82,8 +82,8 @@ def _limits(url: sa.URL, options: ReaderOptions) -> dict[str, object]:
     return {name: value for name, value in known.get(url.get_driver_name(), {}).items() if name not in url.query}
 
 
-def keepalives(options: ReaderOptions) -> dict[str, object]:
-    """The limits libpq keeps itself: a peer that is gone is noticed within about a minute."""
+def libpq_arguments(options: ReaderOptions) -> dict[str, object]:
+    """What libpq is told: a peer that is gone is noticed within about a minute."""
     return {
         "connect_timeout": max(2, round(options.connect_timeout)),
         "keepalives_idle": 30,
@@ -91,6 +91,7 @@ def keepalives(options: ReaderOptions) -> dict[str, object]:
         "keepalives_count": 3,
         "tcp_user_timeout": 60_000,
         "application_name": "shutong",
+        "client_encoding": "utf8",  # a database without an encoding would else answer in bytes
     }
 
 

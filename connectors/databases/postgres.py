@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from connectors.databases.batches import repaired
-from connectors.databases.engines import SETTINGS, keepalives
+from connectors.databases.engines import SETTINGS, libpq_arguments
 from connectors.databases.errors import driver_missing, explained
 from connectors.databases.reader import ReaderOptions
 from connectors.databases.values import unhexed
@@ -76,12 +76,13 @@ class Postgres:
         columns = list(statement.selected_columns)
         raw = [str(column.name) for column in columns if isinstance(column.type, sa.LargeBinary)]
         parse = _Parser([str(column.name) for column in columns], [] if self.options.bytes == "hex" else raw)
+        parse.encoding = "gb18030" if self.options.bytes == "gb18030" else "utf-8"
         query = str(statement.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
         with self._connected() as connection:
             parse.trusted = connection.info.parameter_status("server_encoding") != "SQL_ASCII"
             connection.execute(_BEGIN)
             self._take_pin(connection)
-            with connection.cursor() as cursor, cursor.copy(_copy(query)) as copy:
+            with connection.cursor() as cursor, cursor.copy(_copy(query, trusted=parse.trusted)) as copy:
                 waiting: list[bytes | bytearray | memoryview] = []
                 size = 0
                 for row in copy:
@@ -126,7 +127,7 @@ def connected(url: sa.URL, options: ReaderOptions) -> Iterator[psycopg.Connectio
     arguments = sa.engine.make_url(url).set(drivername="postgresql+psycopg")
     _, named = arguments.get_dialect()().create_connect_args(arguments)
     try:
-        connection = psycopg.connect(**{**keepalives(options), "client_encoding": "utf8", **named, "autocommit": True})
+        connection = psycopg.connect(**{**libpq_arguments(options), **named, "autocommit": True})
     except psycopg.Error as error:
         raise explained(error, url, connecting=True) from None
     try:
@@ -146,8 +147,10 @@ def storage(connection: psycopg.Connection[Any], table: str) -> str | None:
     return None if found is None or found[0] is None else str(found[0])
 
 
-def _copy(query: str) -> bytes:
-    return f"COPY ({query}) TO STDOUT (FORMAT csv)".encode()
+def _copy(query: str, *, trusted: bool) -> bytes:
+    # A database without an encoding would check its bytes as UTF-8 on the way out, and end the read at the first.
+    options = "FORMAT csv" if trusted else "FORMAT csv, ENCODING 'SQL_ASCII'"
+    return f"COPY ({query}) TO STDOUT ({options})".encode()
 
 
 class _Parser:
@@ -156,6 +159,7 @@ class _Parser:
     def __init__(self, names: Sequence[str], raw: Sequence[str]) -> None:
         self.names, self.raw = list(names), raw
         self.trusted = True  # the server knows its encoding, so what it sends is UTF-8
+        self.encoding = "utf-8"  # of the text of a database that has none
         self.empty = True  # nothing has been handed over yet
 
     def batch(self, records: Sequence[bytes | bytearray | memoryview]) -> pa.RecordBatch:
@@ -187,7 +191,7 @@ class _Parser:
         columns = {name: table.column(name).chunk(0) for name in self.names}
         rejects: dict[int, Reject] = {}
         if not self.trusted:
-            columns = {name: repaired("", name, column, "utf-8", rejects) for name, column in columns.items()}
+            columns = {name: repaired("", name, column, self.encoding, rejects) for name, column in columns.items()}
         for name in self.raw:
             columns[name] = unhexed(columns[name])
         if rejects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from connectors.databases import postgres
 from connectors.databases.ahead import Ahead
 from connectors.databases.batches import Batches
 from connectors.databases.choice import READERS, Choice, chosen
-from connectors.databases.cursor import Bound
+from connectors.databases.cursor import Bound, beyond
 from connectors.databases.engines import connected
 from connectors.databases.guards import guarded, may_be_long
 from connectors.databases.ranges import Range, bounds, recalled
@@ -154,8 +155,7 @@ class SqlSource:
             window = recalled_window(kept.get("window"))
             ranges = [resumed, *resumed.following()]
         else:
-            high = self._highest(table, self._cursor.column) if self._cursor else None
-            found = self._cursor.window(table, high, kept) if self._cursor else Window(None, None, {})
+            found = self._window(table, self._cursor, kept) if self._cursor else Window(None, None, {})
             if found is None:
                 return []
             window = found
@@ -282,7 +282,8 @@ class SqlSource:
         statement = self._filtered(sa.select(*selected).select_from(rows))
         if split is not None and self._cursor is not None:
             window = recalled_window(split.options.get("window"))
-            statement = statement.where(window.condition(rows.c[self._cursor.column]))
+            name = self._cursor.column
+            statement = statement.where(window.condition(rows.c[name], endless=self._endless(table, name)))
         part = recalled(split.options.get("range")) if split else None
         if part is not None:
             statement = statement.where(part.condition(rows.c[part.key], table.types[part.key]))
@@ -293,10 +294,25 @@ class SqlSource:
         # The data manager's own SQL; literal_column leaves colons in it alone, where text() would look for parameters.
         return statement.where(sa.literal_column(f"({self._where})", sa.Boolean)) if self._where else statement
 
-    def _highest(self, table: Table, column: str) -> Bound | None:
-        rows = table.selectable()
+    def _window(self, table: Table, cursor: Cursor, kept: Mapping[str, Json]) -> Window | None:
+        high = self._highest(table, cursor.column)
+        latest = beyond(high, dt.datetime.now(dt.UTC)) if high is not None else None
+        if latest is not None:
+            high = self._highest(table, cursor.column, latest)
+        return cursor.window(table, high, kept, latest)
+
+    def _endless(self, table: Table, name: str) -> bool:
+        """Whether the column may hold infinity, which no Python time can."""
+        return self._url.get_backend_name() == "postgresql" and isinstance(table.types[name], sa.DateTime | sa.Date)
+
+    def _highest(self, table: Table, name: str, latest: Bound | None = None) -> Bound | None:
+        column = table.selectable().c[name]
+        highest = self._filtered(sa.select(sa.func.max(column)))
+        if self._endless(table, name):
+            highest = highest.where(sa.func.isfinite(column))
+        if latest is not None:
+            highest = highest.where(column <= sa.bindparam("latest", latest))
         with self._connected() as connection:
-            highest = self._filtered(sa.select(sa.func.max(rows.c[column])))
             value: Bound | None = connection.execute(highest).scalar_one()
         if isinstance(value, float) or (value is not None and not isinstance(value, Bound)):
             kind = type(value).__name__

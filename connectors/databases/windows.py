@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from connectors.databases.cursor import Bound, lag_of, lowered, recalled, remembered
+from connectors.databases.cursor import Bound, beyond, lag_of, lowered, recalled, remembered
 from connectors.databases.horizon import Horizon, elsewhere, horizon, marks_of
 from connectors.databases.postgres import connected
 from connectors.databases.reader import ReaderOptions
@@ -32,26 +33,38 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Rows with a cursor in [low, high] are read (None: open), then `after` is the position; both ends belong to it."""
+    """Rows with a cursor in [low, high] are read (None: open), then `after` is the position; both ends belong to it.
+
+    `latest` is written where some rows say they changed after it, which cannot be: those are read every time.
+    """
 
     low: Bound | None
     high: Bound | None
     after: Mapping[str, Json]
+    latest: Bound | None = None
 
     def remembered(self) -> dict[str, Json]:
         """As JSON for a Split or a Position."""
-        ends = {"low": self.low, "high": self.high}
+        ends = {"low": self.low, "high": self.high, "latest": self.latest}
         kept: dict[str, Json] = {name: dict(remembered(end)) for name, end in ends.items() if end is not None}
         return {**kept, "after": dict(self.after)}
 
-    def condition(self, column: sa.ColumnClause[Any]) -> sa.ColumnElement[bool]:
-        """Which rows are read; one without a cursor value can never be known to be read, it is read every time."""
+    def condition(self, column: sa.ColumnClause[Any], *, endless: bool = False) -> sa.ColumnElement[bool]:
+        """Which rows are read; one without a usable cursor value can never be known to be read: it is read every time.
+
+        `endless`: the column may hold infinity.
+        """
         if self.high is None:
             return sa.true()
         inside = column <= sa.bindparam("high", self.high)
         if self.low is not None:
             inside = sa.and_(inside, column >= sa.bindparam("low", self.low))
-        return sa.or_(inside, column.is_(None))
+        unusable: list[sa.ColumnElement[bool]] = [column.is_(None)]
+        if self.latest is not None:
+            unusable.append(column > sa.bindparam("latest", self.latest))
+        if endless:
+            unusable.append(sa.not_(sa.func.isfinite(column)))
+        return sa.or_(inside, *unusable)
 
 
 def recalled_window(kept: Json) -> Window:
@@ -59,7 +72,8 @@ def recalled_window(kept: Json) -> Window:
     if not isinstance(kept, dict):
         return Window(None, None, {})
     after = kept.get("after")
-    return Window(recalled(kept.get("low")), recalled(kept.get("high")), after if isinstance(after, dict) else {})
+    low, high, latest = (recalled(kept.get(name)) for name in ("low", "high", "latest"))
+    return Window(low, high, after if isinstance(after, dict) else {}, latest)
 
 
 class Cursor:
@@ -71,11 +85,15 @@ class Cursor:
         self._bound = options.choice("bound", "auto", BOUNDS)
         self._url, self._reading = url, reading
 
-    def window(self, table: Table, high: Bound | None, kept: Mapping[str, Json]) -> Window | None:
-        """What to read now that `high` is the highest value, after `kept`; None when there is nothing new."""
+    def window(
+        self, table: Table, high: Bound | None, kept: Mapping[str, Json], latest: Bound | None = None
+    ) -> Window | None:
+        """What to read after `kept`, now that `high` is the highest value up to `latest`; None when nothing is new."""
         low = recalled(kept.get("high"))
         if high is None:
             return None if low is not None else Window(None, None, {})
+        if low is not None and beyond(low, dt.datetime.now(dt.UTC)) is not None:
+            low = None  # a position that no change will ever reach again: read everything once
         if low is not None and type(low) is not type(high):
             low = None  # the column changed its type: read everything once
         complete = self._complete(table, high, kept if low is not None else {})
@@ -89,7 +107,7 @@ class Cursor:
         start = lowered(low, lag) if low is not None else None
         if start is not None and start == high:
             return None
-        return Window(start, high, after)
+        return Window(start, high, after, latest)
 
     def check(self, table: Table) -> Check:
         """What bounds a window, and what to ask the department for where nothing lost cannot be promised."""

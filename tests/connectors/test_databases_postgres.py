@@ -99,3 +99,24 @@ def test_a_wrong_where_is_an_error_nobody_retries(server):
     with pytest.raises(SourceError, match="SRC-SQL-QUERY") as caught:
         source(server, where="nonsense = 1").preview()
     assert not caught.value.retryable
+
+
+def test_infinity_and_a_far_year_do_not_stop_a_cursor(server):
+    with psycopg.connect(
+        host="127.0.0.1", port=server.port, user=server.user, password=server.password, dbname="postgres"
+    ) as db:
+        db.execute("create table ends (id int primary key, at timestamp)")
+        db.execute("insert into ends values (1, '2026-01-02'), (2, 'infinity'), (3, '9999-12-31'), (4, '-infinity')")
+    src = source(server, table="ends", cursor={"column": "at", "lag": "0s"})
+    tab, position = read(src)
+    assert tab["id"].to_pylist() == ["1", "2", "3", "4"]
+    with psycopg.connect(
+        host="127.0.0.1", port=server.port, user=server.user, password=server.password, dbname="postgres"
+    ) as db:
+        db.execute("insert into ends values (5, '2026-01-03')")
+    assert "5" in read(src, src.plan(position)[0])[0]["id"].to_pylist()
+
+
+def test_the_managers_own_condition_keeps_its_colons_and_percent_signs(server):
+    src = source(server, where="name_of like '%:1' or '100%' = '100%'".replace("name_of", '"名"'), columns=["id"])
+    assert read(src)[0]["id"].to_pylist() == ["1", "2", "3"]

@@ -179,6 +179,20 @@ def test_a_cursor_reads_the_lag_again_and_never_skips_a_late_or_empty_one(tmp_pa
     assert [row[0] for row in received(tab)] == ["2", "3", "5", "6"]
 
 
+@pytest.mark.parametrize("lag", ["1h", "0s"])
+def test_a_mistyped_year_hides_no_later_change(tmp_path, lag):
+    path = made(tmp_path, GROWING, "insert into ent values (1, '2026-01-01 10:00:00'), (2, '2926-01-01 10:00:00')")
+    src = source(path, cursor={"column": "at", "lag": lag})
+    tab, position = read(src)
+    assert [row[0] for row in received(tab)] == ["1", "2"]
+    made(tmp_path, "insert into ent values (3, '2026-01-01 11:30:00')")
+    [split] = src.plan(position)
+    assert {"2", "3"} <= {row[0] for row in received(read(src, split)[0])}
+    poisoned = Position({"high": remembered("2926-01-01 10:00:00")})
+    [split] = src.plan(poisoned)
+    assert [row[0] for row in received(read(src, split)[0])] == ["1", "2", "3"]
+
+
 def test_without_lag_there_is_nothing_to_read_until_the_cursor_moves(tmp_path):
     path = made(tmp_path, GROWING, "insert into ent values (1, '2026-01-01 10:00:00')")
     src = source(path, cursor={"column": "id", "lag": 0})
