@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WAYS = Path(__file__).with_name("ways.py")
+# No message to dlt's makers; compiled modules are kept, so that no way is charged for compiling what it imports.
+QUIET = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR", "PYTHONDONTWRITEBYTECODE": ""}
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -45,7 +47,7 @@ def way(name: str, plan: Mapping[str, object], server: int) -> Measured:
             [sys.executable, str(WAYS), name, json.dumps({**plan, "folder": folder})],
             capture_output=True,
             check=False,
-            env={**os.environ, "RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"},
+            env={**os.environ, **QUIET},
         )
         if ended.returncode:
             raise BenchmarkError(f"{name}: exit {ended.returncode}\n{ended.stderr.decode(errors='replace')[-4000:]}")
