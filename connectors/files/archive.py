@@ -20,7 +20,7 @@ from connectors.files.place import decoded
 from connectors.files.taken import HashedFile
 
 ZIP = ".zip"
-BUFFER = 1 << 18
+BUFFER = 1 << 16
 _GZIP = b"\x1f\x8b\x08"  # how gzip begins, whatever the file is called; no text begins so
 _UTF8_NAME, _ENCRYPTED = 0x800, 0x1  # flag bits of a zip member
 # Beyond these a packed file is taken for a bomb: real tables seldom shrink to less than a fiftieth.
@@ -162,11 +162,7 @@ def members(packed: zipfile.ZipFile, where: str, patterns: Sequence[str], packed
             fix_zh="请来源部门投放不设密码的压缩包；传输保密请用 SFTP",
             fix_en="Ask the department for a zip without a password; SFTP keeps the transfer secret.",
         )
-    size = sum(member.size for member in chosen)
-    if (size > BOMB_BYTES and size > BOMB_RATIO * packed_bytes) or sum(
-        member.entry.compress_size for member in chosen
-    ) > packed_bytes:
-        raise _bomb(where)
+    refuse_bomb(packed, where, packed_bytes)
     return sorted(chosen, key=lambda member: member.name)
 
 
@@ -177,6 +173,14 @@ def _open(packed: zipfile.ZipFile, member: Member, where: str) -> HashedFile:
         raise _torn_zip(where, error) from error
     unpacked = Unpacked(cast("io.BufferedIOBase", file), where, lambda: member.entry.compress_size, _torn_zip)
     return HashedFile(unpacked, where)
+
+
+def refuse_bomb(packed: zipfile.ZipFile, where: str, packed_bytes: int) -> None:
+    """SRC-FILE-BOMB where the members together are far larger than real tables would be, or lie over one another."""
+    size = sum(entry.file_size for entry in packed.infolist())
+    overlapping = sum(entry.compress_size for entry in packed.infolist()) > packed_bytes
+    if overlapping or (size > BOMB_BYTES and size > BOMB_RATIO * packed_bytes):
+        raise _bomb(where)
 
 
 def _name(entry: zipfile.ZipInfo) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
+import zipfile
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import python_calamine as calamine
 
 from connectors.errors import SourceError, SourceRefused, changed
+from connectors.files.archive import refuse_bomb
 from connectors.options import Options, wrong
 from connectors.rows import Reject, as_json, check_names, chunks, record_batch
 from schemas.values import Batch, Check, StreamInfo
@@ -156,6 +159,8 @@ def _letters(at: int) -> str:
 
 
 def _workbook(path: str, data: bytes) -> calamine.CalamineWorkbook:
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(data)) as packed:
+        refuse_bomb(packed, path, len(data))
     try:
         return calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
     except calamine.PasswordError as error:

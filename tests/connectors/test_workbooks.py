@@ -153,3 +153,48 @@ def test_any_text_in_cells_comes_back_exactly(tmp_path_factory, rows):
     path = book(tmp_path_factory.mktemp("books") / "t.xlsx", {"s": [("x", "y", "z"), *rows]})
     shown = [tuple(cell or None for cell in row) for row in rows]
     assert received(read(source(path=path))) == [row for row in shown if any(row)]
+
+
+ODS = """<?xml version="1.0" encoding="UTF-8"?>
+<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+ office:version="1.2"><office:body><office:spreadsheet><table:table table:name="人员">
+<table:table-row>{header}</table:table-row><table:table-row>{row}</table:table-row></table:table>
+</office:spreadsheet></office:body></office:document-content>"""
+
+
+def test_an_opendocument_sheet_is_read_with_the_same_refusals(tmp_path):
+    import zipfile
+
+    texts = "".join(
+        f'<table:table-cell office:value-type="string"><text:p>{text}</text:p></table:table-cell>'
+        for text in ("名称", "身份证号")
+    )
+    numbers = (
+        '<table:table-cell office:value-type="string"><text:p>𠮷</text:p></table:table-cell>'
+        '<table:table-cell office:value-type="float" office:value="330127199001011234"><text:p>3</text:p></table:table-cell>'
+    )
+    with zipfile.ZipFile(tmp_path / "a.ods", "w") as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr(
+            "META-INF/manifest.xml",
+            '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>',
+        )
+        file.writestr("content.xml", ODS.format(header=texts, row=numbers))
+    tab = read(source(folder=str(tmp_path), identifiers=["身份证号"]))
+    assert tab["名称"].to_pylist() == ["𠮷"]
+    assert tab["_reject"].to_pylist() == ["float_id"]
+    assert "sheet 人员 row 2 column B" in tab["_detail"][0].as_py()
+
+
+def test_a_workbook_that_unpacks_to_far_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    import zipfile
+
+    from connectors.files import archive
+
+    monkeypatch.setattr(archive, "BOMB_BYTES", 1 << 20)
+    path = book(tmp_path / "a.xlsx", {"s": [["a"], ["1"]]})
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("xl/worksheets/sheet9.xml", b" " * (4 << 20))
+    with pytest.raises(SourceError, match=r"SRC-FILE-BOMB.*a\.xlsx"):
+        read(source(path=path))
