@@ -1,4 +1,4 @@
-"""Read MySQL and its relatives through connectorx, every value as the server itself writes it, in bounded memory.
+"""Read MySQL and its relatives: every value as the server itself writes it, in bounded memory, and no hang that lasts.
 
 One SELECT is one consistent read under InnoDB. connectorx runs in a process of its own behind a relay: the relay holds
 the server back when the reading process holds enough, and whoever waits for rows asks the server through a second
@@ -17,11 +17,11 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -31,6 +31,8 @@ from sqlalchemy import exc
 from connectors.databases.errors import driver_missing, explained
 from connectors.databases.mysql_columns import Wired, exact, shown, written
 from connectors.databases.mysql_relay import Relay
+from connectors.databases.mysql_rows import fetched
+from connectors.databases.mysql_session import Cursor, control
 from connectors.databases.reader import ReaderOptions
 from connectors.errors import SourceError
 
@@ -50,20 +52,6 @@ _BEFORE = (
 )
 
 
-class Cursor(Protocol):
-    """What is used of a PyMySQL cursor."""
-
-    _result: Any
-
-    def execute(self, query: str, arguments: object = None) -> object:
-        """Run one statement."""
-        ...
-
-    def fetchall(self) -> Sequence[tuple[Any, ...]]:
-        """All rows of the result."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     """What the reading process is asked, and the text columns by place with the character set of each."""
@@ -73,26 +61,29 @@ class _Prepared:
 
 
 def open_reader(url: sa.URL, options: ReaderOptions) -> MySqlReader:
-    """The reader of the database at `url`; SRC-DRIVER when its drivers are missing or cannot do what the URL asks."""
-    missing = [name for name in ("connectorx", "pymysql") if find_spec(name) is None]
-    if missing:
+    """The reader of the database at `url`; SRC-DRIVER when its driver is missing.
+
+    Without connectorx, and over TLS, which the relay would break, rows come one by one through PyMySQL: the same text,
+    several times slower.
+    """
+    if find_spec("pymysql") is None:
         raise driver_missing(url, extra="mysql")
-    if any(key.startswith("ssl") for key in url.query):
-        raise SourceError(
-            "SRC-DRIVER",
-            zh="快速读取程序不支持 URL 中的 ssl 选项",
-            en="the fast reader does not take the ssl options of the URL",
-            fix_zh="请写 reader: sqlalchemy",
-            fix_en="Write reader: sqlalchemy.",
-        )
-    return MySqlReader(url, options)
+    secured = any(key.startswith("ssl") for key in url.query)
+    return MySqlReader(url, options, by_rows=secured or find_spec("connectorx") is None)
+
+
+def open_rows(url: sa.URL, options: ReaderOptions) -> MySqlReader:
+    """The reader that fetches row by row; SRC-DRIVER when PyMySQL is missing."""
+    if find_spec("pymysql") is None:
+        raise driver_missing(url, extra="mysql")
+    return MySqlReader(url, options, by_rows=True)
 
 
 class MySqlReader:
     """MySQL, MariaDB and what speaks their protocol."""
 
-    def __init__(self, url: sa.URL, options: ReaderOptions) -> None:
-        self._url, self._options = url, options
+    def __init__(self, url: sa.URL, options: ReaderOptions, *, by_rows: bool) -> None:
+        self._url, self._options, self._by_rows = url, options, by_rows
         self._patience = options.connect_timeout
         self._silence = min(options.silence_timeout or _ASK, _ASK)
 
@@ -105,14 +96,24 @@ class MySqlReader:
         tag = f"shutong-{uuid.uuid4().hex}"  # the server's list of processes finds the query by it
         marker = f"\x01{uuid.uuid4().hex}:"
         prepared = self._prepared(statement.prefix_with(sa.literal_column(f"/* {tag} */")), marker)
+        request = {**prepared.request, "marker": marker}
+        if self._by_rows:
+            batches = fetched(self._url, self._options, request, lambda: self._kill(tag))
+        else:
+            batches = self._streamed(request, tag)
+        with contextlib.closing(batches):
+            for batch in batches:
+                yield shown(batch, prepared.texts, marker)
+
+    def _streamed(self, request: Mapping[str, Any], tag: str) -> Generator[pa.RecordBatch]:
         done = False
         with tempfile.TemporaryFile() as said, _child(said) as child, Relay(self._socket, child.pid) as relay:
             pipe = _Pipe(child, relay, self._silence, lambda: self._works(tag))
-            request = {**prepared.request, "url": self._near(relay.port), "marker": marker}
+            asked = {**request, "url": self._near(relay.port)}
             try:
-                pipe.ask(request)
+                pipe.ask(asked)
                 with contextlib.suppress(pa.ArrowInvalid):  # a stream cut short: the exit code says so too
-                    yield from _rows(pipe, prepared.texts, marker)
+                    yield from _rows(pipe)
                 if child.wait(self._patience):
                     raise self._failed(relay, said)
                 done = True
@@ -125,66 +126,56 @@ class MySqlReader:
     def _prepared(self, statement: sa.Select[Any], marker: str) -> _Prepared:
         """Ask the server what the columns are, and write the query accordingly."""
         columns = list(statement.selected_columns)
-        with self._control() as control:
-            control.execute("SET SESSION character_set_results = NULL")
-            control.execute(written(statement.limit(0)))
-            fields = control._result.fields  # noqa: SLF001 - flags and character sets are nowhere else
-            charsets = _charsets(control, {field.charsetnr for field in fields})
+        with control(self._url, self._patience) as cursor:
+            cursor.execute("SET SESSION character_set_results = NULL")
+            cursor.execute(written(statement.limit(0)))
+            fields = cursor._result.fields  # noqa: SLF001 - flags and character sets are nowhere else
+            charsets = _charsets(cursor, {field.charsetnr for field in fields})
             wires = [Wired(each.type_code, each.flags, each.length, charsets.get(each.charsetnr)) for each in fields]
-            exactly = [exact(column, wire, marker) for column, wire in zip(columns, wires, strict=True)]
+            exactly = [
+                exact(column, wire, marker, by_text=self._by_rows) for column, wire in zip(columns, wires, strict=True)
+            ]
             query = written(statement.with_only_columns(*exactly, maintain_column_froms=True))
             long = any(wire.is_long for wire in wires)
             tables = [each for each in statement.get_final_froms() if isinstance(each, sa.TableClause)]
             rows = min(ROWS, _CELLS // max(1, len(columns)))
             if long:
-                rows = min(rows, self._options.batch_bytes // self._row_bytes(control, tables))
-            before = (*_BEFORE, self._limit(control))
+                rows = min(rows, self._options.batch_bytes // self._row_bytes(cursor, tables))
+            before = (*_BEFORE, self._limit(cursor))
         text = [not wire.is_bytes for wire in wires]
-        request = {"query": query, "before": before, "rows": max(1, rows), "text": text}
+        request: dict[str, object] = {"query": query, "before": before, "rows": max(1, rows), "text": text}
+        request["floats"] = {at: wire.is_single for at, wire in enumerate(wires) if wire.is_float}
         return _Prepared(request, {at: wire.charset for at, wire in enumerate(wires) if wire.is_text})
 
-    def _row_bytes(self, control: Cursor, tables: Sequence[sa.TableClause]) -> int:
+    def _row_bytes(self, cursor: Cursor, tables: Sequence[sa.TableClause]) -> int:
         """What a row takes on average as the server estimates, at least 1."""
         widths = [1]
         for table in tables:
-            control.execute(
+            cursor.execute(
                 "SELECT avg_row_length FROM information_schema.tables"
                 " WHERE table_schema = COALESCE(%s, DATABASE()) AND table_name = %s",
                 (table.schema, table.name),
             )
-            widths += [int(width) for (width,) in control.fetchall() if width]
+            widths += [int(width) for (width,) in cursor.fetchall() if width]
         return max(widths)
 
-    def _limit(self, control: Cursor) -> str:
-        control.execute("SELECT VERSION()")
+    def _limit(self, cursor: Cursor) -> str:
+        cursor.execute("SELECT VERSION()")
         seconds = self._options.statement_timeout
-        if "mariadb" in str(control.fetchall()[0][0]).lower():
+        if "mariadb" in str(cursor.fetchall()[0][0]).lower():
             return f"SET SESSION max_statement_time = {seconds:g}"
         return f"SET SESSION max_execution_time = {round(seconds * 1000)}"
 
     def _works(self, tag: str) -> bool:
         """Whether the server still has the query; SourceUnavailable when it does not even answer that."""
-        with self._control() as control:
-            return bool(_found(control, tag))
+        with control(self._url, self._patience) as cursor:
+            return bool(_found(cursor, tag))
 
     def _kill(self, tag: str) -> None:
         """End the query at the server if it is still there; a server that does not answer has nothing to be ended."""
-        with contextlib.suppress(SourceError), self._control() as control:
-            for thread in _found(control, tag):
-                control.execute(f"KILL CONNECTION {thread}")
-
-    @contextlib.contextmanager
-    def _control(self) -> Iterator[Cursor]:
-        """A cursor of a short second connection; what the server refuses is a SourceError."""
-        import pymysql  # type: ignore[import-untyped]
-
-        connecting = True
-        try:
-            with connected(self._url, self._patience) as connection, connection.cursor() as cursor:
-                connecting = False
-                yield cursor
-        except (pymysql.err.Error, OSError) as error:
-            raise explained(_wrapped(error), self._url, connecting=connecting) from None
+        with contextlib.suppress(SourceError), control(self._url, self._patience) as cursor:
+            for thread in _found(cursor, tag):
+                cursor.execute(f"KILL CONNECTION {thread}")
 
     def _socket(self) -> socket.socket:
         path = self._url.query.get("unix_socket")
@@ -209,49 +200,18 @@ class MySqlReader:
         return explained(kind("", None, Exception(words)), self._url, connecting=False)
 
 
-def connected(url: sa.URL, patience: float) -> Any:  # noqa: ANN401 - PyMySQL brings no types
-    """A PyMySQL connection to the database at `url`; logging in and each answer may take `patience` seconds."""
-    import pymysql
-
-    socket_path = url.query.get("unix_socket")
-    return pymysql.connect(
-        host=url.host or "127.0.0.1",
-        port=url.port or _PORT,
-        user=url.username,
-        password=str(url.password or ""),
-        database=url.database,
-        unix_socket=socket_path if isinstance(socket_path, str) else None,
-        charset="utf8mb4",
-        autocommit=True,
-        connect_timeout=patience,
-        read_timeout=patience,
-        write_timeout=patience,
-    )
-
-
-def _wrapped(error: Exception) -> Exception:
-    """A PyMySQL error as SQLAlchemy would raise it, which is what `explained` knows."""
-    import pymysql
-
-    return (
-        exc.DBAPIError.instance("", None, error, pymysql.err.Error, dialect=None)
-        if isinstance(error, pymysql.err.Error)
-        else error
-    )
-
-
-def _found(control: Cursor, tag: str) -> list[int]:
-    control.execute(
+def _found(cursor: Cursor, tag: str) -> list[int]:
+    cursor.execute(
         "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND info LIKE %s", (f"%{tag}%",)
     )
-    return [int(thread) for (thread,) in control.fetchall()]
+    return [int(thread) for (thread,) in cursor.fetchall()]
 
 
-def _charsets(control: Cursor, numbers: set[int]) -> dict[int, str]:
+def _charsets(cursor: Cursor, numbers: set[int]) -> dict[int, str]:
     """The character set of each collation number; MariaDB's newest collations have none here, and are Unicode."""
     listed = ", ".join(map(str, sorted(numbers)))
-    control.execute(f"SELECT id, character_set_name FROM information_schema.collations WHERE id IN ({listed})")
-    return {int(number): str(charset) for number, charset in control.fetchall()}
+    cursor.execute(f"SELECT id, character_set_name FROM information_schema.collations WHERE id IN ({listed})")
+    return {int(number): str(charset) for number, charset in cursor.fetchall()}
 
 
 @contextlib.contextmanager
@@ -268,12 +228,12 @@ def _child(said: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
             child.kill()
 
 
-def _rows(pipe: _Pipe, texts: Mapping[int, str | None], marker: str) -> Iterator[pa.RecordBatch]:
+def _rows(pipe: _Pipe) -> Iterator[pa.RecordBatch]:
     stream = pa.ipc.open_stream(pa.PythonFile(pipe, "r"))
     some = False
     for batch in stream:
         some = True
-        yield shown(batch, texts, marker)
+        yield batch
     if not some:
         yield pa.RecordBatch.from_arrays([pa.nulls(0, each.type) for each in stream.schema], schema=stream.schema)
 

@@ -56,6 +56,16 @@ class Wired:
         return self.kind in _LONG
 
     @property
+    def is_single(self) -> bool:
+        """True for a floating-point number of four bytes."""
+        return self.kind == _FLOAT and not self.flags & _ZEROFILL
+
+    @property
+    def is_float(self) -> bool:
+        """True for a floating-point number that arrives as one."""
+        return self.is_single or (self.kind == _DOUBLE and not self.flags & _ZEROFILL)
+
+    @property
     def is_bytes(self) -> bool:
         """True for what has no text of its own."""
         return self.kind == _GEOMETRY or (self.kind in _TEXTS and self.charset == "binary")
@@ -71,14 +81,17 @@ class Wired:
         return self.kind in _TEXTS and not self.flags & (_ENUM | _SET) and self.charset not in _FAITHFUL
 
 
-def exact(column: sa.ColumnElement[Any], wire: Wired, marker: str) -> sa.ColumnElement[Any]:
+def exact(column: sa.ColumnElement[Any], wire: Wired, marker: str, *, by_text: bool) -> sa.ColumnElement[Any]:
     """The expression that brings the column's exact text, or its bytes, or a number that has one exact text.
 
     Text arrives as the bytes of its UTF-8, because a server also stores what is none. What it would turn into ? arrives
-    as `marker` and the stored bytes in hexadecimal digits.
+    as `marker` and the stored bytes in hexadecimal digits. `by_text`: the driver takes numbers as text, in which the
+    server writes only six digits of a FLOAT.
     """
     name = column.name if isinstance(column, sa.Label | sa.ColumnClause) else str(column.key)
     value = column.element if isinstance(column, sa.Label) else column
+    if by_text and wire.is_single:
+        value = value + sa.literal_column("0e0")
     return _written(value, wire, marker).label(name)
 
 

@@ -24,15 +24,18 @@ def worded(batch: pa.RecordBatch, schema: pa.Schema, marker: str) -> pa.RecordBa
 
 
 def _worded(column: pa.Array, kind: pa.DataType, marker: str) -> pa.Array:
-    if column.type == kind:
-        return column
     if not pa.types.is_large_binary(column.type):
         return column.cast(kind)
     narrow = column.cast(pa.binary())
+    return text_of(narrow, marker) if kind == pa.string() else narrow
+
+
+def text_of(raw: pa.Array, marker: str) -> pa.Array:
+    """The UTF-8 in `raw` as text; what is none as `marker` and its bytes in hexadecimal digits."""
     try:
-        return narrow.cast(kind)
+        return raw.cast(pa.string())
     except pa.ArrowInvalid:
-        return pa.array([_read(value, marker) for value in narrow.to_pylist()], kind)
+        return pa.array([_read(value, marker) for value in raw.to_pylist()], pa.string())
 
 
 def _read(value: bytes | None, marker: str) -> str | None:

@@ -1,0 +1,57 @@
+"""Log in to MySQL or MariaDB through PyMySQL, with a time limit on every answer, errors explained."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
+
+from connectors.databases.errors import explained
+
+
+class Cursor(Protocol):
+    """What is used of a PyMySQL cursor."""
+
+    _result: Any
+
+    def execute(self, query: str, arguments: object = None) -> object:
+        """Run one statement."""
+        ...
+
+    def fetchall(self) -> Sequence[tuple[Any, ...]]:
+        """All rows of the result."""
+        ...
+
+
+def login(url: sa.URL, patience: float) -> dict[str, Any]:
+    """What PyMySQL is given for `url`, its TLS options too; logging in and each answer may take `patience` seconds."""
+    known = MySQLDialect_pymysql().create_connect_args(url)[1]
+    limits = {name: max(1, round(patience)) for name in ("connect_timeout", "read_timeout", "write_timeout")}
+    return {"host": "127.0.0.1", **limits, **known, "charset": "utf8mb4", "autocommit": True}
+
+
+@contextlib.contextmanager
+def control(url: sa.URL, patience: float) -> Iterator[Cursor]:
+    """A cursor of a short connection; what the server refuses or does not answer is a SourceError."""
+    import pymysql  # type: ignore[import-untyped]
+
+    connecting = True
+    try:
+        with pymysql.connect(**login(url, patience)) as connection, connection.cursor() as cursor:
+            connecting = False
+            yield cursor
+    except (pymysql.err.Error, OSError) as error:
+        raise explained(wrapped(error), url, connecting=connecting) from None
+
+
+def wrapped(error: Exception) -> Exception:
+    """A PyMySQL error as SQLAlchemy would raise it, which is what `explained` knows."""
+    import pymysql
+
+    if isinstance(error, pymysql.err.OperationalError | pymysql.err.InterfaceError):
+        return exc.OperationalError("", None, error)
+    return exc.DatabaseError("", None, error) if isinstance(error, pymysql.err.Error) else error
