@@ -29,7 +29,7 @@ def plain(piece: Piece, names: Sequence[str], delimiter: str) -> list[pa.Array] 
     """
     data = piece.data
     quoted = b'"' in data
-    if not piece.whole or data.startswith(_MARK) or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
+    if not piece.whole or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
         return None
     if quoted and not _well_quoted(data, ord(delimiter)):
         return None
@@ -42,6 +42,8 @@ def plain(piece: Piece, names: Sequence[str], delimiter: str) -> list[pa.Array] 
                 data, codec = data.decode(codec).encode(), "utf-8"
             except UnicodeError:
                 return None
+    if data.startswith(_MARK):
+        return None
     try:
         columns = parsed(data, names, delimiter, quoted=quoted, text=codec != "gb18030")
         return columns if codec != "gb18030" else [decoded(column) for column in columns]

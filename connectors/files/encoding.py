@@ -253,14 +253,11 @@ def _unmarked(blocks: Iterator[bytes], codec: str) -> Iterator[bytes]:
     """The same without a mark of the encoding at the very beginning: it is no part of the first column's name."""
     marks = [codecs.BOM_UTF8] if codec != "gb18030" else []
     marks += ["\ufeff".encode("gb18030")] if codec in {"gb18030", AUTO} else []
-    for data in blocks:
-        for mark in marks:
-            if data.startswith(mark):
-                data = data[len(mark) :]  # noqa: PLW2901 - the block without its mark
-                break
-        if data:
-            marks = []
-            yield data
+    for data in filter(None, blocks):
+        mark = next((mark for mark in marks if data.startswith(mark)), b"")
+        marks = []
+        if rest := data[len(mark) :]:
+            yield rest
 
 
 def _line_end(data: bytes) -> int:
