@@ -253,7 +253,7 @@ GOOD = (200, json.dumps({"data": [{"uniscid": code(1), "entname": "𠮷", "apprd
     [
         (GOOD, "not the token", "SRC-REST-REFUSED", False),
         ((500, b'{"message": "down"}'), TOKEN, "SRC-REST-UNAVAILABLE", True),
-        ((200, b'{"data": [{"uniscid": '), TOKEN, "SRC-REST-JSON", False),
+        ((200, b'{"data": [{"uniscid": '), TOKEN, "SRC-REST-UNAVAILABLE", True),
         ((200, b"<html>login</html>"), TOKEN, "SRC-REST-JSON", False),
         ((200, b'{"items": []}'), TOKEN, "SRC-CHANGED", False),
     ],

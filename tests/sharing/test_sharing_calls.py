@@ -370,6 +370,7 @@ def test_the_contract_is_complete_and_reaches_for_no_cdn(town: Town) -> None:
         ("POST", "/v1/libraries/{library}/records"),
         ("POST", "/v1/libraries/{library}/records:batch"),
         ("GET", "/v1/usage"),
+        ("POST", "/v1/ingest/{resource}/batches/{batch_id}"),
         ("GET", "/healthz"),
     }
     for item in told["paths"].values():
