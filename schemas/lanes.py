@@ -48,6 +48,7 @@ _MONTHS: npt.NDArray[np.int32] = (
     .astype("datetime64[D]")
     .astype(np.int32)
 )
+_TOO_LONG = 64  # bytes: no shape is as long
 _MOST_DIGITS = 18  # that int64 surely holds
 _SCALE = 6  # decimals of an amount
 _POINT, _MINUS, _ZERO = ord("."), ord("-"), ord("0")
@@ -110,9 +111,10 @@ def _moments(values: pa.Array, type_: pa.DataType, endless: Collection[date]) ->
     rows, kept, repaired = (np.zeros(len(values), np.bool_) for _ in range(3))
     never = np.array([(day - _EPOCH).days for day in endless], np.int32)
     read = np.zeros(len(values), np.int32 if pa.types.is_date(type_) else np.int64)
-    for length, shapes in _shapes().items():
+    for length in np.flatnonzero(np.bincount(np.minimum(lengths, _TOO_LONG), minlength=_TOO_LONG)).tolist():
+        shapes = _shapes().get(length, ())
         chosen = valid & (lengths == length)
-        if not chosen.any():
+        if not shapes or not chosen.any():
             continue
         whole = chosen.all()
         places = np.flatnonzero(chosen)
@@ -227,21 +229,19 @@ def _numerals(values: pa.Array) -> _Numerals:
         rows[decimals > 0] = True
     rows &= (lengths > 0) & (lengths <= _MOST_DIGITS)
     digits = np.zeros(len(values), np.int64)
-    digits[rows] = _integers(values if rows.all() else values.filter(marks(rows)))
+    whole = rows.all()
+    digits[rows] = _integers(values if whole else values.filter(marks(rows)), decimals[rows] > 0)
     return _Numerals(rows, digits, decimals, lengths)
 
 
-def _integers(values: pa.Array) -> Numbers:
-    """The numbers that texts of digits, a minus before them, a point among them, would be without the point."""
+def _integers(values: pa.Array, pointed: Booleans) -> Numbers:
+    """The numbers that texts of digits, a minus before them, would be without the point that some of them have."""
     received = texts(values)
-    points = received.bytes == _POINT
-    edges = received.edges - received.edges[0]
-    if points.any():
-        edges = np.concatenate([[0], np.cumsum(received.lengths - received.counts(points))]).astype(np.int32)
-        data = received.bytes[~points]
-    else:
-        data = received.bytes
-    plain = pa.StringArray.from_buffers(len(values), pa.py_buffer(edges), pa.py_buffer(np.ascontiguousarray(data)))
+    edges, data = received.edges - received.edges[0], received.bytes
+    if pointed.any():
+        edges[1:] -= np.cumsum(pointed.view(np.uint8), dtype=np.int32)
+        data = data[data != _POINT]
+    plain = pa.StringArray.from_buffers(len(values), pa.py_buffer(edges), pa.py_buffer(data))
     numbers: Numbers = plain.cast(pa.int64()).to_numpy()
     return numbers
 

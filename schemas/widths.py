@@ -88,8 +88,12 @@ def unfolded_texts(received: Texts) -> Numbers:
 def unfolded_identifiers(received: Texts) -> Numbers:
     """Rows with anything but ASCII digits and upper-case letters; also nulls over such bytes."""
     data = received.bytes
-    done = (data - np.uint8(_ZERO) < 10) | (data - np.uint8(_UPPER_A) < _LETTERS)  # noqa: PLR2004 - digits
-    return received.rows(np.flatnonzero(~done))
+    found = [np.zeros(0, np.int64)]
+    for first in range(0, len(data), _BLOCK):
+        block = data[first : first + _BLOCK]
+        done = (block - np.uint8(_ZERO) < 10) | (block - np.uint8(_UPPER_A) < _LETTERS)  # noqa: PLR2004 - digits
+        found.append(np.flatnonzero(~done) + first)
+    return received.rows(np.concatenate(found))
 
 
 def fold_texts(values: pa.Array) -> pa.Array:

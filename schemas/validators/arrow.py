@@ -18,7 +18,7 @@ Booleans = npt.NDArray[np.bool_]
 
 _BLOCK = 1 << 16  # rows worked on at once: small enough for the caches, large enough to forget the Python around it
 _OUTSIDE = -(1 << 20)  # contribution of a character that is not allowed: no sum of the others can lift it above zero
-_MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
+_MONTH_DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int32)
 
 
 def valid(kind: str, values: pa.Array | pa.ChunkedArray, today: date) -> pa.BooleanArray:
@@ -42,8 +42,8 @@ def _chunk(spec: Fixed | Joined, values: pa.Array, today: date) -> pa.BooleanArr
     for first in range(0, len(texts), _BLOCK):
         edges = offsets[first : first + _BLOCK + 1]
         if isinstance(spec, Fixed):
-            rows, columns = _columns(edges, data, spec.length)
-            right[first + rows] = _fixed(spec, columns, today)
+            rows, identifiers = _identifiers(edges, data, spec.length)
+            right[first + rows] = _fixed(spec, identifiers, today)
         else:
             rows, starts, lengths = _within(edges, *spec.lengths)
             right[first + rows] = _joined(spec, data, starts, lengths)
@@ -66,43 +66,52 @@ def _within(edges: Numbers, least: int, most: int) -> tuple[Numbers, Numbers, Nu
     return rows, edges[:-1][rows], lengths[rows]
 
 
-def _columns(edges: Numbers, data: Bytes, length: int) -> tuple[Numbers, Bytes]:
-    """Places of the texts of exactly `length` bytes, and those bytes: position × text."""
+def _identifiers(edges: Numbers, data: Bytes, length: int) -> tuple[Numbers, Bytes]:
+    """Places of the texts of exactly `length` bytes, and those bytes: text × position."""
     rows, starts, _ = _within(edges, length, length)
     if len(rows) == len(edges) - 1:  # one after the other without gaps: a view is enough
-        return rows, data[edges[0] : edges[-1]].reshape(-1, length).T
-    return rows, data[starts + np.arange(length)[:, None]]
+        return rows, data[edges[0] : edges[-1]].reshape(-1, length)
+    if len(data) < length:
+        return rows, np.zeros((0, length), np.uint8)
+    return rows, np.lib.stride_tricks.sliding_window_view(data, length)[starts]
 
 
-def _fixed(spec: Fixed, columns: Bytes, today: date) -> Booleans:
-    contributions, table, modulus = _tables(spec.kind)
-    total = np.zeros(columns.shape[1], dtype=np.int32)
-    for place, column in enumerate(columns):
-        total += contributions[place][column]
+def _fixed(spec: Fixed, identifiers: Bytes, today: date) -> Booleans:
+    contributions, last, table, modulus = _tables(spec.kind)
+    total = last.take(identifiers[:, -1]) if spec.length % 2 else np.zeros(len(identifiers), np.int32)
+    pairs = identifiers[:, : spec.length // 2 * 2]
+    pairs = np.ascontiguousarray(pairs).view("<u2")
+    for place, contribution in enumerate(contributions):
+        total += contribution.take(pairs[:, place])
     right: Booleans = total >= 0
     if spec.check:
-        right &= table[total % modulus] == columns[spec.check.at]
+        right &= table.take(total % modulus) == identifiers[:, spec.check.at]
     if spec.beginnings:
-        right &= _begins(spec.kind)[columns[0].astype(np.int32) << 8 | columns[1]]
+        right &= _begins(spec.kind).take(pairs[:, 0])
     if spec.birth:
-        right &= (columns[0] == ord(spec.birth.exempt)) | _born(spec.birth, columns, today)
+        right &= (identifiers[:, 0] == ord(spec.birth.exempt)) | _born(spec.birth, identifiers, today)
     return right
 
 
 @cache
-def _tables(kind: str) -> tuple[npt.NDArray[np.int32], Bytes, int]:
-    """What each byte adds at each place, the check byte of each remainder, and the modulus."""
+def _tables(kind: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Bytes, int]:
+    """What each pair of bytes adds, what a last odd byte adds, the check byte of each remainder, and the modulus.
+
+    A pair is read as a 16-bit number whose low byte comes first in the text.
+    """
     spec = SPECS[kind]
     assert isinstance(spec, Fixed)  # noqa: S101 - only _fixed asks
-    contributions = np.full((spec.length, 256), _OUTSIDE, dtype=np.int32)
+    single = np.full((spec.length, 256), _OUTSIDE, dtype=np.int32)
     check = spec.check
     for place, alphabet in enumerate(spec.alphabets):
         weighted = check is not None and check.start <= place < check.at
         for one in alphabet:
             value = check.alphabet.index(one) * check.weights[place - check.start] if check and weighted else 0
-            contributions[place, ord(one)] = value
+            single[place, ord(one)] = value
+    even, odd = single[: spec.length // 2 * 2 : 2], single[1::2]
+    pairs = (odd[:, :, None] + even[:, None, :]).reshape(len(odd), -1)
     table = check.table if check else "\0"
-    return contributions, np.frombuffer(table.encode(), dtype=np.uint8), len(table)
+    return pairs, single[-1], np.frombuffer(table.encode(), dtype=np.uint8), len(table)
 
 
 @cache
@@ -110,18 +119,19 @@ def _begins(kind: str) -> Booleans:
     spec = SPECS[kind]
     allowed = np.zeros(1 << 16, dtype=np.bool_)
     for one in spec.beginnings if isinstance(spec, Fixed) else ():
-        allowed[ord(one[0]) << 8 | ord(one[1])] = True
+        allowed[ord(one[0]) | ord(one[1]) << 8] = True
     return allowed
 
 
-def _born(birth: Birth, columns: Bytes, today: date) -> Booleans:
-    digits = columns[birth.start : birth.start + 8].astype(np.int64) - ord("0")
+def _born(birth: Birth, identifiers: Bytes, today: date) -> Booleans:
+    digits = np.ascontiguousarray(identifiers[:, birth.start : birth.start + 8].T).astype(np.int32) - ord("0")
     year = digits[0] * 1000 + digits[1] * 100 + digits[2] * 10 + digits[3]
     month, day = digits[4] * 10 + digits[5], digits[6] * 10 + digits[7]
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     # Bytes that are no digits give any number here; the alphabets have already turned those rows down.
-    days = _MONTH_DAYS[np.clip(month, 0, 12)] + (leap & (month == 2))  # noqa: PLR2004 - February
-    exists = (month >= 1) & (month <= 12) & (day >= 1) & (day <= days)  # noqa: PLR2004 - months of a year
+    exists = (month >= 1) & (month <= 12) & (day >= 1) & (day <= _MONTH_DAYS.take(month, mode="clip"))  # noqa: PLR2004
+    leap_days = np.flatnonzero((month == 2) & (day == 29))  # noqa: PLR2004 - 29 February
+    years = year[leap_days]
+    exists[leap_days] = (years % 4 == 0) & ((years % 100 != 0) | (years % 400 == 0))
     born = year * 10_000 + month * 100 + day
     within: Booleans = exists & (born >= FIRST_YEAR * 10_000) & (born <= int(today.strftime("%Y%m%d")))
     return within
