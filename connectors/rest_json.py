@@ -50,13 +50,6 @@ def found(value: object, path: str) -> object:
     return value
 
 
-def as_text(value: object) -> str | None:
-    """A JSON value as a column holds it: text as it is, numbers as written, nested values as JSON."""
-    if value is None:
-        return None
-    return str(value) if isinstance(value, str) else written(value)
-
-
 def written(value: object) -> str:
     """The value as JSON text again, its numbers as they were."""
     if isinstance(value, Number):
@@ -92,6 +85,15 @@ def batch_of(records: Sequence[object], names: Sequence[str], first: int, where:
             detail = "记录中有重复的字段名 | the record says the same field twice"
             rejects[at] = Reject("row_shape", detail, visible(written(record)))
         objects.append(record if isinstance(record, dict) else {})
-    columns = [[as_text(each.get(name)) for each in objects] for name in names]
-    texts = [pa.array(column, pa.string()) for column in clean(shown, columns, rejects, where)]
+    columns = [
+        [
+            value if value is None or isinstance(value, str) else written(value)
+            for value in [each.get(name) for each in objects]
+        ]
+        for name in names
+    ]
+    try:
+        texts = [pa.array(column, pa.string()) for column in columns]
+    except UnicodeEncodeError:  # some value holds what no UTF-8 can carry: look at each
+        texts = [pa.array(column, pa.string()) for column in clean(shown, columns, rejects, where)]
     return arrow_batch(shown, texts, len(records), first, rejects)  # records without any field are records too
