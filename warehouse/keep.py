@@ -23,7 +23,7 @@ from warehouse.store import ObjectStore
 
 PIECE_ROWS = 1_000_000  # a pull is committed, so that it can go on from there, about each so many rows
 BATCH_ROWS = 65_536  # rows handed on together when a batch is read in parts
-_AHEAD = 2  # batches read ahead of the writer: enough that neither waits, few enough for any machine
+_AHEAD = 1  # batches that wait for the writer: sources read ahead themselves, and memory is worth more
 _LOOK_SECONDS = 0.5  # how soon a reader with a full queue notices that the writer has failed
 _LAND = "land"
 _EVERY = 10**9  # manifests of a resource: all of them
