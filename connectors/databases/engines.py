@@ -15,12 +15,14 @@ from connectors.databases.reader import ReaderOptions
 from connectors.errors import SourceUnavailable
 from connectors.rows import ESCAPE
 
-# Names that exist on some versions only are skipped by the join; a value written with all digits, dates in ISO form.
+# Names that exist on some versions only are skipped. Values are written with all digits and dates in ISO form; a table
+# read without an order comes in that of its storage each time, and takes one processor of the department's at most.
 SETTINGS = """
 SELECT set_config(s.name, s.value, false) FROM (VALUES
   ('default_transaction_read_only', 'on'), ('datestyle', 'ISO, YMD'), ('intervalstyle', 'postgres'),
   ('extra_float_digits', '3'), ('bytea_output', 'hex'), ('idle_in_transaction_session_timeout', '0'),
-  ('transaction_timeout', '0'), ('statement_timeout', '{milliseconds}')
+  ('transaction_timeout', '0'), ('jit', 'off'), ('synchronize_seqscans', 'off'),
+  ('max_parallel_workers_per_gather', '0'), ('statement_timeout', '{milliseconds}')
 ) AS s(name, value) WHERE s.name IN (SELECT name FROM pg_catalog.pg_settings)
 """
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Parameters are written into the text, where a doubled percent sign would stay doubled.
 _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+_ROWS = 65_536  # in one batch at most: each waits as an object of its own
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # Storage of a table and all its partitions; another one after TRUNCATE, which old snapshots see as an empty table.
 STORAGE = """
@@ -88,7 +89,7 @@ class Postgres:
                 for row in copy:
                     waiting.append(row)
                     size += len(row)
-                    if size >= self.options.batch_bytes:
+                    if size >= self.options.batch_bytes or len(waiting) >= _ROWS:
                         yield parse.batch(waiting)
                         waiting, size, parse.empty = [], 0, False
                 if waiting or parse.empty:

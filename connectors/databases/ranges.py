@@ -13,6 +13,11 @@ from connectors.databases.tables import Table
 from schemas.values import Json
 
 _WHOLE = (sa.Integer,)
+_SCATTERED = 16  # ranges of a key the rows are not stored by: each of them is a pass over the whole table
+_LIKE_STORED = 0.5
+_CORRELATION = """
+SELECT abs(correlation) FROM pg_catalog.pg_stats
+WHERE schemaname = :schema AND tablename = :name AND attname = :key ORDER BY 1 LIMIT 1"""
 # In the order the server keeps them, which is that of the column's own collation.
 _HISTOGRAM = """
 SELECT CAST(u.bound AS text) FROM pg_catalog.pg_stats s,
@@ -90,6 +95,8 @@ def bounds(connection: sa.Connection, table: Table, rows: int, each: int) -> tup
         found = _histogram(connection, table, kind)
     if not found and isinstance(kind, _WHOLE):
         found = _even(connection, table, pieces)
+    if connection.dialect.name == "postgresql" and not _stored_so(connection, table):
+        pieces = min(pieces, _SCATTERED)
     if len(found) <= pieces:
         return tuple(dict.fromkeys(found[1:-1]))
     places = (round(piece * (len(found) - 1) / pieces) for piece in range(1, pieces))
@@ -108,6 +115,14 @@ def _histogram(connection: sa.Connection, table: Table, kind: sa.types.TypeEngin
     except exc.SQLAlchemyError:
         return []  # a type whose text form cannot be an array's; the table is then read in one piece
     return [int(value) for value in found] if isinstance(kind, _WHOLE) else list(found)
+
+
+def _stored_so(connection: sa.Connection, table: Table) -> bool:
+    """Whether rows with near keys lie near each other."""
+    schema = table.schema or connection.dialect.default_schema_name
+    values: Mapping[str, object] = {"schema": schema, "name": table.name, "key": table.key[0]}
+    found = connection.execute(sa.text(_CORRELATION), values).scalar()
+    return found is None or float(found) >= _LIKE_STORED
 
 
 def _even(connection: sa.Connection, table: Table, pieces: int) -> list[Json]:

@@ -164,7 +164,7 @@ class SqlSource:
         if ranges and isinstance(self._choice().reader, postgres.Postgres):
             self._snapshot = Snapshot(self._url, self._reading)
             self._pin = self._snapshot.pin(table)
-        self._planned = self._splits(window, ranges)
+        self._planned = self._splits(window, ranges, ordered=not self._large(table, window))
         return self._planned
 
     def read(self, split: Split) -> Iterator[Batch]:
@@ -218,9 +218,23 @@ class SqlSource:
         first = Range(table.key[0], cuts, 0, asked, self._storage(table))
         return [first, *first.following()]
 
-    def _splits(self, window: Window, ranges: list[Range]) -> list[Split]:
+    def _large(self, table: Table, window: Window) -> bool:
+        """Whether PostgreSQL is asked for a whole large table: sorting it would cost it more than sending it.
+
+        It then comes in the order it is stored in, the same as long as it is the same.
+        """
+        if (
+            self._order is not None
+            or window.low is not None
+            or not isinstance(self._choice().reader, postgres.Postgres)
+        ):
+            return False
+        with self._connected() as connection:
+            return about(connection, table) >= _COUNTED
+
+    def _splits(self, window: Window, ranges: list[Range], *, ordered: bool) -> list[Split]:
         name = self._name if window.high is None else f"{self._name}@{window.high}"
-        options: dict[str, Json] = {"window": window.remembered()}
+        options: dict[str, Json] = {"window": window.remembered(), "ordered": ordered}
         if not ranges:
             return [Split(name, options)]
         of = len(ranges[0].bounds) + 1
@@ -247,7 +261,7 @@ class SqlSource:
         if isinstance(reader, postgres.Postgres) and self._pin is not None:
             reader = reader.pinned(self._pin)
         rows = reader.rows
-        held = _READ_AHEAD // self._parallel if self._parallel > 1 else 4 * self._reading.batch_bytes
+        held = _READ_AHEAD // self._parallel if self._parallel > 1 else 2 * self._reading.batch_bytes
         silence = self._reading.silence_timeout
         return Ahead(lambda: rows(statement), self._system, limit=held, silence=silence), make
 
@@ -288,6 +302,8 @@ class SqlSource:
         if part is not None:
             statement = statement.where(part.condition(rows.c[part.key], table.types[part.key]))
         order = table.order if self._order is None else self._order
+        if split is not None and split.options.get("ordered") is False:
+            order = ()
         return statement.order_by(*(rows.c[name] for name in order)).limit(limit), make
 
     def _filtered(self, statement: sa.Select[Any]) -> sa.Select[Any]:

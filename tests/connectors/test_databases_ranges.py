@@ -190,6 +190,24 @@ def test_a_small_table_and_one_without_a_key_are_one_piece(postgres_server, db):
     assert [split.id for split in source(postgres_server, table="keyless").plan(None)] == ["keyless"]
 
 
+@pytest.mark.parametrize("key", ["id", "pripid"])
+def test_a_large_table_comes_whole_and_twice_in_the_same_order_without_being_sorted(
+    postgres_server, db, monkeypatch, key
+):
+    monkeypatch.setattr("connectors.databases.source._COUNTED", 1_000)
+    db.execute("drop table if exists large; create table large (id int, pripid text)")
+    db.execute(f"insert into large select i, md5(i::text) from generate_series(1, {ROWS}) i")
+    db.execute(f"alter table large add primary key ({key}); analyze large")
+    pulls = []
+    for _ in range(2):
+        with contextlib.closing(source(postgres_server, table="large")) as src:
+            splits = src.plan(None)
+            pulls.append([one for split in splits for one in keys(src.read(split))])
+    assert len(splits) == 5
+    assert pulls[0] == pulls[1]
+    assert sorted(pulls[0], key=int) == [str(at) for at in range(1, ROWS + 1)]
+
+
 def test_sqlite_is_cut_by_its_numbers(tmp_path):
     path = tmp_path / "one.db"
     with contextlib.closing(sqlite3.connect(path)) as made, made:
