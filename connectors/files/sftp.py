@@ -91,26 +91,31 @@ class SftpPlace:
     # the place
 
     def listing(self, folder: str, *, deep: bool) -> Iterator[Found]:
-        """The regular files of a folder; links to files are followed, links to folders only without `deep`."""
-        left = [folder]
+        """The regular files of a folder; links are followed, each folder is entered once."""
+        left, entered = [folder], set[bytes]()
         while left:
             here = left.pop()
             try:
                 # A folder may hold very many files: each answer of the server is waited for, not all of them together.
-                entries = self._run(self._entries(self._remote(here)), patient=True)
+                entries = self._run(self._entries(self._remote(here), entered if deep else None), patient=True)
             except (Exception, asyncio.CancelledError) as error:
                 raise self._no_folder(here, error) from error
             for raw, facts in entries:
                 name = posixpath.join(here, decoded(raw)) if here else decoded(raw)
                 if not raw.isascii():
                     self._odd[name] = posixpath.join(self._odd.get(here, here.encode()), raw)
-                if facts is None or stat.S_ISDIR(facts.permissions or 0):
-                    left += [name] if deep and facts is not None else []
-                else:
+                if facts is not None and stat.S_ISDIR(facts.permissions or 0):
+                    left += [name] if deep else []
+                elif facts is not None:
                     yield _found(name, facts)
 
-    async def _entries(self, folder: bytes) -> list[tuple[bytes, asyncssh.SFTPAttrs | None]]:
-        """The names in a folder with their facts; none for what is neither file nor folder."""
+    async def _entries(
+        self, folder: bytes, entered: set[bytes] | None = None
+    ) -> list[tuple[bytes, asyncssh.SFTPAttrs | None]]:
+        """The names in a folder with their facts; none for what is neither file nor folder.
+
+        A folder among `entered` counts as empty, and is among them afterwards.
+        """
         import asyncssh
 
         found: list[tuple[bytes, asyncssh.SFTPAttrs | None]] = []
@@ -118,6 +123,11 @@ class SftpPlace:
             loop = asyncio.get_running_loop()
             patience.reschedule(loop.time() + self._login.timeout)
             client = await self._sftp()
+            if entered is not None:
+                real = await client.realpath(folder)
+                if real in entered:
+                    return []
+                entered.add(real)
             async for entry in client.scandir(folder):
                 patience.reschedule(loop.time() + self._login.timeout)
                 name, facts = entry.filename, entry.attrs
@@ -130,7 +140,9 @@ class SftpPlace:
                     except asyncssh.SFTPError:
                         continue
                     mode = facts.permissions or 0
-                found.append((name, facts if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None))
+                # Some servers on Windows say nothing of the kind of a file.
+                plain = not mode or stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+                found.append((name, facts if plain else None))
         return found
 
     def _no_folder(self, folder: str, error: BaseException) -> SourceError:

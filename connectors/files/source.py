@@ -108,8 +108,8 @@ class FileSource:
             return self._format.streams(archive.plain(one, part.name), one.where)
 
     def stream(self) -> StreamInfo:
-        """The place, with the columns of the newest file."""
-        names = self.preview(1).column_names[: -len(RAW_COLUMNS)]
+        """The place, with the columns of the newest file that may be taken; no columns while there is none."""
+        names = self.preview(1).column_names[: -len(RAW_COLUMNS)] if self._where.look().ready else []
         return StreamInfo(self._where.shown, dict.fromkeys(names, "text"))
 
     def preview(self, rows: int = 20) -> pa.Table:

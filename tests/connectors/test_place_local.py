@@ -231,6 +231,9 @@ def test_the_newest_file_shows_what_is_read_now(tmp_path):
     drop(tmp_path, "2016.csv", "老\n1\n", age=9_000_000)
     drop(tmp_path, "2026.csv", "新,列\n1,2\n", age=1)
     assert list(source(tmp_path).stream().columns) == ["新", "列"]
+    assert list(source(tmp_path, manifest="ok").stream().columns) == []
+    drop(tmp_path, "2016.csv.ok", "")
+    assert list(source(tmp_path, manifest="ok").stream().columns) == ["老"]
 
 
 @pytest.mark.parametrize(

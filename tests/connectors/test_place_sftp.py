@@ -94,6 +94,20 @@ def test_files_are_taken_once_and_come_as_they_are(opened, drops):
     assert [split.options["file"] for split in deep.plan(position)] == ["sub/late.csv"]
 
 
+def test_links_are_followed_and_each_folder_is_entered_once(opened, drops):
+    (drops / "in").mkdir()
+    (drops / "elsewhere").mkdir()
+    (drops / "elsewhere" / "c.csv").write_text("a\n1\n")
+    (drops / "in" / "linked").symlink_to(drops / "elsewhere")
+    (drops / "in" / "round").symlink_to(drops / "in")
+    (drops / "elsewhere" / "back").symlink_to(drops / "in")
+    (drops / "in" / "one.csv").symlink_to(drops / "elsewhere" / "c.csv")
+    (drops / "in" / "dangling.csv").symlink_to(drops / "nowhere")
+    os.mkfifo(drops / "in" / "pipe.csv")
+    source = opened(drops / "in", pattern="**/*.csv")
+    assert [split.options["file"] for split in source.plan(None)] == ["linked/c.csv", "one.csv"]
+
+
 def test_a_name_that_is_no_utf8_is_shown_as_meant_and_can_be_opened(opened, drops):
     path = Path(os.fsdecode(os.fsencode(drops) + "/企业/名单".encode("gb18030") + b".csv"))
     path.parent.mkdir()
