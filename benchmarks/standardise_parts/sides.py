@@ -78,11 +78,10 @@ def ours(file: Path, rows: int) -> Found:
 
 
 def real(file: Path, rows: int) -> Found:
-    """The real file by the built-in standard of the legal-person library, several times over; never less than all."""
-    assert not rows
+    """The real file by the built-in standard of the legal-person library, several times over; 0 rows: all of them."""
     with gzip.open(file, "rt", encoding="utf-8", newline="") as text:
         header, *lines = csv.reader(text)
-    whole = [line for line in lines if len(line) == len(header)]
+    whole = [line for line in lines if len(line) == len(header)][: rows or None]
     columns = [pa.array(column, pa.string()) for column in zip(*whole, strict=True)]
     raw = pa.table(
         [

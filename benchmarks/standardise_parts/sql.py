@@ -23,17 +23,17 @@ def _sentinel(expression: str) -> str:
 def _text(column: str) -> str:
     wide = f"strlen({column}) <> length({column}) AND regexp_matches({column}, '[０-９Ａ-Ｚａ-ｚ\u3000]')"
     folded = f"CASE WHEN {wide} THEN translate({column}, '{_FROM}', '{_TO}') ELSE {column} END"
-    return _sentinel(f"(trim({folded}, '{_BLANKS}'))")
+    return f"trim({folded}, '{_BLANKS}')"
 
 
 def _identifier(column: str) -> str:
     folded = f"upper(regexp_replace(translate({column}, '{_FROM}', '{_TO}'), '[\\s\u3000-]+', '', 'g'))"
-    return _sentinel(f"(CASE WHEN regexp_full_match({column}, '[0-9A-Z]*') THEN {column} ELSE {folded} END)")
+    return f"CASE WHEN regexp_full_match({column}, '[0-9A-Z]*') THEN {column} ELSE {folded} END"
 
 
 def _code(column: str, codes: dict[str, str]) -> str:
     cases = " ".join(f"WHEN '{spelling}' THEN '{code}'" for spelling, code in codes.items())
-    return f"CASE trim({column}) {cases} ELSE {_text(column)} END"
+    return f"CASE {column} {cases} ELSE {_sentinel(column)} END"
 
 
 def _day(column: str) -> str:
@@ -49,27 +49,31 @@ def _upgraded(number: str) -> str:
     return f"CASE WHEN regexp_full_match({number}, '[0-9]{{15}}') THEN {longer} ELSE {number} END"
 
 
-_OLD = "regexp_full_match(uscc_, '[0-9]{13}|[0-9]{15}')"
-_TEXTS = ("ent_name", "legal_rep", "industry", "region", "reg_org", "address", "phone", "op_scope")
+_TEXTS = ("reg_no", "ent_name", "legal_rep", "industry", "region", "reg_org", "address", "phone", "op_scope")
+_CODED = {"cert_type": "cert", "currency": "currency", "status": "status"}
+# One step a level, so that nothing is computed twice.
 _FOLDED = f"""
-    SELECT *, {_identifier("uscc")} AS uscc_, {_text("reg_no")} AS reg_no_, {_identifier("cert_no")} AS cert_no_
+    SELECT * REPLACE ({_identifier("uscc")} AS uscc, {_identifier("cert_no")} AS cert_no,
+        {", ".join(f"{_text(name)} AS {name}" for name in (*_TEXTS, *_CODED))})
     FROM raw"""
+_KEPT = f"""
+    SELECT * REPLACE ({", ".join(f"{_sentinel(name)} AS {name}" for name in ("uscc", "cert_no", *_TEXTS))}),
+        regexp_full_match(uscc, '[0-9]{{13}}|[0-9]{{15}}') AS old
+    FROM ({_FOLDED})"""
 _TYPED = f"""
     SELECT try_cast(id AS BIGINT) AS id,
-        CASE WHEN {_OLD} THEN NULL ELSE uscc_ END AS uscc,
-        coalesce(reg_no_, CASE WHEN {_OLD} THEN uscc_ END) AS reg_no,
-        {", ".join(f"{_text(name)} AS {name}" for name in _TEXTS)},
-        {_code("cert_type", CODES["cert"])} AS cert_type,
-        {_code("currency", CODES["currency"])} AS currency,
-        {_code("status", CODES["status"])} AS status,
-        {_upgraded("cert_no_")} AS cert_no,
+        CASE WHEN old THEN NULL ELSE uscc END AS uscc,
+        coalesce(reg_no, CASE WHEN old THEN uscc END) AS reg_no,
+        {", ".join(_TEXTS[1:])},
+        {", ".join(f"{_code(name, CODES[codes])} AS {name}" for name, codes in _CODED.items())},
+        {_upgraded("cert_no")} AS cert_no,
         try_cast(reg_capital AS DECIMAL(24, 6)) AS reg_capital,
         {_day("est_date")} AS est_date,
         {_day("approve_date")} AS approve_date,
         try_cast(employees AS BIGINT) AS employees,
         try_strptime(updated_at, '%Y-%m-%d %H:%M:%S') AS updated_at,
         CASE is_deleted WHEN '1' THEN TRUE WHEN '0' THEN FALSE END AS is_deleted
-    FROM ({_FOLDED})"""
+    FROM ({_KEPT})"""
 QUERY = f"""
     SELECT *,
         {sql.condition("uscc", "uscc", TODAY)} AS ok_uscc,
