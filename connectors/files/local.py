@@ -61,8 +61,13 @@ class LocalPlace:
         """The file called `name`; SRC-FILE-FOLDER when that is a folder."""
         path = self._real(name)
         try:
+            if not name.isascii() and not path.exists():
+                # Written by an old program: the same name in the bytes of Chinese Windows.
+                self._odd.setdefault(name, os.fsdecode(name.encode("gb18030")))
+                path = self._real(name)
             facts = path.stat()
         except (FileNotFoundError, NotADirectoryError):
+            self._odd.pop(name, None)
             return None
         except OSError as error:
             raise unreadable(str(path), error) from error
@@ -87,7 +92,7 @@ class LocalPlace:
         while not parent.is_dir() and parent != parent.parent:
             parent = parent.parent
         try:
-            names = [entry.name for entry in parent.iterdir()]
+            names = [decoded(os.fsencode(entry.name)) for entry in parent.iterdir()]
         except OSError:
             names = []
         return missing(str(path), str(parent), names)

@@ -167,7 +167,12 @@ class SftpPlace:
     def stat(self, name: str) -> Found | None:
         """The file called `name`; SRC-FILE-FOLDER when that is a folder."""
         facts = self._facts(name)
+        if facts is None and not name.isascii() and name not in self._odd:
+            # Written by an old program: the same name in the bytes of Chinese Windows.
+            self._odd[name] = name.encode("gb18030")
+            facts = self._facts(name)
         if facts is None:
+            self._odd.pop(name, None)
             return None
         if stat.S_ISDIR(facts.permissions or 0):
             raise no_file(self.path(name))

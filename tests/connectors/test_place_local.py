@@ -134,6 +134,9 @@ def test_names_that_are_no_utf8_are_shown_as_chinese_and_opened(tmp_path):
     [split] = src.plan(None)
     assert split.options["file"] == "名单_㐂.csv"
     assert [batch.rows.num_rows for batch in src.read(split)] == [0]
+    assert planned(source(tmp_path, path="名单_㐂.csv")) == ["名单_㐂.csv"]
+    with pytest.raises(SourceError, match=r"SRC-FILE-MISSING.*名单_㐂\.csv"):
+        source(tmp_path, path="名单_㐃.csv").plan(None)
 
 
 def test_a_folder_where_a_file_is_meant_and_the_other_way_round_is_said(tmp_path):

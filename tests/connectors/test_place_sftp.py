@@ -116,6 +116,11 @@ def test_a_name_that_is_no_utf8_is_shown_as_meant_and_can_be_opened(opened, drop
     [split] = source.plan(None)
     assert split.options["file"] == "企业/名单.csv"
     assert [batch.rows["a"].to_pylist() for batch in source.read(split)] == [["1"]]
+    by_path = opened(path.parent, path=f"{drops.name}/名单.csv")
+    with pytest.raises(SourceError, match="SRC-FILE-MISSING"):
+        by_path.plan(None)
+    path.rename(drops / path.name)
+    assert len(by_path.plan(None)) == 1
 
 
 def test_a_file_of_many_blocks_comes_whole_and_hashed(opened, drops, monkeypatch):
