@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from connectors.services.push import batches_of
 from runs.errors import RunError
+from runs.modes import marked
 from runs.resources import Resource
 from schemas.values import DETAIL, REJECT, ROW, Batch, Json, Manifest, Position
 from warehouse.keep import keep, received_batches
@@ -65,7 +66,8 @@ def accept(store: ObjectStore, state: State, resource: Resource, pushed: Pushed)
         known = state.manifests(resource.id, run=run, limit=1)
         if known:
             return _answered(store, known[0], pushed, already=True)
-        batches = _numbered(batches_of(pushed.body, pushed.content_type, pushed.batch), pushed)
+        received = marked(resource, batches_of(pushed.body, pushed.content_type, pushed.batch))
+        batches = _numbered(received, pushed)
         state.start_run(run, resource.id, trigger=TRIGGER)
         manifest = keep(store, state, resource.id, run, batches, name=f"{TRIGGER} {pushed.batch}")
         state.step(run, "pull", batch=manifest.batch, counts={"pulled": manifest.rows})

@@ -38,7 +38,7 @@ def follow(
         yield from _differing(parts, resource, source, run=run, before=own.get(SNAPSHOT), everything=start is None)
         return
     cursor = {name: value for name, value in (start.cursor if start else {}).items() if name not in (SNAPSHOT, SWEEP)}
-    batches = _marked(resource, _read(source, Position(cursor) if start else None))
+    batches = marked(resource, _read(source, Position(cursor) if start else None))
     if reading.deletes.detect == "key_sweep" and (start is None or _due(resource, own)):
         batches = chain(batches, _swept(parts, resource, source))
     yield from _carrying(own if start else {}, batches)
@@ -65,7 +65,7 @@ def _carrying(before: Mapping[str, Json], batches: Iterator[Batch]) -> Iterator[
             yield replace(batch, position=Position(dict(cursor)))
 
 
-def _marked(resource: Resource, batches: Iterator[Batch]) -> Iterator[Batch]:
+def marked(resource: Resource, batches: Iterator[Batch]) -> Iterator[Batch]:
     """The batches with OP where a column of the source says that a record was deleted."""
     deletes = resource.reading.deletes
     for batch in batches:
@@ -93,7 +93,7 @@ def _differing(
     columns: list[str] = []
     unreadable = 0
     with snapshots.SnapshotDiff(parts.store, scratch, key, base) as diff:
-        for batch in _marked(resource, _read(source, None)):
+        for batch in marked(resource, _read(source, None)):
             rows = batch.rows
             columns += [name for name in rows.schema.names if name not in columns]
             unreadable += _unreadable(rows, key)

@@ -95,7 +95,7 @@ class Listing:
     def stream(self) -> StreamInfo:
         """The list, with the fields of its first page."""
         names = self.preview().column_names[:-4]
-        return StreamInfo(self._endpoint.name, dict.fromkeys(names, self._endpoint.kind))
+        return StreamInfo(self._endpoint.name, dict.fromkeys(names, self._endpoint.kind), declared=False)
 
     def preview(self, rows: int = 20) -> pa.Table:
         """The first records of the first page."""

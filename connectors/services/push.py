@@ -70,7 +70,7 @@ class PushSource:
 
     def stream(self) -> StreamInfo:
         """The columns that are written down."""
-        return StreamInfo("push", dict.fromkeys(self._agreed.columns, "text"))
+        return StreamInfo("push", dict.fromkeys(self._agreed.columns, "text"), declared=False)
 
     def preview(self, rows: int = 20) -> pa.Table:
         """No rows: they come when the department sends them."""

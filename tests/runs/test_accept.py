@@ -91,6 +91,17 @@ def test_rows_of_a_wrong_shape_are_named_in_the_answer_and_kept(wired):
     assert set(quarantined(wired)) == {2, 3, 4}
 
 
+def test_a_pushed_record_may_say_that_it_was_deleted(tmp_path):
+    home = lay_out(tmp_path / "home")
+    add_resource(home, SOURCE, more='read: {mode: full, deletes: {detect: flag, column: gone, values: ["Y"]}}\n')
+    with opened(home, scjg_push="s" * 32) as wired:
+        take(wired, "b1", [one | {"gone": gone} for one, gone in zip(firms(firm(1), firm(2)), "YN", strict=True)])
+        (manifest,) = wired.state.manifests("scjg.firms")
+        assert received(wired.store, manifest)["_op"].to_pylist() == ["D", None]
+        with pytest.raises(SourceError, match=r"SRC-CHANGED.*gone"):
+            take(wired, "b2", firms(firm(1)))
+
+
 def test_a_batch_that_is_no_json_is_not_kept_and_its_id_stays_free(wired):
     with pytest.raises(SourceError, match=r"SRC-PUSH-JSON.*line 3 of b1"):
         take(wired, "b1", b'[\n{"a": "1"},\n{"a": ]')
