@@ -11,7 +11,8 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,52 @@ def _batches(plan: Plan, options: Plan) -> Iterator[Iterator[Batch]]:
         yield (batch for split in source.plan(None) for batch in source.read(split))
     finally:
         source.close()
+
+
+def ours_standardised(plan: Plan) -> Work:
+    """Read, standardised as the legal-person standard says, and kept as a check keeps it: sorted row groups, streaming.
+
+    The rules are not evaluated: that happens on whole tables so far.
+    """
+    from datetime import date
+
+    import pyarrow as pa
+
+    from schemas.code_lists import load
+    from schemas.load import find_standard
+    from schemas.mapping import resolve, standardise, standardise_batches
+    from schemas.values import Manifest, Position, Verdict
+    from warehouse.checked import CheckedWriter
+    from warehouse.store import LocalStore
+
+    standard, today = find_standard("legal_person@1"), date(2025, 1, 1)
+    codes = {one.codes: load(one.codes).spellings for one in standard.fields if one.codes}
+
+    def work(options: Plan, run: str) -> int:
+        files = (f"land/scjg/ent/d/{run}/part-00000.parquet",)
+        manifest = Manifest("scjg.ent", run, run, 0, 0, "", files, (), Position(), "")
+        rows = 0
+        with _batches(plan, options) as batches, ExitStack() as stack:
+            raw = (batch.rows for batch in batches)
+            first = next(raw)
+            mapping = resolve(standard, first.schema.names, {})
+            schema = standardise(
+                pa.Table.from_batches([first.slice(0, 1)]), standard, mapping, codes, today
+            ).table.schema
+            writer = stack.enter_context(
+                CheckedWriter(LocalStore(Path(plan["folder"])), manifest, schema, sort_by=("uscc",))
+            )
+            for made in standardise_batches(chain((first,), raw), standard, mapping, codes, today):
+                for part in made.table.to_batches():
+                    writer.write(part)
+                    rows += part.num_rows
+            none = pa.array([], pa.int64())
+            violations = pa.table({"_row": none, "rules": pa.array([], pa.list_(pa.string()))})
+            writer.keep(Verdict(rows, (), violations, none, "pass", "", "", {}))
+        return rows
+
+    work(FEW, "first")
+    return lambda: work(plan.get("options", {}), "second")
 
 
 def dlt_connectorx(plan: Plan) -> Work:
