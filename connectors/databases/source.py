@@ -39,6 +39,9 @@ OPTIONS = (
 _COUNTED = 1_000_000  # above that the server's own estimate is enough
 _READ_AHEAD = 256 << 20  # bytes that may wait while ranges are read in parallel
 _PARALLEL_ROWS = 250_000  # then ranges are small, so that whole ones can wait
+# What a position holds while ranges are left. Whoever keeps positions adds each to the one before, so the last one
+# says that they are no more.
+_UNFINISHED = ("range", "window")
 _Fetching = tuple[Ahead, Batches]
 
 
@@ -164,14 +167,19 @@ class SqlSource:
         if ranges and isinstance(self._choice().reader, postgres.Postgres):
             self._snapshot = Snapshot(self._url, self._reading)
             self._pin = self._snapshot.pin(table)
-        self._planned = self._splits(window, ranges, ordered=not self._large(table, window))
+        forget = [name for name in _UNFINISHED if ranges or name in kept]
+        self._planned = self._splits(window, ranges, forget, ordered=not self._large(table, window))
         return self._planned
 
     def read(self, split: Split) -> Iterator[Batch]:
         """The rows of the split; the position comes with its last batch."""
         table = self._table()
         window, part = recalled_window(split.options.get("window")), recalled(split.options.get("range"))
-        after: Mapping[str, Json] = window.after
+        forget = split.options.get("forget")
+        after: Mapping[str, Json] = {
+            **window.after,
+            **dict.fromkeys(map(str, forget) if isinstance(forget, list) else ()),
+        }
         left = part.following() if part else []
         if left:
             after = {"window": window.remembered(), "range": left[0].remembered()}
@@ -232,9 +240,9 @@ class SqlSource:
         with self._connected() as connection:
             return about(connection, table) >= _COUNTED
 
-    def _splits(self, window: Window, ranges: list[Range], *, ordered: bool) -> list[Split]:
+    def _splits(self, window: Window, ranges: list[Range], forget: list[str], *, ordered: bool) -> list[Split]:
         name = self._name if window.high is None else f"{self._name}@{window.high}"
-        options: dict[str, Json] = {"window": window.remembered(), "ordered": ordered}
+        options: dict[str, Json] = {"window": window.remembered(), "ordered": ordered, "forget": list[Json](forget)}
         if not ranges:
             return [Split(name, options)]
         of = len(ranges[0].bounds) + 1

@@ -99,7 +99,7 @@ class Cursor:
         complete = self._complete(table, high, kept if low is not None else {})
         lag = self.lag
         if complete is None:
-            after: dict[str, Json] = {"high": dict(remembered(high))}
+            after: dict[str, Json] = {"high": dict(remembered(high)), **({"marks": []} if "marks" in kept else {})}
         else:
             if lag is None and isinstance(high, int):
                 lag = "0"  # numbers are complete, and no clock is behind them
@@ -169,7 +169,4 @@ class Cursor:
             safe = low
         if safe is None:
             safe = lowered(high, _FIRST["time" if not isinstance(high, int) else "count"])
-        after: dict[str, Json] = {"high": dict(remembered(safe))}
-        if found.marks:
-            after["marks"] = [one.remembered() for one in found.marks]
-        return after
+        return {"high": dict(remembered(safe)), "marks": [one.remembered() for one in found.marks]}

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from connectors import SourceChanged, open_source
-from schemas.values import RAW_COLUMNS
+from schemas.values import RAW_COLUMNS, Position
 
 ROWS = 3_000
 
@@ -114,7 +114,20 @@ def test_a_broken_off_read_goes_on_with_the_ranges_that_are_left(postgres_server
                 found += keys([batch])
                 position = batch.position or position
     assert found == [str(at) for at in range(1, ROWS + 1)]
-    assert position.cursor == {}
+    assert position.cursor == {"range": None, "window": None}
+
+
+def test_positions_added_to_one_another_end_with_a_whole_read_again(postgres_server, db):
+    table(db, "added")
+    kept = {}
+    for _ in range(2):
+        with contextlib.closing(source(postgres_server, table="added")) as src:
+            found = []
+            for split in src.plan(Position(dict(kept))):
+                for batch in src.read(split):
+                    found += keys([batch])
+                    kept |= batch.position.cursor if batch.position else {}
+        assert found == [str(at) for at in range(1, ROWS + 1)]
 
 
 def test_ranges_of_another_table_content_or_question_are_not_gone_on_with(postgres_server, db):
