@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import logging
 import re
 import ssl
 import time
@@ -35,6 +36,8 @@ Inspect = Callable[[Reply], None]
 
 # Retries go to logging: stamina would print them through structlog, in the midst of what a command answers.
 stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)  # below that they log URLs and headers, keys and all
 
 
 def nothing(_: Reply) -> None:
@@ -181,7 +184,8 @@ class Service:
         asked = f"{url}{'&' if '?' in url else '?'}{query_text(ask.params)}" if ask.params else url
         deadline = time.monotonic() + self._timeouts.total
         try:
-            request = client.build_request(ask.method, asked, headers=dict(ask.headers), content=ask.body or None)
+            headers = [(name.encode(), value.encode()) for name, value in ask.headers.items()]
+            request = client.build_request(ask.method, asked, headers=headers, content=ask.body or None)
             response = client.send(request, stream=True)
             try:
                 reply = Reply(response.status_code, response.headers, taken(response, self._largest, deadline))

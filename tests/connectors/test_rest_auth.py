@@ -92,6 +92,17 @@ def test_an_api_key_goes_into_a_header_or_the_query_and_never_into_a_message(ser
     assert SECRETS["token"] not in str(caught.value)
 
 
+def test_no_secret_is_logged_at_any_level(service, caplog):
+    caplog.set_level("DEBUG")
+    left = [(503, {}, SECRETS["token"].encode())]
+    service.answer = lambda *_: left.pop() if left else ok(FINE)
+    auth = {"api_key": {"secret": "token", "query": "key"}, "hmac": {"secret": "key"}, "bearer": "password"}
+    assert ids(source(service, auth)) == ["1"]
+    assert caplog.records
+    told = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+    assert not [name for name, value in SECRETS.items() if value in told]
+
+
 def test_a_password_travels_as_basic_and_never_into_a_message(service):
     auth = {"basic": {"username": "交换", "password_secret": "password"}}
     assert ids(source(service, auth)) == ["1"]
