@@ -21,7 +21,7 @@ from connectors.databases.engines import SETTINGS, libpq_arguments
 from connectors.databases.errors import driver_missing, explained
 from connectors.databases.reader import ReaderOptions
 from connectors.databases.values import unhexed
-from connectors.errors import SourceChanged, SourceError
+from connectors.errors import SourceChanged, SourceError, SourceUnavailable
 from connectors.rows import Reject
 from schemas.values import DETAIL, REJECT
 
@@ -84,21 +84,20 @@ class Postgres:
             connection.execute(_BEGIN)
             self._take_pin(connection)
             with connection.cursor() as cursor, cursor.copy(_copy(query, trusted=parse.trusted)) as copy:
-                waiting: list[bytes | bytearray | memoryview] = []
-                size = 0
-                for row in copy:
-                    waiting.append(row)
-                    size += len(row)
-                    if size >= self.options.batch_bytes or len(waiting) >= _ROWS:
-                        yield parse.batch(waiting)
-                        waiting, size, parse.empty = [], 0, False
-                if waiting or parse.empty:
-                    yield parse.batch(waiting)
+                content, records = bytearray(), 0  # a list of records, joined, takes half as much time again
+                for record in copy:
+                    content += record
+                    records += 1
+                    if len(content) >= self.options.batch_bytes or records >= _ROWS:
+                        yield parse.batch(content, records)
+                        content, records, parse.empty = bytearray(), 0, False
+                if records or parse.empty:
+                    yield parse.batch(content, records)
 
     def _take_pin(self, connection: psycopg.Connection[Any]) -> None:
         if self.pin is None:
             return
-        connection.execute(b"SET TRANSACTION SNAPSHOT '" + self.pin.snapshot.encode() + b"'")
+        self._take_snapshot(connection, self.pin.snapshot)
         if self.pin.storage is None:
             return
         # From here on nobody can empty or rebuild the table before its rows are read.
@@ -111,6 +110,21 @@ class Postgres:
                 fix_zh="请重新运行：将从头读取；并与来源部门约定避开其装载时间",
                 fix_en="Run it again, it is read from the beginning; agree on a time outside the department's load.",
             )
+
+    def _take_snapshot(self, connection: psycopg.Connection[Any], name: str) -> None:
+        from psycopg import errors
+
+        try:
+            connection.execute(b"SET TRANSACTION SNAPSHOT '" + name.encode() + b"'")
+        except (errors.InvalidParameterValue, errors.UndefinedObject):
+            raise SourceUnavailable(
+                "SRC-SQL-UNAVAILABLE",
+                zh=f"{self.url.render_as_string(hide_password=True)} 中保持快照的会话已被结束",
+                en=f"the session that kept the snapshot of {self.url.render_as_string(hide_password=True)} was ended",
+                fix_zh="会重试：从已保存的位置用新的快照继续；若总是如此，请对方不要结束应用名为 shutong 的会话",
+                fix_en="It will be tried again with a new snapshot, from what is kept; if it persists ask the "
+                "department not to end sessions whose application is named shutong.",
+            ) from None
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
@@ -163,11 +177,10 @@ class _Parser:
         self.encoding = "utf-8"  # of the text of a database that has none
         self.empty = True  # nothing has been handed over yet
 
-    def batch(self, records: Sequence[bytes | bytearray | memoryview]) -> pa.RecordBatch:
-        """The records, each with its line end, as one batch of string columns."""
+    def batch(self, content: bytearray, records: int) -> pa.RecordBatch:
+        """The text of so many records, each with its line end, as one batch of string columns."""
         if not records:
             return pa.RecordBatch.from_arrays([pa.array([], pa.string()) for _ in self.names], names=self.names)
-        content = b"".join(records)
         kind = pa.string() if self.trusted else pa.binary()
         table = pyarrow.csv.read_csv(
             pa.py_buffer(content),
@@ -181,11 +194,11 @@ class _Parser:
                 check_utf8=False,
             ),
         ).combine_chunks()
-        if table.num_rows != len(records):
+        if table.num_rows != records:
             raise SourceError(
                 "SRC-SQL-QUERY",
-                zh=f"服务器发送了 {len(records)} 行，解析得到 {table.num_rows} 行",
-                en=f"the server sent {len(records)} rows, {table.num_rows} were understood",
+                zh=f"服务器发送了 {records} 行，解析得到 {table.num_rows} 行",
+                en=f"the server sent {records} rows, {table.num_rows} were understood",
                 fix_zh="请改用 source.reader: sqlalchemy，并告知数通的维护者",
                 fix_en="Write source.reader: sqlalchemy, and tell those who maintain Shutong.",
             )
@@ -196,7 +209,7 @@ class _Parser:
         for name in self.raw:
             columns[name] = unhexed(columns[name])
         if rejects:
-            every = [rejects.get(at) for at in range(len(records))]
+            every = [rejects.get(at) for at in range(records)]
             columns[REJECT] = pa.array([one and one.rule for one in every], pa.string())
             columns[DETAIL] = pa.array([one and one.detail for one in every], pa.string())
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from connectors.databases.tables import Table
-from schemas.values import Json
+from schemas.values import Check, Json
 
 _WHOLE = (sa.Integer,)
 _SCATTERED = 16  # ranges of a key the rows are not stored by: each of them is a pass over the whole table
@@ -101,6 +101,17 @@ def bounds(connection: sa.Connection, table: Table, rows: int, each: int) -> tup
         return tuple(dict.fromkeys(found[1:-1]))
     places = (round(piece * (len(found) - 1) / pieces) for piece in range(1, pieces))
     return tuple(dict.fromkeys(found[place] for place in places))
+
+
+def moments(name: str) -> Check:
+    """What to know where ranges cannot share a snapshot."""
+    return Check(
+        "snapshot",
+        ok=True,
+        zh=f"{name}：按主键分段读取，各段不是同一时刻；读取期间的变更可能要到下次才完整",
+        en=f"{name}: read in ranges of its key, not all as of one moment; what changes meanwhile may be complete "
+        "only after the next read",
+    )
 
 
 def _histogram(connection: sa.Connection, table: Table, kind: sa.types.TypeEngine[Any]) -> list[Json]:

@@ -21,7 +21,7 @@ from connectors.databases.choice import READERS, Choice, chosen
 from connectors.databases.cursor import Bound, beyond
 from connectors.databases.engines import connected
 from connectors.databases.guards import guarded, may_be_long
-from connectors.databases.ranges import Range, bounds, recalled
+from connectors.databases.ranges import Range, bounds, moments, recalled
 from connectors.databases.reader import Reader, ReaderOptions
 from connectors.databases.snapshot import Snapshot, quoted
 from connectors.databases.tables import Table, about, listed_tables, located, reflected
@@ -116,8 +116,11 @@ class SqlSource:
                     Check(name, ok=False, zh=f"{error.zh}；{error.fix_zh}", en=f"{error.en}. {error.fix_en}"),
                 ]
             lines.append(Check(name, ok=True, zh=f"{self._name}：{said}", en=f"{self._name}: {said}"))
+        table = self._table()
         if self._cursor is not None:
-            lines.append(self._cursor.check(self._table()))
+            lines.append(self._cursor.check(table))
+        if not isinstance(self._choice().reader, postgres.Postgres) and self._ranges(table, self._asked()):
+            lines.append(moments(self._name))
         if note := self._choice().note:
             lines.append(Check("driver", ok=True, zh=note[0], en=note[1]))
         return lines
@@ -165,8 +168,7 @@ class SqlSource:
             ranges = self._ranges(table, asked) if window.low is None else []
         self._drop()
         if ranges and isinstance(self._choice().reader, postgres.Postgres):
-            self._snapshot = Snapshot(self._url, self._reading)
-            self._pin = self._snapshot.pin(table)
+            self._share(table)
         forget = [name for name in _UNFINISHED if ranges or name in kept]
         self._planned = self._splits(window, ranges, forget, ordered=not self._large(table, window))
         return self._planned
@@ -194,6 +196,16 @@ class SqlSource:
     def close(self) -> None:
         """Let go of the snapshot and of what was read ahead; may be called twice."""
         self._drop()
+
+    def _share(self, table: Table) -> None:
+        """Let all ranges be read as of one moment, where the server can."""
+        try:
+            self._snapshot = Snapshot(self._url, self._reading)
+        except SourceError as error:
+            if error.code != "SRC-SQL-QUERY":  # a relative of PostgreSQL may have no such function
+                raise
+            return
+        self._pin = self._snapshot.pin(table)
 
     def _drop(self) -> None:
         for ahead, _ in self._running.values():

@@ -10,7 +10,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from connectors import SourceChanged, open_source
+from connectors import SourceChanged, SourceUnavailable, open_source
 from schemas.values import RAW_COLUMNS, Position
 
 ROWS = 3_000
@@ -160,6 +160,19 @@ def test_a_table_dropped_between_plan_and_read_is_named(postgres_server, db):
             list(src.read(split))
 
 
+def test_a_snapshot_whose_session_was_ended_is_taken_anew_by_the_next_try(postgres_server, db):
+    table(db, "ended")
+    with contextlib.closing(source(postgres_server, table="ended")) as src:
+        first, second, *_ = src.plan(None)
+        *_, last = src.read(first)
+        db.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'shutong'")
+        with pytest.raises(SourceUnavailable, match=r"SRC-SQL-UNAVAILABLE.*snapshot"):
+            list(src.read(second))
+        left = src.plan(last.position)
+        assert left[0].id == second.id
+        assert keys(src.read(left[0]))
+
+
 def test_ranges_read_in_parallel_come_in_order(postgres_server, db):
     table(db, "parallel")
     with contextlib.closing(source(postgres_server, table="parallel", parallel=3)) as src:
@@ -228,6 +241,7 @@ def test_sqlite_is_cut_by_its_numbers(tmp_path):
         made.executemany("insert into ent values (?, ?)", [(at * 3, str(at)) for at in range(1, 2001)])
     src = open_source("sql", {"table": "ent", "split_rows": 600}, {"url": f"sqlite:///{path}"}, None)
     tables = [pa.Table.from_batches([batch.rows for batch in src.read(split)]) for split in src.plan(None)]
+    assert "not all as of one moment" in next(one.en for one in src.check() if one.name == "snapshot")
     assert len(tables) == 4
     assert [row for one in tables for row in one["id"].to_pylist()] == [str(at * 3) for at in range(1, 2001)]
     assert tables[0].column_names == ["id", "n", *RAW_COLUMNS]
