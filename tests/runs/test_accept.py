@@ -4,7 +4,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_deployment import HEADER, add_resource, code, firm, landed, lay_out, opened, quarantined
 
@@ -167,6 +167,7 @@ def test_what_is_not_what_its_type_says_is_refused_with_its_line(content_type, b
         list(batches_of(body, content_type, "b"))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.dictionaries(st.sampled_from(["a", "名"]), st.none() | st.text(st.characters(exclude_categories=["Cs"])))
