@@ -102,42 +102,49 @@ class Steps:
         resource, parts, state = self._resource(resource_id), self._parts, self._parts.state
         state.step(run, "land")
         pending, pieces = self._pending(resource, run), state.pieces(run)
-        waiting = {one.batch for one in pending}
-        came_back = self._came_back(resource, [one for one in pieces if one.batch not in waiting], run)
-        own = {one.batch for one in pieces}
-        todo = [one for one in pending if one.batch not in own]
-        todo += [one for one in pieces if one.batch in waiting or one in came_back]
-
-        def runs_for(one: Manifest) -> str:
-            return run if one in came_back else one.run
-
-        def act(one: Manifest) -> Report:
-            return land_batch(parts, resource, one, runs_for(one))
-
-        reports = self._each(todo, run, act)
-        for owner in dict.fromkeys(runs_for(one) for one in todo):
-            theirs = [one for one in todo if runs_for(one) == owner]
-            if all(one.batch in reports for one in theirs):
-                self._finish(owner, [reports[one.batch] for one in theirs])
+        waiting, own = {one.batch for one in pending}, self._batches(run)
+        left = self._left_behind(resource, run)
+        todo = {one.batch: (one, one.run) for one in pending if one.batch not in own}
+        for died in left:
+            todo |= {one.batch: (one, died) for one in self._came_back(resource, state.pieces(died), died)}
+        back = self._came_back(resource, [one for one in pieces if one.batch not in waiting], run)
+        again = {one.batch for one in back}
+        for one in pieces:
+            if one.batch in waiting | again:
+                todo[one.batch] = (one, run if one.batch in again else one.run)
+        manifests = [one for one, _ in todo.values()]
+        reports = self._each(manifests, run, lambda one: land_batch(parts, resource, one, todo[one.batch][1]))
+        for owner in dict.fromkeys([*left, *(whose for _, whose in todo.values())]):
+            theirs = [batch for batch, (_, whose) in todo.items() if whose == owner]
+            if all(batch in reports for batch in theirs):
+                told = [reports[batch] for batch in theirs]
+                self._finish(owner, told or [self.report(resource.id, one.batch) for one in state.pieces(owner)])
         if not pieces:
             state.finish_run(run, counts=None if reports else NOTHING)
             return next(reversed(reports.values()), Report(run, resource.id))
-        told = together([reports.get(one.batch) or self.report(resource.id, one.batch) for one in pieces])
+        whole = together([reports.get(one.batch) or self.report(resource.id, one.batch) for one in pieces])
         if state.run(run).status not in ("done", "held"):
             # The batches are an earlier run's: that one has the counts, this one shares its being held.
-            state.finish_run(run, status="held" if told.held else "done", counts=NOTHING)
+            state.finish_run(run, status="held" if whole.held else "done", counts=NOTHING)
         repeated = all(one.run != run for one in pieces)
-        return replace(told, run=run, repeated=repeated, changed=any(one.changed for one in reports.values()))
+        return replace(whole, run=run, repeated=repeated, changed=any(one.changed for one in reports.values()))
 
     def _finish(self, run: str, reports: Sequence[Report]) -> None:
         """Record that all a run pulled has landed or is held; a run that may still be pulling goes on by itself."""
         state = self._parts.state
         if state.run(run).step == "start":
             return
-        told = together(reports)
+        held, decision = any(one.held for one in reports), together(reports).decision if reports else None
         released = [one.counts for one in state.releases(run=run, limit=10**6) if one.kind == "land"]
         counts = {name: sum(one.get(name, 0) for one in released) for name in NOTHING}
-        state.finish_run(run, status="held" if told.held else "done", decision=told.decision, counts=counts)
+        state.finish_run(run, status="held" if held else "done", decision=decision, counts=counts)
+
+    def _left_behind(self, resource: Resource, run: str) -> list[str]:
+        """Earlier runs that died after their pull and brought nothing of their own: nobody else would end them."""
+        state = self._parts.state
+        known = [one for one in reversed(state.runs(resource.id, 50)) if one.status == "running" and one.run_id != run]
+        died = [one.run_id for one in known if one.step != "start"]
+        return [one for one in died if all(piece.run != one for piece in state.pieces(one))]
 
     def _came_back(self, resource: Resource, pieces: Sequence[Manifest], run: str) -> list[Manifest]:
         """Batches of earlier runs that came again after others had landed: the source went back to them."""

@@ -6,6 +6,7 @@ import sys
 
 POINTS = (
     "pull.batch_written",
+    "pull.snapshot_written",
     "pull.files_durable",
     "pull.committed",
     "check.standardised",

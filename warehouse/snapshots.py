@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.points import reached
 from schemas.values import DETAIL, ROW
 from warehouse import duck
 from warehouse.sql import literal
@@ -149,6 +150,7 @@ class SnapshotDiff:
                     table = pa.Table.from_batches(parts, self._schema())
                     if table.num_rows:
                         writer.write_table(table.sort_by(_KEY), row_group_size=table.num_rows)
+        reached("pull.snapshot_written")
         return path
 
     def _schema(self) -> pa.Schema:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from small_deployment import add_resource, code
+from small_deployment import SMALL_STANDARD, add_resource, code
 
 COLUMNS = "uniscid TEXT, entname TEXT, apprdate TEXT, dom TEXT"
 MAP = "map: {uscc: uniscid, ent_name: entname, appr_date: apprdate, domicile: dom}\n"
@@ -44,7 +44,7 @@ def delete(path: Path, *numbers: int) -> None:
     change(path, *(f"DELETE FROM ent WHERE uniscid = '{code(number)}'" for number in numbers))
 
 
-def reads(home: Path, read: str, source: str = TABLE, more: str = "", **said: object) -> Path:
-    """The resource over `ent`; `read` is the YAML of its `read`."""
-    lines = f"connection: db\n{MAP}{more}" + (f"read: {read}\n" if read else "")
-    return add_resource(home, source, more=lines, **said)
+def reads(home: Path, read: str, source: str = TABLE, name: str = "firms", system: str = "db") -> Path:
+    """A resource over `ent` of a system; `read` is the YAML of its `read`."""
+    lines = f"connection: {system}\n{MAP}" + (f"read: {read}\n" if read else "")
+    return add_resource(home, source, name, standard=SMALL_STANDARD, more=lines)

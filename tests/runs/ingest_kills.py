@@ -24,6 +24,7 @@ import pyiceberg.catalog.sql
 from small_deployment import (
     INSTANTS,
     LIBRARY,
+    SMALL_STANDARD,
     TRACES,
     add_resource,
     code,
@@ -33,10 +34,11 @@ from small_deployment import (
     lay_out,
     opened,
     shown,
+    write_small_standard,
 )
 
-import connectors.files.source
 import connectors.databases.source
+import connectors.files.source
 import quality.check
 from schemas.points import POINTS
 from shutong.wiring import Wired
@@ -52,41 +54,13 @@ TABLES = (
 # How the same command comes again: {name: (the run keeps its id, everything is read from the beginning)}.
 AGAIN = {"the same run": (True, False), "the next run": (False, False), "by hand": (False, True)}
 KILLS_BEFORE_THE_END = 5
-# The legal-person standard in little: the same way through every step in a third of the time.
-SMALL = """
-standard: small_firm
-version: 1
-title: {zh: 法人库简表, en: Legal persons in little}
-library: legal_person
-key: [uscc]
-order: [appr_date]
-identifiers: [reg_no, uscc]
-fields:
-  - {name: uscc, zh: 统一社会信用代码, en: Unified social credit code, type: uscc, required: true}
-  - {name: reg_no, zh: 注册号, en: Registration number}
-  - {name: ent_name, zh: 企业名称, en: Name, required: true}
-  - {name: appr_date, zh: 核准日期, en: Date of approval, type: date}
-  - {name: domicile, zh: 住所, en: Domicile, required: warning}
-rules:
-  - id: uscc_check
-    kind: check_digit
-    columns: ["raw:uscc"]
-    severity: error
-    indicator: "0301"
-    zh: 统一社会信用代码不合法
-    en: The unified social credit code is not valid
-    fix_zh: 请核对
-    fix_en: Compare it with the licence
-    params: {kind: uscc, empty_fails: true}
-"""
-STANDARDS = ("small_firm@1", "legal_person@1")
+STANDARDS = (SMALL_STANDARD, "legal_person@1")
 
 
 def first_day(home: Path, standard: str) -> None:
     """Two resources, a first drop and a first state of the tax bureau's table, ingested."""
     lay_out(home)
-    (home / "standards").mkdir()
-    (home / "standards" / "small_firm.yaml").write_text(SMALL, encoding="utf-8")
+    write_small_standard(home)
     add_resource(home, csv_source(), standard=standard, percent=60)
     add_resource(
         home,
@@ -95,7 +69,7 @@ def first_day(home: Path, standard: str) -> None:
         "swj",
         standard=standard,
         percent=60,
-        more="connection: tax\nmap: {uscc: shxydm, ent_name: nsrmc, domicile: zcdz}\n",
+        more="connection: tax\nmap: {uscc: shxydm, ent_name: nsrmc, domicile: zcdz}\nread: {mode: snapshot_diff}\n",
     )
     (home / "connections.yaml").write_text('connections: {tax: {url: "sqlite:///{home}/tax.db"}}\n', encoding="utf-8")
     drop(home, "day-1.csv", [firm(n, f"公司{n}") for n in range(120)] + [["123", "坏代码", "2024-01-01", "杭州"]])

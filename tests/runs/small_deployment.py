@@ -20,6 +20,34 @@ HEADER = list(NAMES.values())
 WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)  # GB 11714-1997, of the organisation code inside
 INSTANTS = frozenset({"_landed_at", "landed_at", "observed_at"})
 TRACES = frozenset({"_run"})  # a run of another id that did the same
+SMALL_STANDARD = "small_firm@1"
+# The legal-person standard in little: the same way through every step in a third of the time.
+SMALL = """
+standard: small_firm
+version: 1
+title: {zh: 法人库简表, en: Legal persons in little}
+library: legal_person
+key: [uscc]
+order: [appr_date]
+identifiers: [reg_no, uscc]
+fields:
+  - {name: uscc, zh: 统一社会信用代码, en: Unified social credit code, type: uscc, required: true}
+  - {name: reg_no, zh: 注册号, en: Registration number}
+  - {name: ent_name, zh: 企业名称, en: Name, required: true}
+  - {name: appr_date, zh: 核准日期, en: Date of approval, type: date}
+  - {name: domicile, zh: 住所, en: Domicile, required: warning}
+rules:
+  - id: uscc_check
+    kind: check_digit
+    columns: ["raw:uscc"]
+    severity: error
+    indicator: "0301"
+    zh: 统一社会信用代码不合法
+    en: The unified social credit code is not valid
+    fix_zh: 请核对
+    fix_en: Compare it with the licence
+    params: {kind: uscc, empty_fails: true}
+"""
 
 
 def code(number: int) -> str:
@@ -45,6 +73,13 @@ def lay_out(home: Path, authority: Sequence[str] = ("scjg", "swj")) -> Path:
         encoding="utf-8",
     )
     return home
+
+
+def write_small_standard(home: Path) -> str:
+    """Give the deployment the legal-person standard in little; what resources name it by."""
+    (home / "standards").mkdir(exist_ok=True)
+    (home / "standards" / "small_firm.yaml").write_text(SMALL, encoding="utf-8")
+    return SMALL_STANDARD
 
 
 def add_resource(

@@ -8,6 +8,7 @@ import pytest
 from departmental_table import CHANGING, change, delete, firm, reads, system
 from small_deployment import (
     LIBRARY,
+    SMALL_STANDARD,
     add_resource,
     code,
     csv_source,
@@ -17,6 +18,7 @@ from small_deployment import (
     looked_up,
     opened,
     quarantined,
+    write_small_standard,
 )
 
 from connectors import SourceError
@@ -27,7 +29,9 @@ FIRMS = "scjg.firms"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    return lay_out(tmp_path)
+    lay_out(tmp_path)
+    write_small_standard(tmp_path)
+    return tmp_path
 
 
 def fates(report) -> tuple[int, ...]:
@@ -242,7 +246,7 @@ def test_the_key_of_a_snapshot_must_be_what_feeds_the_key_of_the_standard(home):
 def test_a_firm_is_served_until_the_last_department_deletes_it(home):
     table = system(home)
     reads(home, "{mode: snapshot_diff, max_deletes: 100}")
-    add_resource(home, csv_source(), "taxpayers", "swj")
+    add_resource(home, csv_source(), "taxpayers", "swj", standard=SMALL_STANDARD)
     change(table, rows=[firm(n, "市监", "2024-01-01") for n in range(1, 4)])
     drop(home, "a.csv", [[code(2), "税务", "2023-01-01", "宁波"]])
     with opened(home) as wired:

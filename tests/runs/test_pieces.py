@@ -6,7 +6,18 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from small_deployment import add_resource, code, csv_source, drop, firm, landed, lay_out, opened
+from small_deployment import (
+    SMALL_STANDARD,
+    add_resource,
+    code,
+    csv_source,
+    drop,
+    firm,
+    landed,
+    lay_out,
+    opened,
+    write_small_standard,
+)
 
 import runs.steps
 from connectors import SourceError
@@ -21,7 +32,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Each file of the folder is a piece."""
     monkeypatch.setattr(runs.steps, "keep_pieces", partial(keep_pieces, piece_rows=1))
     lay_out(tmp_path)
-    add_resource(tmp_path, csv_source(more=", encoding: utf-8"))
+    write_small_standard(tmp_path)
+    add_resource(tmp_path, csv_source(), standard=SMALL_STANDARD)
     return tmp_path
 
 
@@ -47,15 +59,15 @@ def test_the_pieces_of_a_run_land_together_and_its_counts_are_their_sums(home):
 def test_a_pull_that_broke_off_is_continued_by_the_next_run_and_its_pieces_land(home):
     drop(home, "a.csv", [firm(1)])
     drop(home, "b.csv", [firm(2)])
-    broken = drop(home, "c.csv", [firm(3)], header=["同名", "同名", "三", "四"])
+    promised = Path(f"{drop(home, 'c.csv', [firm(3)])}.ok")
+    promised.write_text("rows=5")
     with opened(home) as wired:
-        with pytest.raises(SourceError, match="SRC-HEADER"):
+        with pytest.raises(SourceError, match="SRC-FILE-MANIFEST"):
             wired.steps.ingest(FIRMS, "r1")
         assert wired.state.run("r1").status == "failed"
         kept = [one.rows for one in wired.state.manifests(FIRMS)]
         assert kept in ([1], [1, 1])
-        broken.unlink()
-        drop(home, "c.csv", [firm(3)])
+        promised.unlink()
         report = wired.steps.ingest(FIRMS, "r2")
         assert report.pulled == 3 - len(kept)
         assert set(landed(wired)) == {code(1), code(2), code(3)}
@@ -67,12 +79,12 @@ def test_a_pull_that_broke_off_is_continued_by_the_next_run_and_its_pieces_land(
 
 def test_a_run_that_broke_off_and_is_tried_again_goes_on_after_its_last_piece(home):
     drop(home, "a.csv", [firm(1)])
-    broken = drop(home, "b.csv", [firm(2)], header=["同名", "同名", "三", "四"])
+    promised = Path(f"{drop(home, 'b.csv', [firm(2)])}.ok")
+    promised.write_text("rows=5")
     with opened(home) as wired:
         with pytest.raises(SourceError):
             wired.steps.ingest(FIRMS, "r1", everything=True)
-        broken.unlink()
-        drop(home, "b.csv", [firm(2)])
+        promised.unlink()
         report = wired.steps.ingest(FIRMS, "r1", everything=True)
         assert (report.pulled, report.landed) == (2, 2)
         assert wired.state.run("r1").status == "done"
@@ -88,7 +100,7 @@ def test_a_held_piece_waits_alone(home):
         run = wired.state.run("r1")
         assert (run.status, run.decision, run.landed) == ("held", "hold", 2)
         assert set(landed(wired)) == {code(1), code(3)}
-    add_resource(home, csv_source(), percent=100)
+    add_resource(home, csv_source(), standard=SMALL_STANDARD, percent=100)
     with opened(home) as wired:
         again = wired.steps.ingest(FIRMS, "r2", everything=True)
         assert (again.repeated, again.held, again.quarantined) == (True, 0, 2)
@@ -111,3 +123,18 @@ def test_a_piece_that_returns_to_what_it_said_before_is_believed(home):
         releases = len(wired.state.releases())
         assert wired.steps.ingest(FIRMS, "r4", everything=True).repeated
         assert len(wired.state.releases()) == releases
+
+
+def test_what_a_run_brought_again_before_it_died_is_landed_by_the_next(home):
+    drop(home, "a.csv", [firm(1, "初")])
+    with opened(home) as wired:
+        wired.steps.ingest(FIRMS, "r1", everything=True)
+        drop(home, "a.csv", [firm(1, "改")])
+        wired.steps.ingest(FIRMS, "r2", everything=True)
+        drop(home, "a.csv", [firm(1, "初")])
+        assert wired.steps.pull(FIRMS, "died").repeated
+        assert wired.steps.pull(FIRMS, "died too").batch is None
+        wired.steps.ingest(FIRMS, "r3")
+        assert landed(wired)[code(1)] == "初"
+        assert [wired.state.run(run).status for run in ("died", "died too", "r3")] == ["done"] * 3
+        assert wired.state.run("died").landed == 1
