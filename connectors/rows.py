@@ -98,11 +98,14 @@ def arrow_batch(
     defects = [pa.nulls(rows, pa.string()) for _ in (REJECT, DETAIL, LINE)]
     if rejects:
         parts = [(each.rule, each.detail, each.line) for each in rejects.values()]
-        at = np.full(rows, -1)
-        at[list(rejects)] = range(len(parts))
-        places = pa.array(at, mask=at < 0)
+        order: list[int | None] = [None] * rows
+        for place, at in enumerate(rejects):
+            order[at] = place
+        places = pa.array(order, pa.int64())
         defects = [pa.array(part, pa.string()).take(places) for part in zip(*parts, strict=True)]
-    number = pa.array(np.arange(first, first + rows, dtype=np.int64))
+    # Arrow imports pandas to take a numpy array, and needs nothing to take its bytes.
+    counted = pa.py_buffer(np.arange(first, first + rows, dtype=np.int64))
+    number = pa.Array.from_buffers(pa.int64(), rows, [None, counted])
     fields = [pa.field(name, pa.string()) for name in names]
     fields += [pa.field(ROW, pa.int64(), nullable=False), *(pa.field(n, pa.string()) for n in (REJECT, DETAIL, LINE))]
     return Batch(pa.RecordBatch.from_arrays([*columns, number, *defects], schema=pa.schema(fields)))

@@ -18,6 +18,8 @@ QUOTE, CR, LF = b'"\r\n'
 ASCII = 0x80  # bytes below are characters by themselves in every encoding read here
 _MARK = b"\xef\xbb\xbf"  # pyarrow leaves it out at the beginning of whatever it parses
 _SAMPLE = 1_000  # values that show whether a column repeats itself
+# A line feed made of buffers: pa.scalar and pa.array import pandas, which takes longer than a small file.
+_FEED = pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\n")])[0]
 _TRAILS = bytes(range(0x30, 0x3A)) + bytes(range(0x40, 0xFF))  # second to fourth bytes of a GB18030 character
 
 
@@ -107,8 +109,9 @@ def decoded(column: pa.Array) -> pa.Array:
 
 def _joined(values: pa.Array) -> pa.Array:
     """The values decoded as one text. No value holds a line feed: each was part of one line."""
-    listed = pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
-    text = pc.binary_join(listed, b"\n")[0].as_buffer().to_pybytes().decode("gb18030").encode()
+    whole = pa.py_buffer(np.array([0, len(values)], np.int32))
+    listed = pa.Array.from_buffers(pa.list_(values.type), 1, [None, whole], children=[values])
+    text = pc.binary_join(listed, _FEED)[0].as_buffer().to_pybytes().decode("gb18030").encode()
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == LF)
     offsets = np.empty(len(values) + 1, np.int32)
     offsets[0] = 0

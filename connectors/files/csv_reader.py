@@ -107,7 +107,8 @@ class CsvReader:
             for place, reason in zip(at[len(taken.plain) :].tolist(), reasons, strict=True)
             if reason is not None
         }
-        return [column.take(pa.array(order)) for column in columns], rejects
+        taken_in = pa.Array.from_buffers(pa.int64(), len(order), [None, pa.py_buffer(order)])
+        return [column.take(taken_in) for column in columns], rejects
 
     def _odd(self, record: Record) -> tuple[list[str | None], Reject | None]:
         """What can be kept of a record, and why it is rejected if it is."""

@@ -1,0 +1,1 @@
+"""Input and sides of the benchmark of file formats."""
