@@ -1,6 +1,5 @@
 """A real PostgreSQL: values psycopg cannot hold come out as PostgreSQL writes them, and refusals are told apart."""
 
-import os
 from pathlib import Path
 
 import psycopg
@@ -8,24 +7,22 @@ import pyarrow as pa
 import pytest
 
 from connectors import SourceChanged, SourceError, SourceRefused, open_source
-from infra.testing import postgres
 from schemas.values import RAW_COLUMNS
 
 
+def connect(server, database="edges"):
+    return psycopg.connect(
+        host="127.0.0.1", port=server.port, user=server.user, password=server.password, dbname=database, autocommit=True
+    )
+
+
 @pytest.fixture(scope="module")
-def server():
-    try:
-        postgres.binaries()
-    except FileNotFoundError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip("PostgreSQL is not installed")
-    with postgres.running() as running:
-        with psycopg.connect(
-            host="127.0.0.1", port=running.port, user=running.user, password=running.password, dbname="postgres"
-        ) as db:
-            db.execute(Path(__file__).with_name("edge_values.sql").read_text("utf-8"))
-        yield running
+def server(postgres_server):
+    with connect(postgres_server, "postgres") as db:
+        db.execute("create database edges")
+    with connect(postgres_server) as db:
+        db.execute(Path(__file__).with_name("edge_values.sql").read_text("utf-8"))
+    return postgres_server
 
 
 class Vault:
@@ -38,7 +35,7 @@ class Vault:
 
 
 def source(server, password=None, user=None, **options):
-    url = f"postgresql+psycopg://{user or server.user}@127.0.0.1:{server.port}/postgres"
+    url = f"postgresql+psycopg://{user or server.user}@127.0.0.1:{server.port}/edges"
     connection = {"url": url, "password_secret": "pg"}
     return open_source("sql", {"table": "ent", **options}, connection, Vault(password or server.password))
 
@@ -102,17 +99,13 @@ def test_a_wrong_where_is_an_error_nobody_retries(server):
 
 
 def test_infinity_and_a_far_year_do_not_stop_a_cursor(server):
-    with psycopg.connect(
-        host="127.0.0.1", port=server.port, user=server.user, password=server.password, dbname="postgres"
-    ) as db:
+    with connect(server) as db:
         db.execute("create table ends (id int primary key, at timestamp)")
         db.execute("insert into ends values (1, '2026-01-02'), (2, 'infinity'), (3, '9999-12-31'), (4, '-infinity')")
     src = source(server, table="ends", cursor={"column": "at", "lag": "0s"})
     tab, position = read(src)
     assert tab["id"].to_pylist() == ["1", "2", "3", "4"]
-    with psycopg.connect(
-        host="127.0.0.1", port=server.port, user=server.user, password=server.password, dbname="postgres"
-    ) as db:
+    with connect(server) as db:
         db.execute("insert into ends values (5, '2026-01-03')")
     assert "5" in read(src, src.plan(position)[0])[0]["id"].to_pylist()
 
