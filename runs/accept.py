@@ -70,6 +70,8 @@ def accept(store: ObjectStore, state: State, resource: Resource, pushed: Pushed)
         batches = _numbered(received, pushed)
         state.start_run(run, resource.id, trigger=TRIGGER)
         manifest = keep(store, state, resource.id, run, batches, name=f"{TRIGGER} {pushed.batch}")
+        if state.run(run).status == "failed":  # another run took this one, still writing, for dead
+            state.start_run(run, resource.id, trigger=TRIGGER)
         state.step(run, "pull", batch=manifest.batch, counts={"pulled": manifest.rows})
     return _answered(store, manifest, pushed, already=False)
 

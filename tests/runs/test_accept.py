@@ -11,7 +11,7 @@ from small_deployment import HEADER, add_resource, code, firm, landed, lay_out, 
 from connectors import SourceError
 from connectors.services.push import batches_of
 from runs.accept import PushConflict, Pushed, accept
-from warehouse.keep import received
+from warehouse.keep import keep, received
 
 SOURCE = "{kind: push, secret: scjg_push}"
 
@@ -89,6 +89,16 @@ def test_rows_of_a_wrong_shape_are_named_in_the_answer_and_kept(wired):
     assert take(wired, "b1", records).rejects == done.rejects
     ingest(wired, "nightly")
     assert set(quarantined(wired)) == {2, 3, 4}
+
+
+def test_a_run_that_begins_while_a_batch_is_written_does_not_leave_it_marked_as_failed(wired, monkeypatch):
+    def slowly(*args, **named):
+        wired.steps.pull("scjg.firms", "meanwhile")
+        return keep(*args, **named)
+
+    monkeypatch.setattr("runs.accept.keep", slowly)
+    run = wired.state.run(take(wired, "b1", firms(firm(1))).run)
+    assert (run.status, run.step, run.error) == ("running", "pull", None)
 
 
 def test_a_pushed_record_may_say_that_it_was_deleted(tmp_path):
