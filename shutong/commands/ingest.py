@@ -50,11 +50,12 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _tell(session: Session, report: Report) -> None:
     voice = session.voice
+    gone_zh, gone_en = (f" + 删除 {report.deleted:,}", f" + deleted {report.deleted:,}") if report.deleted else ("", "")
     voice.line(
         f"\n拉取 {report.pulled:,} = 入库 {report.landed:,} + 隔离 {report.quarantined:,} + 被取代 "
-        f"{report.superseded:,} + 待定 {report.held:,}　（{report.reason_zh}）",
+        f"{report.superseded:,}{gone_zh} + 待定 {report.held:,}　（{report.reason_zh}）",
         f"\npulled {report.pulled:,} = landed {report.landed:,} + quarantined {report.quarantined:,} + superseded "
-        f"{report.superseded:,} + held {report.held:,}  ({report.reason_en})",
+        f"{report.superseded:,}{gone_en} + held {report.held:,}  ({report.reason_en})",
     )
     if report.repeated:
         voice.line("内容与以前一次相同，没有新增", "The content is that of an earlier run: nothing was added")
@@ -93,6 +94,7 @@ def runs_command(session: Session, resource: str | None, *, late: bool, limit: i
             "landed": one.landed,
             "quarantined": one.quarantined,
             "superseded": one.superseded,
+            "deleted": one.deleted,
             "decision": one.decision,
             "trigger": one.trigger,
             "error": one.error,
@@ -112,6 +114,7 @@ def runs_command(session: Session, resource: str | None, *, late: bool, limit: i
         "landed": "入库",
         "quarantined": "隔离",
         "superseded": "被取代",
+        "deleted": "删除",
         "decision": "判定",
     }
     heads = [(zh, key) for key, zh in shown.items()]

@@ -13,7 +13,7 @@ from mode_kills import KINDS
 
 HERE = Path(__file__).parent
 PROVE = os.environ.get("SHUTONG_PROVE") == "1"
-SEED, KILLS, PROVEN_KILLS = 7, 10, 100
+SEED, KILLS, PROVEN_KILLS = 7, 6, 100
 pytestmark = [pytest.mark.kills, pytest.mark.timeout(600)]
 
 
@@ -56,7 +56,7 @@ def test_the_undisturbed_second_day_has_something_to_lose(told, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_ten_times_every_change_is_applied_once(told, kind):
+def test_killed_again_and_again_every_change_is_applied_once(told, kind):
     as_if_undisturbed(told[kind])
 
 
