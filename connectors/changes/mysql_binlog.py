@@ -31,11 +31,12 @@ from schemas.values import DELETED, OP, ROW, Batch, Check, Json, Position
 KEYS = 5_000  # records in a batch at a transaction's end
 _MOST = 50_000  # records in a batch in the middle of a transaction
 _GATHER = 1.0  # seconds changes are gathered while the log does not pause
-_ASKED = 500  # records asked for at once
+_ASKED = 2_500  # records asked for at once
 _SETTLE = 1.0  # seconds after which a transaction in the log can be seen, where the server does not tell
 _SETTLES_WITHIN = 60.0  # seconds
 _KEPT = 3  # days a log should be kept at least
 _DAY = 86_400
+_PLAIN = ("utf8", "utf8mb3", "utf8mb4", "ascii")  # what the log is read as where it names no character set
 
 
 def open_binlog(url: sa.URL, table: str, *, columns: Sequence[str] = (), options: ReaderOptions) -> BinlogFeed:
@@ -194,17 +195,21 @@ class BinlogFeed:
 
     def _keyed(self, table: Table) -> Keyed:
         places = {name: at for at, name in enumerate(table.types)}
-        odd = [name for name in table.key if not _followed(table.types[name])]
+        schema = table.schema or str(self._url.database)
+        with control(self._url, self._options.connect_timeout) as cursor:
+            foreign = _foreign(cursor, schema, table)
+        odd = [name for name in table.key if name in foreign or not _followed(table.types[name])]
         if odd or not table.key:
             raise SourceError(
                 "SRC-LOG-KEY",
                 zh=f"不能按日志跟踪 {self._name}：主键 {', '.join(odd) or '不存在'}",
                 en=f"{self._name} cannot be followed by its log: primary key {', '.join(odd) or 'missing'}",
-                fix_zh="主键须为整数、定点数、文本、日期或时间；请改用快照比对",
-                fix_en="A key has to be of whole numbers, decimals, text, dates or moments; use snapshot diff instead.",
+                fix_zh="主键须为整数、定点数、文本、日期或时间（非 UTF-8 文本须 binlog_row_metadata=FULL）；或改用快照比对",
+                fix_en="A key has to be of whole numbers, decimals, text (other than UTF-8 only under "
+                "binlog_row_metadata=FULL), dates or moments; use snapshot diff instead.",
             )
         key = [(name, places[name], table.types[name]) for name in table.key]
-        return Keyed(table.schema or str(self._url.database), table.name, key)
+        return Keyed(schema, table.name, key)
 
     def _batch(self, table: Table, pending: _Pending, seen: Place, position: Position | None) -> Batch:
         """The records as they are now, and those that are gone."""
@@ -259,6 +264,19 @@ def _end(cursor: Cursor) -> Place:
     cursor.execute("SHOW BINARY LOG STATUS" if (int(major), int(minor)) >= (8, 4) else "SHOW MASTER STATUS")
     file, at = cursor.fetchall()[0][:2]
     return Place(str(file), int(at))
+
+
+def _foreign(cursor: Cursor, schema: str, table: Table) -> set[str]:
+    """Columns whose text the log holds in a character set it does not name."""
+    cursor.execute("SHOW VARIABLES LIKE 'binlog_row_metadata'")
+    if any(str(row[1]).upper() == "FULL" for row in cursor.fetchall()):
+        return set()
+    cursor.execute(
+        "SELECT column_name, character_set_name FROM information_schema.columns"
+        " WHERE table_schema = %s AND table_name = %s AND character_set_name IS NOT NULL",
+        (schema, table.name),
+    )
+    return {str(name) for name, charset in cursor.fetchall() if charset not in _PLAIN}
 
 
 def _variables(cursor: Cursor) -> dict[str, str]:

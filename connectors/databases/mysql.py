@@ -113,7 +113,7 @@ class MySqlReader:
             try:
                 pipe.ask(asked)
                 with contextlib.suppress(pa.ArrowInvalid):  # a stream cut short: the exit code says so too
-                    yield from _rows(pipe)
+                    yield from _rows(pipe, relay)
                 if child.wait(self._patience):
                     raise self._failed(relay, said)
                 done = True
@@ -228,11 +228,12 @@ def _child(said: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
             child.kill()
 
 
-def _rows(pipe: _Pipe) -> Iterator[pa.RecordBatch]:
+def _rows(pipe: _Pipe, relay: Relay) -> Iterator[pa.RecordBatch]:
     stream = pa.ipc.open_stream(pa.PythonFile(pipe, "r"))
     some = False
     for batch in stream:
         some = True
+        relay.took(batch.nbytes)
         yield batch
     if not some:
         yield pa.RecordBatch.from_arrays([pa.nulls(0, each.type) for each in stream.schema], schema=stream.schema)
@@ -267,10 +268,11 @@ class _Pipe:
         """Nothing: the pipe belongs to the process."""
 
     def _some(self, size: int) -> bytes:
-        while not select.select([self._file], [], [], _LOOK if self._relay.hungry else 0)[0]:
-            self._relay.hungry = True
-            self._look()
-        self._relay.hungry = False
+        if not select.select([self._file], [], [], 0)[0]:
+            self._relay.wants()
+            while not select.select([self._file], [], [], _LOOK)[0]:
+                self._look()
+            self._relay.has()
         self._since = self._asked = time.monotonic()
         return os.read(self._file, size)
 

@@ -6,13 +6,16 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-ENOUGH = 224 << 20  # bytes of memory of the reading process
+ENOUGH = 192 << 20  # bytes of memory of the reading process
 _PIECE = 1 << 18  # bytes taken from the server at once
 _LOOK = 0.02  # seconds between two looks at a full reader
+_BREATH = 0.002  # seconds between two pieces for a full reader that is waited for
+_SHARE = 0.75  # of the bytes of a batch that were taken from the wire for it, at least
 _KEEPALIVE_AFTER, _KEEPALIVE_TRIES = 30, 4  # seconds of silence before a probe, and seconds between; probes
 
 
@@ -27,13 +30,15 @@ def resident(pid: int) -> int:
 class Relay:
     """A loopback port that leads to the database; the server has to wait while the process `pid` holds enough.
 
-    Only a trickle comes then while somebody is `hungry` for rows, nothing otherwise. `failed` is what went wrong
-    towards the database, `moved` the bytes received from it so far.
+    What it may then receive is what was taken from it, or a little at a time while somebody waits for rows. `failed` is
+    what went wrong towards the database, `moved` the bytes received from it so far.
     """
 
     def __init__(self, connect: Callable[[], socket.socket], pid: int) -> None:
         self._connect, self._pid = connect, pid
-        self.hungry = True
+        self._wanted = threading.Event()
+        self._wanted.set()
+        self._credit = 0
         self._open: list[socket.socket] = []
         self._closed = threading.Event()
         self.failed: OSError | None = None
@@ -41,6 +46,18 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._start(self._accept)
+
+    def wants(self) -> None:
+        """Somebody waits for rows."""
+        self._wanted.set()
+
+    def has(self) -> None:
+        """Nobody waits any more."""
+        self._wanted.clear()
+
+    def took(self, size: int) -> None:
+        """A batch of `size` bytes was taken from the reading process."""
+        self._credit = int(size * _SHARE)
 
     def __enter__(self) -> Self:
         return self
@@ -97,9 +114,11 @@ class Relay:
             while taken := far.recv_into(piece):
                 self.moved += taken
                 near.sendall(view[:taken])
-                while self._full() and not self._closed.wait(_LOOK):
-                    if self.hungry:
-                        break  # what is asked for may be on the way still: a little at a time
+                self._credit -= taken
+                while self._credit <= 0 and self._full() and not self._closed.is_set():
+                    if self._wanted.wait(_LOOK):
+                        time.sleep(_BREATH)
+                        break
         except OSError as error:
             if not self._closed.is_set():
                 self.failed = error
