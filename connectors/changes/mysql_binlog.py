@@ -204,7 +204,8 @@ class BinlogFeed:
                 "SRC-LOG-KEY",
                 zh=f"不能按日志跟踪 {self._name}：主键 {', '.join(odd) or '不存在'}",
                 en=f"{self._name} cannot be followed by its log: primary key {', '.join(odd) or 'missing'}",
-                fix_zh="主键须为整数、定点数、文本、日期或时间（非 UTF-8 文本须 binlog_row_metadata=FULL）；或改用快照比对",
+                fix_zh="主键须为整数、定点数、文本、日期或时间（非 UTF-8 文本须 binlog_row_metadata=FULL）；"
+                "或改用快照比对",
                 fix_en="A key has to be of whole numbers, decimals, text (other than UTF-8 only under "
                 "binlog_row_metadata=FULL), dates or moments; use snapshot diff instead.",
             )
