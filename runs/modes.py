@@ -88,12 +88,16 @@ def _differing(
     """New and changed records, then deletions, then the position that names the new snapshot."""
     named = before if isinstance(before, dict) else {}
     base = _base(parts, named)
-    key = _key(resource, list(source.stream().columns))
+    batches = marked(resource, _read(source, None))
+    names = list(source.stream().columns)
+    if not names and (first := next(batches, None)) is not None:  # columns that are only seen in the records
+        names, batches = first.rows.schema.names, chain([first], batches)
+    key = _key(resource, names)
     scratch = parts.tables.folder / "spill"
     columns: list[str] = []
     unreadable = 0
     with snapshots.SnapshotDiff(parts.store, scratch, key, base) as diff:
-        for batch in marked(resource, _read(source, None)):
+        for batch in batches:
             rows = batch.rows
             columns += [name for name in rows.schema.names if name not in columns]
             unreadable += _unreadable(rows, key)
