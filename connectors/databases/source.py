@@ -20,6 +20,7 @@ from connectors.databases.batches import Batches
 from connectors.databases.choice import READERS, Choice, chosen
 from connectors.databases.cursor import Bound, beyond
 from connectors.databases.engines import connected
+from connectors.databases.examination import active_sessions, examined
 from connectors.databases.guards import guarded, may_be_long
 from connectors.databases.ranges import Range, bounds, moments, recalled
 from connectors.databases.reader import Reader, ReaderOptions
@@ -123,7 +124,13 @@ class SqlSource:
             lines.append(moments(self._name))
         if note := self._choice().note:
             lines.append(Check("driver", ok=True, zh=note[0], en=note[1]))
-        return lines
+        with self._connected() as connection:
+            return [*lines, *examined(connection)]
+
+    def active(self) -> int | None:
+        """Sessions at work in the database besides ours; None where the account may not see them."""
+        with self._connected() as connection:
+            return active_sessions(connection)
 
     def discover(self) -> list[StreamInfo]:
         """Every table and view of the default schema: columns, keys, comments, rows, likely cursors."""

@@ -1,9 +1,12 @@
 """A system is read no faster, no later and no busier than its department allows."""
 
 import datetime as dt
+import sqlite3
+from contextlib import closing
 
 import pytest
 
+from connectors import open_source
 from connectors.errors import SourceError, SourceUnavailable
 from connectors.manners import ZONE, Clock, Limited, read_limits
 from connectors.rows import record_batch
@@ -104,6 +107,17 @@ def test_the_checks_say_when_it_may_be_read_and_how_busy_it_is():
     source = Limited(Table(time, [4]), read_limits({"max_active": 10, "window": "22:00-06:00"}), time.clock())
     assert [(line.name, line.ok) for line in source.check()] == [("window", True), ("load", True)]
     source.close()
+
+
+def test_a_database_that_cannot_say_how_busy_it_is_is_read_and_the_check_says_so(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "t.db")) as db:
+        db.execute("CREATE TABLE t (a TEXT)")
+        db.execute("INSERT INTO t VALUES ('x')")
+        db.commit()
+    table = open_source("sql", {"table": "t"}, {"url": f"sqlite:///{tmp_path}/t.db"}, None)
+    source = Limited(table, read_limits({"max_active": 5}))
+    assert rows(source) == 1
+    assert next(line for line in source.check() if line.name == "load").ok is False
 
 
 @pytest.mark.parametrize("said", [{"window": "22"}, {"window": "06:00-06:00"}, {"rows_per_second": 0}, {"speed": 1}])
