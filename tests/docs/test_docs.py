@@ -141,7 +141,7 @@ def test_every_dependency_has_its_line_and_every_line_its_dependency():
     project = tomllib.loads((TOP / "pyproject.toml").read_text())
     wanted = [
         *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["postgres"],
+        *(one for extra in project["project"]["optional-dependencies"].values() for one in extra),
         *project["dependency-groups"]["dev"],
     ]
     names = {re.split(r"[\[<>=~! ]", one)[0] for one in wanted}
