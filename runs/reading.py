@@ -15,6 +15,8 @@ Mode = Literal["full", "cursor", "snapshot_diff"]
 Detect = Literal["none", "flag", "key_sweep", "snapshot_diff"]
 MODES = ("full", "cursor", "snapshot_diff")
 DETECTS = ("none", "flag", "key_sweep", "snapshot_diff")
+CURSORS = ("cursor", "window", "since")  # options of a source that read it by what grew
+PARTIAL = ("push",)  # kinds that never give every record
 SWEEPABLE = ("sql",)  # kinds that can be asked for their key columns alone
 FLAGS = ("1", "y", "yes", "t", "true", "d", "是", "已删除")  # what a column of soft deletes says, case aside
 SPANS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -53,21 +55,22 @@ def read_reading(node: Node, kind: str, options: Mapping[str, Json]) -> Reading:
     Without `read` a source with a cursor is read by it and any other in full. With `read` but no `mode`, a source
     without a cursor is compared with its last snapshot. StandardError where things do not go together.
     """
-    cursor = options.get("cursor") is not None
+    cursor = next((name for name in CURSORS if options.get(name) is not None), "")
     below = node.node("read")
     if below is None:
         return Reading(mode="cursor" if cursor else "full")
     below.only("mode", "key", "deletes", "control", "max_deletes")
     control = below.one_of("control", (*VOCABULARIES, AUTO, NONE), AUTO)
-    usual = "cursor" if cursor else "full" if control in VOCABULARIES else "snapshot_diff"
+    whole = control in VOCABULARIES or kind in PARTIAL
+    usual = "cursor" if cursor else "full" if whole else "snapshot_diff"
     mode = cast("Mode", below.one_of("mode", MODES, usual))
     if mode != "cursor" and cursor:
         below.fail(
             "mode",
-            zh=f"mode: {mode} 每次读取全部记录，与 source.cursor 矛盾",
-            en=f"mode: {mode} reads every record each time and cannot have source.cursor",
-            fix_zh="删除 source.cursor，或写 mode: cursor",
-            fix_en="Remove source.cursor, or write mode: cursor",
+            zh=f"mode: {mode} 每次读取全部记录，与 source.{cursor} 矛盾",
+            en=f"mode: {mode} reads every record each time and cannot have source.{cursor}",
+            fix_zh=f"删除 source.{cursor}，或写 mode: cursor",
+            fix_en=f"Remove source.{cursor}, or write mode: cursor",
         )
     if mode == "cursor" and not cursor:
         below.fail(
@@ -76,6 +79,14 @@ def read_reading(node: Node, kind: str, options: Mapping[str, Json]) -> Reading:
             en="mode: cursor needs to know which column grows",
             fix_zh="在 source 中写 cursor: 列名；没有可用的列时写 mode: snapshot_diff",
             fix_en="Write cursor: <column> under source; where no column will do write mode: snapshot_diff",
+        )
+    if mode == "snapshot_diff" and kind in PARTIAL:
+        below.fail(
+            "mode",
+            zh=f"{kind} 类来源每次只给出部分记录，不能与快照比对",
+            en=f"a source of kind {kind} gives only some records each time and cannot be compared with a snapshot",
+            fix_zh="写 mode: full；用 deletes: {detect: flag, column: …} 表示删除",
+            fix_en="Write mode: full; let deletes: {detect: flag, column: …} say what is deleted",
         )
     limit = below.number("max_deletes", default=None) if below.has("max_deletes") else MAX_DELETES
     return Reading(

@@ -64,6 +64,7 @@ def new_command(  # noqa: PLR0917 - click names them
             title=(title, resource.replace("_", " ")),
             connection=connection,
             source={"kind": kind, **options},
+            cursors=said.cursors,
         )
         path = wired.deployment.home / "resources" / department / f"{resource}.yaml"
         if write:

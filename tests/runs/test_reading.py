@@ -67,3 +67,22 @@ def test_what_does_not_go_together_is_told_with_the_line_and_what_to_write(tmp_p
     assert caught.value.zh
     assert caught.value.fix_zh
     assert "r.yaml:1" in str(caught.value)
+
+
+@pytest.mark.parametrize("grows", ["window", "since"])
+def test_a_service_read_by_time_needs_no_other_cursor(tmp_path, grows):
+    path = tmp_path / "r.yaml"
+    path.write_text("read: {control: none}\n")
+    assert read_reading(read(path), "rest", {grows: {"x": "y"}}).mode == "cursor"
+    path.write_text("read: {mode: snapshot_diff}\n")
+    with pytest.raises(StandardError, match=rf"source\.{grows}"):
+        read_reading(read(path), "rest", {grows: {"x": "y"}})
+
+
+def test_pushed_batches_are_never_taken_for_all_there_is(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("read: {control: none}\n")
+    assert read_reading(read(path), "push", {}).mode == "full"
+    path.write_text("read: {mode: snapshot_diff}\n")
+    with pytest.raises(StandardError, match="push"):
+        read_reading(read(path), "push", {})
