@@ -11,6 +11,7 @@ from sqlalchemy import exc, pool
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from connectors.databases.errors import driver_missing, explained
+from connectors.databases.patience import within
 from connectors.databases.reader import ReaderOptions
 from connectors.errors import SourceUnavailable
 from connectors.rows import ESCAPE
@@ -26,6 +27,9 @@ SELECT set_config(s.name, s.value, false) FROM (VALUES
 ) AS s(name, value) WHERE s.name IN (SELECT name FROM pg_catalog.pg_settings)
 """
 
+# What gives up by itself when a server accepts and then says nothing; others would wait as long as it stays so.
+_LIMITED = ("pysqlite", "psycopg", "psycopg2", "pymysql")
+
 
 @contextmanager
 def connected(url: sa.URL, options: ReaderOptions) -> Iterator[sa.Connection]:
@@ -33,7 +37,7 @@ def connected(url: sa.URL, options: ReaderOptions) -> Iterator[sa.Connection]:
     engine = engine_for(url, options)
     try:
         try:
-            connection = engine.connect()
+            connection = _connection(engine, options)
         except (exc.SQLAlchemyError, OSError) as error:
             raise explained(error, url, connecting=True) from None
         with connection:
@@ -44,6 +48,12 @@ def connected(url: sa.URL, options: ReaderOptions) -> Iterator[sa.Connection]:
                 raise explained(error, url, connecting=False) from None
     finally:
         engine.dispose()
+
+
+def _connection(engine: sa.Engine, options: ReaderOptions) -> sa.Connection:
+    if engine.driver in _LIMITED:
+        return engine.connect()
+    return within(2 * options.connect_timeout, engine.connect)
 
 
 def engine_for(url: sa.URL, options: ReaderOptions) -> sa.Engine:
@@ -68,6 +78,9 @@ def engine_for(url: sa.URL, options: ReaderOptions) -> sa.Engine:
             connection.commit()
 
         sa.event.listen(engine, "connect", settle)
+    if engine.dialect.name == "oracle":
+        silence = int(options.silence_timeout * 1000)
+        sa.event.listen(engine, "connect", lambda connection, _record: setattr(connection, "call_timeout", silence))
     return engine
 
 

@@ -335,7 +335,7 @@ class SqlSource:
 
     def _filtered(self, statement: sa.Select[Any]) -> sa.Select[Any]:
         # The data manager's own SQL; literal_column leaves colons in it alone, where text() would look for parameters.
-        return statement.where(sa.literal_column(f"({self._where})", sa.Boolean)) if self._where else statement
+        return statement.where(sa.literal_column(f"({self._where})")) if self._where else statement
 
     def _window(self, table: Table, cursor: Cursor, kept: Mapping[str, Json]) -> Window | None:
         high = self._highest(table, cursor.column)
