@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +44,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(password: str = "a test's own") -> Iterator[Postgres]:  # noqa: S107 - a throw-away server on loopback
-    """A fresh server with password login over TCP; its folder goes when it stops."""
+def running(
+    password: str = "a test's own",  # noqa: S107 - a throw-away server on loopback
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Postgres]:
+    """A fresh server with password login over TCP and `settings` of its own; its folder goes when it stops."""
     folder = Path(tempfile.mkdtemp(prefix="shutong-pg-"))
     as_account = ["runuser", "-u", ACCOUNT, "--"] if os.geteuid() == 0 else []
     if as_account:
@@ -76,6 +79,7 @@ def running(password: str = "a test's own") -> Iterator[Postgres]:  # noqa: S107
             "C.UTF-8",
         )
         options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off -c max_prepared_transactions=8"
+        options += "".join(f" -c {name}={value}" for name, value in (settings or {}).items())
         call(f"{tools}/pg_ctl", "-D", str(data), "-w", "-t", "60", "-l", str(folder / "log"), "-o", options, "start")
         try:
             yield Postgres(port=port, user="shutong", password=password)
