@@ -13,6 +13,7 @@ Opener = Callable[[Mapping[str, Json], Mapping[str, Json], Secrets], Source]
 # Each protocol brings its own library; a resource loads the one it needs.
 _OPENERS = {
     "sql": "connectors.databases.source:open_sql",
+    "dlt": "connectors.dlt_bridge:open_dlt",
     "odbc": "connectors.databases.odbc_source:open_odbc",
     "csv": "connectors.files.source:open_csv",
     "xlsx": "connectors.files.source:open_xlsx",

@@ -62,12 +62,13 @@ class ParquetFormat:
         check_names(names, name)
         first = 1
         for rows in file.iter_batches(batch_size=size):
-            yield self._batch(rows, names, first)
+            yield self.batch(rows, names, first)
             first += rows.num_rows
         if first == 1:
             yield arrow_batch(names, [pa.nulls(0, pa.string())] * len(names), 0, 1, {})
 
-    def _batch(self, rows: pa.RecordBatch, names: Sequence[str], first: int) -> Batch:
+    def batch(self, rows: pa.RecordBatch, names: Sequence[str], first: int) -> Batch:
+        """The rows as text under `names`, `_row` counting from `first`."""
         columns: list[pa.Array] = []
         wrong: dict[int, tuple[str, str]] = {}
         for name, column in zip(names, rows.columns, strict=True):
@@ -148,15 +149,15 @@ def _plain_digits(column: pa.Array) -> pa.Array:
 
 
 def _nested(value: object) -> str:
-    return written(_exact(value))
+    return written(exact(value))
 
 
-def _exact(value: object) -> object:
+def exact(value: object) -> object:
     """A nested value as what `written` turns into JSON: decimals as numbers, dates and bytes as texts."""
     if isinstance(value, Mapping):
-        return {str(key): _exact(of) for key, of in value.items()}
+        return {str(key): exact(of) for key, of in value.items()}
     if isinstance(value, list | tuple):  # an entry of a map is a tuple
-        return [_exact(of) for of in value]
+        return [exact(of) for of in value]
     if isinstance(value, Decimal):
         return Number(format(value, "f"))
     if isinstance(value, dt.date | dt.time):
