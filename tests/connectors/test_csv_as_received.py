@@ -306,5 +306,5 @@ def test_a_wrong_option_is_named_with_what_is_allowed(options, said):
 
 
 def test_an_unknown_kind_is_named_with_the_kinds_there_are():
-    with pytest.raises(SourceError, match=r"cannot be ftp.*sql, odbc, csv, xlsx, rest, soap"):
+    with pytest.raises(SourceError, match=r"cannot be ftp.*sql.*csv.*rest"):
         open_source("ftp", {}, {}, NoSecrets())
