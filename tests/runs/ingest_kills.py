@@ -21,6 +21,7 @@ from pathlib import Path
 
 # What the steps import on the way; forked children have it already.
 import pyiceberg.catalog.sql
+from forks import done, started
 from small_deployment import (
     INSTANTS,
     LIBRARY,
@@ -177,27 +178,6 @@ def killed_at(point: str, nth: int, work: Callable[[], None]) -> Callable[[], No
         work()
 
     return doomed
-
-
-def started(work: Callable[[], None]) -> int:
-    """Fork a process that does the work; its id."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException:  # noqa: BLE001 - told on stderr, and by the status
-            sys.excepthook(*sys.exc_info())
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    return child
-
-
-def done(work: Callable[[], None]) -> int:
-    """Do the work in a process of its own; its exit status."""
-    return os.waitpid(started(work), 0)[1]
 
 
 class Scenarios:

@@ -17,16 +17,22 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+# What the steps import on the way; forked children have it already.
+import pyiceberg.catalog.sql
 from departmental_table import CHANGING, MAP, TABLE, change, delete, firm, system
-from ingest_kills import done, started
+from forks import done, started
 from small_deployment import SMALL_STANDARD, add_resource, drop, lay_out, opened, shown, write_small_standard
 from small_deployment import firm as delivered
 
+import connectors.databases.source
+import connectors.files.source
+import quality.check
 import runs.steps
 from runs.modes import SNAPSHOT
 from shutong.wiring import Wired
 from warehouse.keep import keep_pieces
 
+__all__ = ["connectors", "pyiceberg", "quality"]
 RESOURCE = "scjg.firms"
 PIECE = 25  # rows: several pieces in each pull that can be cut
 BY_RUN = frozenset({"_run", "_batch", "_row", "_landed_at", "landed_at"})  # which run brought a row is chance

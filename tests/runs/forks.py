@@ -1,0 +1,28 @@
+"""Do work in a forked process, so that it can be killed and nothing of it stays in this one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+
+def started(work: Callable[[], None]) -> int:
+    """Fork a process that does the work; its id."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:  # noqa: BLE001 - told on stderr, and by the status
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    return child
+
+
+def done(work: Callable[[], None]) -> int:
+    """Do the work in a process of its own; its exit status."""
+    return os.waitpid(started(work), 0)[1]
