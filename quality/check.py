@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from quality import expectations
 from quality.dialect import lend, quote
 from quality.engine import FusedExecutionEngine, validate
 from quality.errors import QualityError
 from quality.gate import Gate, Judgement, judge
+from quality.parts import Parts
 from quality.suite import suite
 from quality.violations import Rows, by_row, for_quarantine
 from schemas.standard import Rule
-from schemas.values import BAD, DELETED, OP, REJECT, ROW, Json, RuleCount, Verdict
+from schemas.values import ROW, Json, RuleCount, Verdict
 
 from great_expectations.expectations.registry import get_metric_kwargs  # isort: skip
 from great_expectations.validator.metric_configuration import MetricConfiguration  # isort: skip
@@ -40,31 +40,47 @@ _CLOSED = {
 def check(
     table: pa.Table, rules: Sequence[Rule], codes: Mapping[str, frozenset[str]], gate: Gate, today: date
 ) -> Verdict:
-    """Evaluate every rule on every row.
+    """Evaluate every rule on every row of a table in memory; all else as `check_parts`."""
+    return check_parts([table], table.schema, rules, codes, gate, today)
 
-    `table` is a standardised batch with `_row` (each once); `codes` the code lists by name; `today` the day of the
-    check. A rule that cannot be evaluated carries its error in its count and violates no row; if it is an error rule
-    the batch is held. `results` is Great Expectations' own result, with row numbers in place of values: it is kept
-    where personal data has no place. Rows that say only that the source deleted their record are not judged; they count
-    in `rows`. QualityError: QUA-TABLE, and QUA-RULE-… as quality.suite.
+
+def check_parts(  # noqa: PLR0917 - what, by what, in the order they are said
+    parts: Iterable[pa.Table],
+    schema: pa.Schema,
+    rules: Sequence[Rule],
+    codes: Mapping[str, frozenset[str]],
+    gate: Gate,
+    today: date,
+) -> Verdict:
+    """Evaluate every rule on every row, going through the parts once, so that memory grows only with what is wrong.
+
+    `parts` are a standardised batch with `_row` (each once), all of one `schema`; `codes` the code lists by name;
+    `today` the day of the check. A rule that cannot be evaluated carries its error in its count and violates no row; if
+    it is an error rule the batch is held. `results` is Great Expectations' own result, with row numbers in place of
+    values: it is kept where personal data has no place. Rows that say only that the source deleted their record are not
+    judged; they count in `rows`. QualityError: QUA-TABLE, and QUA-RULE-… as quality.suite; what `parts` raise.
     """
-    _must_have_rows(table)
-    every, table = table.num_rows, _records(table)
     wanted = suite(rules, codes, today)
     with duckdb.connect(":memory:", config=_CLOSED) as connection, lend(connection) as url:
-        _set_up(connection, _with_marks(table, rules, today), codes, rules, today)
-        result, engine = validate(url, TABLE, wanted, _FORMAT)
+        _set_up(connection, codes, rules, today)
+        shown = Parts(connection, TABLE, parts, schema, lambda part: _with_marks(part, rules, today))
+        result, engine = validate(url, TABLE, wanted, _FORMAT, parts=shown)
+        if shown.error is None:
+            shown.finish()
+        if shown.error is not None:
+            raise shown.error
         by_rule = {one.expectation_config.meta["rule"]: one for one in result.results}
         failed = {rule: error for rule, one in by_rule.items() if (error := _error(one.exception_info)) is not None}
         violators = {rule: _violators(engine, one) for rule, one in by_rule.items() if rule not in failed}
     counts = tuple(_count(rule, by_rule[rule.id], violators, failed) for rule in rules)
     quarantine = for_quarantine(rules, violators)
-    empty_keys = [key for key in gate.keys if _nothing_in(table, key)]
-    decided = judge(gate, table.num_rows, len(quarantine), counts, empty_keys)
-    if every and not table.num_rows:
-        decided = Judgement("pass", f"{every:,} 行都是来源的删除", f"All {every:,} rows are deletions at the source")
+    decided = judge(gate, shown.records, len(quarantine), counts, shown.empty(gate.keys))
+    if shown.rows and not shown.records:
+        decided = Judgement(
+            "pass", f"{shown.rows:,} 行都是来源的删除", f"All {shown.rows:,} rows are deletions at the source"
+        )
     return Verdict(
-        rows=every,
+        rows=shown.rows,
         counts=counts,
         violations=by_row(rules, violators),
         quarantine=quarantine,
@@ -73,33 +89,6 @@ def check(
         reason_en=decided.en,
         results=_results(result, rules, violators, failed),
     )
-
-
-def _records(table: pa.Table) -> pa.Table:
-    """The rows to be judged: a deletion that could not be read whole is judged like any other row."""
-    if OP not in table.column_names:
-        return table
-    deletes = pc.fill_null(pc.equal(table[OP], DELETED), False)  # noqa: FBT003 - the value to fill with
-    return table.filter(pc.invert(pc.and_(deletes, pc.is_null(table[REJECT]))))
-
-
-def _nothing_in(table: pa.Table, key: str) -> bool:
-    """Whether the column came without a value: one that came but could not be read is for the rules to judge."""
-    if key not in table.column_names:
-        return True
-    unread = key + BAD in table.column_names and pc.any(table[key + BAD]).as_py()
-    return table[key].null_count == table.num_rows and not unread
-
-
-def _must_have_rows(table: pa.Table) -> None:
-    if ROW not in table.column_names or pc.count_distinct(table[ROW], mode="only_valid").as_py() != table.num_rows:
-        raise QualityError(
-            "QUA-TABLE",
-            zh=f"待检查的表没有列 {ROW}，或其中的行号有空值或重复",
-            en=f"The table to check has no column {ROW}, or row numbers in it are missing or repeated",
-            fix_zh="请检查标准化后的批次",
-            fix_en="Check the standardised batch",
-        )
 
 
 def _with_marks(table: pa.Table, rules: Sequence[Rule], today: date) -> pa.Table:
@@ -116,11 +105,7 @@ def _with_marks(table: pa.Table, rules: Sequence[Rule], today: date) -> pa.Table
 
 
 def _set_up(
-    connection: duckdb.DuckDBPyConnection,
-    table: pa.Table,
-    codes: Mapping[str, frozenset[str]],
-    rules: Sequence[Rule],
-    today: date,
+    connection: duckdb.DuckDBPyConnection, codes: Mapping[str, frozenset[str]], rules: Sequence[Rule], today: date
 ) -> None:
     connection.execute("SET TimeZone = 'Asia/Shanghai'")
     for macro in ("today", "current_date"):
@@ -128,7 +113,6 @@ def _set_up(
     for name in {str(rule.params["list"]) for rule in rules if rule.kind == "code"}:
         listed = pa.table({"code": pa.array(sorted(codes[name]), pa.string())})
         connection.register(expectations.code_table(name), listed)
-    connection.register(TABLE, table)
     connection.execute("SET lock_configuration = true")
 
 

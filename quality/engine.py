@@ -6,6 +6,8 @@ import logging
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any, Literal
 
 import duckdb
@@ -14,7 +16,9 @@ import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from quality.fused import Condition, Marks, Scanner
+from quality.errors import QualityError
+from quality.fused import Condition, Marks, Scanner, together
+from quality.parts import Parts
 from schemas.values import ROW
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
@@ -38,6 +42,7 @@ COUNT, VALUES, INDEXES, RECORDS, COUNTED = (
 _ANSWERED = (COUNT, VALUES, INDEXES, RECORDS, COUNTED)
 _SAMPLES = (VALUES, INDEXES, RECORDS)
 _MISSING = "column_values.nonnull"  # asked of every column for its missing values
+_EVERY = "table.row_count"
 _MOST = 200  # great_expectations.constants.MAX_RESULT_RECORDS
 # Their conditions are windows over, or joins with, the whole table.
 _WINDOWED = frozenset(("column_values.unique", "compound_columns.unique", "compound_columns.count"))
@@ -73,7 +78,9 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         self._conditions: dict[Any, Condition] = {}
         self._refused: set[Any] = set()
         self._marks: Marks | None = None
+        self._counting: set[Any] = set()  # ids of metrics that count rows
         self.scans = 0
+        self.parts: Parts | None = None  # set before anything is asked: what the one scan goes through
 
     def resolve_metrics(
         self,
@@ -89,13 +96,18 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         known = metrics or {}
         jobs = {metric: _condition_of(metric) for metric in metrics_to_resolve}
         ours = {metric: key for metric, key in jobs.items() if key is not None and key in known}
+        self._counting |= {metric.id for metric in jobs if metric.metric_name == _EVERY}
         others = [metric for metric in jobs if metric not in ours]
         if not others:
             answers = self._answer(ours, known)
             others = [metric for metric in ours if metric.id not in answers]
+            self._refuse_to_guess(ours[metric] for metric in others)
         else:
             answers = {}
         resolved = super().resolve_metrics(others, metrics, runtime_configuration) if others else {}
+        if self._marks is not None and self.parts is not None:
+            # Great Expectations asks for the number of rows before it has conditions, when no part has come.
+            answers |= dict.fromkeys(self._counting, self._marks.total)
         self._resolved |= {key: value for key, value in resolved.items() if key.metric_name.endswith(".condition")}
         return {**resolved, **answers}
 
@@ -109,6 +121,17 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
             records = records.subquery()
         query: sa.Select[Any] = sa.select(sa.column(ROW)).select_from(records).where(expression)
         return np.unique(np.array([row[0] for row in self.execute_query(query).fetchall()], dtype=np.int64))
+
+    def _refuse_to_guess(self, left: Iterable[Any]) -> None:
+        """When a table was scanned part by part, nobody can look at all of it any more."""
+        if self.parts is not None and self.parts.error is None and not self._refused.issuperset(left):
+            self.parts.error = QualityError(
+                "QUA-SCAN",
+                zh="有规则无法与其他规则一起逐块执行，批次未作判定",
+                en="Some rules could not be evaluated part by part with the others; the batch was not judged",
+                fix_zh="请报告此问题",
+                fix_en="Report this",
+            )
 
     def _answer(self, jobs: Mapping[Any, Any], known: Mapping[Any, Any]) -> dict[Any, Any]:
         try:
@@ -129,9 +152,11 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         if not fresh:
             return self._marks
         scanner = self._scanner()
-        if scanner is None:
-            return None
+        if scanner is None or (self.parts is not None and self._marks is not None):
+            return None  # parts are gone through once
         self.scans += 1
+        if self.parts is not None:
+            return self._stream(scanner, self.parts, fresh)
         everything = {**self._conditions, **fresh}
         try:
             self._marks = scanner.scan(everything)
@@ -140,6 +165,24 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
             everything = {key: one for key, one in everything.items() if key not in self._refused}
             self._marks = scanner.scan(everything) if everything else None
         self._conditions = everything
+        return self._marks
+
+    def _stream(self, scanner: Scanner, parts: Parts, fresh: Mapping[Any, Condition]) -> Marks:
+        """Scan part by part; a condition that cannot be evaluated on one of them is left out from there on."""
+        live, found = dict(fresh), list[Marks]()
+        scan = scanner.prepare(live)
+        for _ in chain((None,), parts):  # first as it is before the first part: empty, the shape of the answer
+            try:
+                found.append(scan())
+            except (duckdb.Error, sa.exc.SQLAlchemyError, NotImplementedError):
+                broken = {key for key, one in live.items() if not scanner.holds(one)}
+                self._refused |= broken
+                parts.failing()
+                live |= {key: replace(live[key], expression=sa.false()) for key in broken}
+                scan = scanner.prepare(live)
+                found.append(scan())
+        self._conditions = {key: one for key, one in live.items() if key not in self._refused}
+        self._marks = together(found, self._refused)
         return self._marks
 
     def _scanner(self) -> Scanner | None:
@@ -249,15 +292,26 @@ class FusedDatasource(DuckDBDatasource):
         return FusedExecutionEngine
 
 
-def validate(url: str, table: str, suite: Any, result_format: Any, *, fused: bool = True) -> tuple[Any, Any]:  # noqa: ANN401 - GX
+def validate(
+    url: str,
+    table: str,
+    suite: Any,  # noqa: ANN401 - GX
+    result_format: Any,  # noqa: ANN401 - GX
+    *,
+    fused: bool = True,
+    parts: Parts | None = None,
+) -> tuple[Any, Any]:
     """Great Expectations' result of the suite over a table of the lent connection, and the engine that made it.
 
-    `url` is what quality.dialect.lend gave. The context lives in memory; nothing is written, nothing is printed.
+    `url` is what quality.dialect.lend gave. With `parts` the table shows one part after the other while it is scanned;
+    conditions on rows are all that can be asked then. The context lives in memory; nothing is written or printed.
     """
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     add = context.data_sources.add_shutong_fused if fused else context.data_sources.add_shutong_duckdb
     source = add("live", connection_string=url)
     whole = source.add_table_asset("batch", table_name=table).add_batch_definition_whole_table("whole")
+    if parts is not None:
+        source.get_execution_engine().parts = parts
     result = whole.get_batch().validate(suite, result_format=result_format)
     return result, source.get_execution_engine()

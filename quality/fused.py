@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,8 @@ class Marks:
     """What one scan found.
 
     `rows` are the `_row`s with any bit set, ordered; `masks[w]` their masks for conditions 60·w to 60·w+59; `bits` and
-    `counts` tell each condition's bit and how many rows it holds for, `looked_at` how many rows counted at all.
+    `counts` tell each condition's bit and how many rows it holds for, `looked_at` how many rows counted at all; `total`
+    is how many rows there were.
     """
 
     rows: npt.NDArray[np.int64]
@@ -43,12 +44,35 @@ class Marks:
     bits: Mapping[Any, int]
     counts: Mapping[Any, int]
     looked_at: Mapping[Any, int]
+    total: int
 
     def of(self, key: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401 - any hashable
         """The `_row`s for which the condition holds, ordered; KeyError when it was not marked."""
         word, bit = divmod(self.bits[key], WORD)
         found: npt.NDArray[np.int64] = self.rows[(self.masks[word] >> np.uint64(bit)) & np.uint64(1) == 1]
         return found
+
+
+def together(found: Sequence[Marks], left_out: Collection[Any] = ()) -> Marks:
+    """What the scans of the parts of a table, all for the same conditions, found in all of it, but for some conditions.
+
+    `found` is not empty.
+    """
+    first = found[0]
+    rows = np.concatenate([one.rows for one in found])
+    masks = [np.concatenate([one.masks[word] for one in found]) for word in range(len(first.masks))]
+    if (rows[1:] < rows[:-1]).any():
+        order = np.argsort(rows, kind="stable")
+        rows, masks = rows[order], [mask[order] for mask in masks]
+    kept = [key for key in first.counts if key not in left_out]
+    return Marks(
+        rows,
+        tuple(masks),
+        {key: bit for key, bit in first.bits.items() if key not in left_out},
+        {key: sum(one.counts[key] for one in found) for key in kept},
+        {key: sum(one.looked_at[key] for one in found) for key in kept},
+        sum(one.total for one in found),
+    )
 
 
 class Scanner:
@@ -59,6 +83,10 @@ class Scanner:
 
     def scan(self, conditions: Mapping[Any, Condition]) -> Marks:
         """Evaluate all conditions in one pass; duckdb.Error or sa.exc.CompileError when one of them cannot be."""
+        return self.prepare(conditions)()
+
+    def prepare(self, conditions: Mapping[Any, Condition]) -> Callable[[], Marks]:
+        """The same, to be run on whatever the selectable shows at that time."""
         marked = [key for key, one in conditions.items() if one.marked]
         bits = {key: place for place, key in enumerate(marked)}
         masks = [_mask([conditions[key] for key in some]) for some in _words(marked)]
@@ -72,8 +100,13 @@ class Scanner:
         query = sa.select(*numbers.labelled(), _violators(len(masks))).select_from(
             inner.select_from(self._selectable).subquery("__t")
         )
-        answer = self._connection.execute(self._sql(query)).to_arrow_table()
-        return _read(answer, bits, numbers.read(answer), conditions)
+        text = self._sql(query)
+
+        def marks() -> Marks:
+            answer = self._connection.execute(text).to_arrow_table()
+            return _read(answer, bits, numbers.read(answer), conditions)
+
+        return marks
 
     def holds(self, condition: Condition) -> bool:
         """Whether the condition can be evaluated at all."""
@@ -164,4 +197,4 @@ def _read(
         for key in conditions
     }
     looked_at = {key: numbers.get(("looked_at", key), total) for key in conditions}
-    return Marks(rows, tuple(masks), bits, counts, looked_at)
+    return Marks(rows, tuple(masks), bits, counts, looked_at, total)

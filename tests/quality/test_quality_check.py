@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from quality_cases import CASES, CODES, GOOD, ROWS, TODAY, rule, table, truth
 
-from quality.check import check
+from quality.check import check, check_parts
 from quality.errors import QualityError
 from quality.gate import Gate
 
@@ -258,3 +258,43 @@ def test_even_an_accepted_condition_could_not_read_a_file(monkeypatch, tmp_path)
     verdict = run([plain()], [rule("reaches_out", "condition", "name", sql=sql)])
     assert "disabled by configuration" in verdict.counts[0].error
     assert verdict.decision == "hold"
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(ROWS, max_size=40), st.integers(1, 15), st.booleans())
+def test_a_batch_that_comes_in_parts_is_judged_like_the_whole(rows, size, backwards):
+    rules = [one for one, _ in CASES] + [
+        rule("broken_somewhere", "condition", "name", sql="CAST(name AS INTEGER) > 1", severity="warning"),
+        rule("broken_everywhere", "pattern", "name", regex="(", severity="warning"),
+    ]
+    whole = table(rows)
+    parts = [whole.slice(at, size) for at in range(0, len(rows), size)]
+    gate = Gate(max_percent=30, keys=("name", "born"))
+    at_once = check(whole, rules, CODES, gate, TODAY)
+    in_parts = check_parts(parts[:: -1 if backwards else 1], whole.schema, rules, CODES, gate, TODAY)
+    for name in ("rows", "counts", "violations", "quarantine", "decision", "reason_zh", "reason_en"):
+        assert getattr(in_parts, name) == getattr(at_once, name), name
+    told = [json.dumps(one.results["results"], sort_keys=True) for one in (at_once, in_parts)]
+    assert told[0] == told[1]
+
+
+def test_a_row_number_that_comes_again_in_a_later_part_is_refused():
+    whole = table([plain(), plain(), plain()])
+    parts = [whole, whole.slice(1, 1)]
+    with pytest.raises(QualityError, match="QUA-TABLE"):
+        check_parts(parts, whole.schema, [rule("name_required", "required", "name")], {}, ANYTHING, TODAY)
+
+
+def test_what_breaks_while_parts_come_is_what_the_caller_sees():
+    def parts():
+        yield table([plain()])
+        raise ConnectionError("the disk is gone")
+
+    with pytest.raises(ConnectionError, match="the disk is gone"):
+        check_parts(parts(), table([]).schema, [rule("name_required", "required", "name")], {}, ANYTHING, TODAY)
+
+
+def test_parts_are_gone_through_even_when_there_is_no_rule():
+    whole = table([plain(), plain()])
+    verdict = check_parts([whole.slice(0, 1), whole.slice(1)], whole.schema, [], {}, ANYTHING, TODAY)
+    assert (verdict.rows, verdict.decision) == (2, "pass")

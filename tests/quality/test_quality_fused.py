@@ -29,7 +29,8 @@ COMPLETE = {
 def results(rows, rules, wanted=None, result_format=COMPLETE, *, fused=True, marks=True):
     data = table(rows)
     with duckdb.connect(":memory:") as connection, lend(connection) as url:
-        _set_up(connection, _with_marks(data, rules, TODAY) if marks else data, CODES, rules, TODAY)
+        _set_up(connection, CODES, rules, TODAY)
+        connection.register(TABLE, _with_marks(data, rules, TODAY) if marks else data)
         made = wanted or suite(rules, CODES, TODAY)
         result, engine = validate(url, TABLE, made, result_format, fused=fused)
     return {one.expectation_config.meta["rule"]: one for one in result.results}, engine
