@@ -86,6 +86,7 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
         return replace(told, held=manifest.rows)
     mapping = _mapping(resource, manifest, kept.table)
     table = ordered(kept.table, resource.reading.control)
+    usual = () if resource.reading.mode == "cdc" else resource.order  # a log comes in the order of its changes
     landing = land(
         parts.store,
         parts.state,
@@ -94,7 +95,7 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
         replace(kept, table=table),
         resource=resource.id,
         key=resource.standard.key,
-        order=(ORDER,) if ORDER in table.column_names else resource.order,
+        order=(ORDER,) if ORDER in table.column_names else usual,
         columns={name: column for name, column in mapping.items() if name in table.column_names},
         run=run,
     )

@@ -71,3 +71,60 @@ def wrong_key(resource: str, said: Sequence[str], feeding: Sequence[str]) -> Run
         fix_zh=f"写 read: {{key: [{', '.join(feeding)}]}}，或删除 key：删除的记录要靠这些列找到",
         fix_en=f"Write read: {{key: [{', '.join(feeding)}]}} or leave key out: deleted records are found by these",
     )
+
+
+def only_followed(resource: str) -> RunError:
+    """A resource that is followed change by change is not pulled from time to time as well."""
+    return RunError(
+        "RUN-FOLLOWED",
+        zh=f"{resource} 写明 read: {{mode: cdc}}，按来源日志持续跟踪，不能单独接入",
+        en=f"{resource} says read: {{mode: cdc}}: it is followed by the log of its source, not pulled at a time",
+        fix_zh=f"运行 shutong follow {resource}；shutong up 会自动启动它",
+        fix_en=f"Run `shutong follow {resource}`; `shutong up` starts it by itself",
+    )
+
+
+def already_followed(resource: str, process: str) -> RunError:
+    """Another process follows the resource."""
+    return RunError(
+        "RUN-FOLLOWED-TWICE",
+        zh=f"{resource} 已由进程 {process or '?'} 跟踪",
+        en=f"{resource} is followed by process {process or '?'} already",
+        fix_zh="一个资源只需一个跟踪进程；要换一个，先结束原来的",
+        fix_en="One follower is enough; to replace it end that one first",
+    )
+
+
+def not_followed(resource: str) -> RunError:
+    """The resource file does not ask to be followed."""
+    return RunError(
+        "RUN-NOT-CDC",
+        zh=f"{resource} 的资源文件没有写 read: {{mode: cdc}}",
+        en=f"the file of {resource} does not say read: {{mode: cdc}}",
+        fix_zh=f"写 read: {{mode: cdc}}，或运行 shutong ingest {resource}",
+        fix_en=f"Write read: {{mode: cdc}}, or run `shutong ingest {resource}`",
+    )
+
+
+def unnamed_deletions(resource: str, feeding: Sequence[str], key: Sequence[str]) -> RunError:
+    """The log of the source names records by other columns than those of the standard's key."""
+    return RunError(
+        "RUN-FOLLOW-KEY",
+        zh=f"{resource} 的日志以 {'、'.join(key)} 指明记录，而标准的主键来自 {'、'.join(feeding)}",
+        en=f"the log of {resource} names records by {', '.join(key)}, but the key of the standard comes from"
+        f" {', '.join(feeding)}",
+        fix_zh="请对方以这些列为主键或 REPLICA IDENTITY USING INDEX；或写 read: {mode: snapshot_diff}",
+        fix_en="Ask for a primary key or REPLICA IDENTITY USING INDEX of these columns; or write"
+        " read: {mode: snapshot_diff}",
+    )
+
+
+def reserved_too_long(resource: str, behind: str) -> RunError:
+    """The source kept so much of its log for us that the resource file says to let go."""
+    return RunError(
+        "RUN-SLOT-DROPPED",
+        zh=f"{resource} 落后 {behind} 日志，超过 drop_slot_after，已删除复制槽，来源不再保留日志",
+        en=f"{resource} was {behind} of log behind, more than drop_slot_after: its slot was dropped",
+        fix_zh=f"运行 shutong follow {resource} --full：完整读取一次后继续跟踪",
+        fix_en=f"Run `shutong follow {resource} --full`: everything is read once, then followed again",
+    )

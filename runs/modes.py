@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from connectors.errors import changed
 from runs.batch import Parts, code_lists
 from runs.control import control_of, operated, with_op
-from runs.errors import wrong_key
+from runs.errors import only_followed, wrong_key
+from runs.followed import Followed
 from runs.resources import Resource
 from schemas.mapping import resolve, standardise
 from schemas.values import DELETED, OP, RAW_COLUMNS, REJECT, ROW, Batch, Json, Position, Source
@@ -34,13 +35,15 @@ def follow(
     """
     reading = resource.reading
     own = dict(known.cursor) if known else {}
+    if reading.mode == "cdc" and not isinstance(source, Followed):
+        raise only_followed(resource.id)
     if reading.mode == "snapshot_diff":
         yield from _differing(parts, resource, source, run=run, before=own.get(SNAPSHOT), everything=start is None)
         return
     cursor = {name: value for name, value in (start.cursor if start else {}).items() if name not in (SNAPSHOT, SWEEP)}
     batches = marked(resource, _read(source, Position(cursor) if start else None))
     if reading.deletes.detect == "key_sweep" and (start is None or _due(resource, own)):
-        batches = chain(batches, _swept(parts, resource, source))
+        batches = chain(batches, swept(parts, resource, source))
     yield from _carrying(own if start else {}, batches)
 
 
@@ -92,7 +95,7 @@ def _differing(
     names = list(source.stream().columns)
     if not names and (first := next(batches, None)) is not None:  # columns that are only seen in the records
         names, batches = first.rows.schema.names, chain([first], batches)
-    key = _key(resource, names)
+    key = key_columns(resource, names)
     scratch = parts.tables.folder / "spill"
     columns: list[str] = []
     unreadable = 0
@@ -133,7 +136,7 @@ def tidy(parts: Parts, resource: Resource) -> None:
     snapshots.sweep(parts.store, resource.id, [path for path in named if isinstance(path, str)])
 
 
-def _key(resource: Resource, columns: Sequence[str]) -> tuple[str, ...]:
+def key_columns(resource: Resource, columns: Sequence[str]) -> tuple[str, ...]:
     """The source columns that name a record: those that feed the standard's key."""
     mapping = resolve(resource.standard, columns, resource.columns)
     feeding = tuple(dict.fromkeys(mapping[field] for field in resource.standard.key))
@@ -159,7 +162,7 @@ def _due(resource: Resource, own: Mapping[str, Json]) -> bool:
     return not isinstance(at, str) or now() - datetime.fromisoformat(at) >= resource.reading.deletes.every
 
 
-def _swept(parts: Parts, resource: Resource, source: Source) -> Iterator[Batch]:
+def swept(parts: Parts, resource: Resource, source: Source) -> Iterator[Batch]:
     """A deletion for every landed record whose key the source no longer has; then the position remembers the sweep."""
     columns = list(source.stream().columns)
     mapping = resolve(resource.standard, columns, resource.columns)

@@ -11,15 +11,18 @@ from runs.control import AUTO, NONE, VOCABULARIES
 from schemas.lines import Node
 from schemas.values import Json
 
-Mode = Literal["full", "cursor", "snapshot_diff"]
+Mode = Literal["full", "cursor", "snapshot_diff", "cdc"]
 Detect = Literal["none", "flag", "key_sweep", "snapshot_diff"]
-MODES = ("full", "cursor", "snapshot_diff")
+MODES = ("full", "cursor", "snapshot_diff", "cdc")
 DETECTS = ("none", "flag", "key_sweep", "snapshot_diff")
 CURSORS = ("cursor", "window", "since")  # options of a source that read it by what grew
 PARTIAL = ("push",)  # kinds that never give every record
 SWEEPABLE = ("sql",)  # kinds that can be asked for their key columns alone
 FLAGS = ("1", "y", "yes", "t", "true", "d", "是", "已删除")  # what a column of soft deletes says, case aside
-SPANS = {"m": "minutes", "h": "hours", "d": "days"}
+FOLLOWABLE = ("sql",)  # kinds whose system keeps a log of changes
+SPANS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+SIZES = {"MB": 10**6, "GB": 10**9}
+FOLLOWING = ("every", "merge_every", "max_lag", "drop_slot_after", "slot", "publication")
 MAX_DELETES = 10.0
 
 
@@ -34,12 +37,29 @@ class Deletes:
 
 
 @dataclass(frozen=True, slots=True)
+class Following:
+    """How a log is followed: how often changes are taken and libraries merged; bytes of log the source may keep for us.
+
+    Above `max_lag` a warning is given, above `drop_slot_after` the source is told to keep no more; `slot` and
+    `publication` are names the DBA has given, if any.
+    """
+
+    every: timedelta = timedelta(seconds=2)
+    merge_every: timedelta = timedelta(seconds=30)
+    max_lag: int = 10 * SIZES["GB"]
+    drop_slot_after: int | None = None
+    slot: str = ""
+    publication: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """How a resource is read.
 
     full: everything the source plans, each time; cursor: what grew since `source.cursor`; snapshot_diff: everything,
-    but only new, changed and gone records go on. `key` are the source columns that name a record, where the file says
-    them. A batch that deletes more than `max_deletes` percent of what is landed is held.
+    but only new, changed and gone records go on; cdc: followed by the log of its database. `key` are the source columns
+    that name a record, where the file says them. A batch that deletes more than `max_deletes` percent of what is landed
+    is held.
     """
 
     mode: Mode = "full"
@@ -47,6 +67,7 @@ class Reading:
     deletes: Deletes = field(default_factory=Deletes)
     control: str = AUTO
     max_deletes: float = MAX_DELETES
+    following: Following = field(default_factory=Following)
 
 
 def read_reading(node: Node, kind: str, options: Mapping[str, Json]) -> Reading:
@@ -59,7 +80,7 @@ def read_reading(node: Node, kind: str, options: Mapping[str, Json]) -> Reading:
     below = node.node("read")
     if below is None:
         return Reading(mode="cursor" if cursor else "full")
-    below.only("mode", "key", "deletes", "control", "max_deletes")
+    below.only("mode", "key", "deletes", "control", "max_deletes", *FOLLOWING)
     control = below.one_of("control", (*VOCABULARIES, AUTO, NONE), AUTO)
     whole = control in VOCABULARIES or kind in PARTIAL
     usual = "cursor" if cursor else "full" if whole else "snapshot_diff"
@@ -88,6 +109,7 @@ def read_reading(node: Node, kind: str, options: Mapping[str, Json]) -> Reading:
             fix_zh="写 mode: full；用 deletes: {detect: flag, column: …} 表示删除",
             fix_en="Write mode: full; let deletes: {detect: flag, column: …} say what is deleted",
         )
+    following = _following(below, mode, kind)
     limit = below.number("max_deletes", default=None) if below.has("max_deletes") else MAX_DELETES
     return Reading(
         mode=mode,
@@ -95,7 +117,44 @@ def read_reading(node: Node, kind: str, options: Mapping[str, Json]) -> Reading:
         deletes=_deletes(below, mode, kind),
         control=control,
         max_deletes=MAX_DELETES if limit is None else float(limit),
+        following=following,
     )
+
+
+def _following(node: Node, mode: Mode, kind: str) -> Following:
+    if mode == "cdc" and kind not in FOLLOWABLE:
+        node.fail(
+            "mode",
+            zh=f"{kind} 类来源没有可以跟踪的数据库日志",
+            en=f"a source of kind {kind} has no database log to follow",
+            fix_zh="每次给出全部记录的来源写 mode: snapshot_diff",
+            fix_en="Write mode: snapshot_diff where the source gives every record each time",
+        )
+    for key in FOLLOWING:
+        if node.has(key) and mode != "cdc":
+            node.fail(
+                key,
+                zh=f"{key} 只用于 mode: cdc，这里是 {mode}",
+                en=f"{key} belongs to mode: cdc, and here it is {mode}",
+                fix_zh=f"删除 {key}，或写 mode: cdc",
+                fix_en=f"Remove {key}, or write mode: cdc",
+            )
+    usual = Following()
+    return Following(
+        every=_span(node, "every", "smhd") if node.has("every") else usual.every,
+        merge_every=_span(node, "merge_every", "smhd") if node.has("merge_every") else usual.merge_every,
+        max_lag=_size(node, "max_lag") or usual.max_lag,
+        drop_slot_after=_size(node, "drop_slot_after"),
+        slot=node.pattern("slot", "[a-z0-9_]{1,63}", example="shutong_firms") if node.has("slot") else "",
+        publication=node.text("publication") if node.has("publication") else "",
+    )
+
+
+def _size(node: Node, key: str) -> int | None:
+    if not node.has(key):
+        return None
+    said = node.pattern(key, r"[1-9][0-9]*(MB|GB)", example="10GB")
+    return int(said[:-2]) * SIZES[said[-2:]]
 
 
 def _deletes(node: Node, mode: Mode, kind: str) -> Deletes:
@@ -133,6 +192,14 @@ def _refuse(node: Node, detect: Detect, mode: Mode, kind: str) -> None:
             fix_zh="写 mode: snapshot_diff；按游标增量读取时写 detect: key_sweep",
             fix_en="Write mode: snapshot_diff; with a cursor write detect: key_sweep",
         )
+    if detect == "key_sweep" and mode == "cdc":
+        node.fail(
+            "detect",
+            zh="mode: cdc 的日志已经写明删除，无需扫描主键",
+            en="mode: cdc learns of deletions from the log and needs no sweep",
+            fix_zh="删除 deletes；软删除的列写 detect: flag",
+            fix_en="Remove deletes; for a column of soft deletes write detect: flag",
+        )
     if detect == "key_sweep" and mode == "snapshot_diff":
         node.fail(
             "detect",
@@ -159,8 +226,8 @@ def _refuse(node: Node, detect: Detect, mode: Mode, kind: str) -> None:
         )
 
 
-def _span(node: Node, key: str) -> timedelta:
+def _span(node: Node, key: str, units: str = "mhd") -> timedelta:
     if not node.has(key):
         return timedelta(0)
-    said = node.pattern(key, r"[1-9][0-9]*[mhd]", example="1d")
+    said = node.pattern(key, rf"[1-9][0-9]*[{units}]", example=f"1{units[-1]}")
     return timedelta(**{SPANS[said[-1]]: int(said[:-1])})

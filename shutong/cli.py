@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shutong.commands import deployment, ingest, libraries, quality, records, resource, resource_new, secret
+from shutong.commands import deployment, follow, ingest, libraries, quality, records, resource, resource_new, secret
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -25,6 +25,7 @@ for one in (
     resource.resource_group,
     ingest.ingest_command,
     ingest.runs_command,
+    follow.follow_command,
     quality.quality_group,
     libraries.library_group,
     records.query_command,

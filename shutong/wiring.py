@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from connectors.changes.feed import ChangeFeed
+from connectors.changes.opening import open_changes
 from connectors.manners import Limited, read_limits
 from connectors.options import Secrets
 from connectors.registry import open_source
@@ -43,6 +45,8 @@ class Wired:
     steps: Steps
     open_source: Callable[[Resource], Source]
     look: Callable[[str, Mapping[str, Json], Mapping[str, Json]], Source]
+    parts: Parts
+    open_changes: Callable[[Resource], ChangeFeed]
 
 
 @contextmanager
@@ -77,6 +81,19 @@ def open_deployment(
             found = look(resource.kind, options, deployment.connection(resource))
             return Limited(found, read_limits(resource.limits)) if resource.limits else found
 
+        def changes(resource: Resource) -> ChangeFeed:
+            following = resource.reading.following
+            options = {key: deployment.expand(value) for key, value in resource.options.items()}
+            system = {key: deployment.expand(value) for key, value in deployment.connection(resource).items()}
+            return open_changes(
+                options,
+                system,
+                secrets,
+                owner=f"{home.resolve()}:{resource.id}",
+                slot=following.slot,
+                publication=following.publication,
+            )
+
         parts = Parts(
             state=state,
             store=store,
@@ -88,7 +105,7 @@ def open_deployment(
             authority=read_authority(deployment),
             today=today,
         )
-        yield Wired(deployment, state, store, tables, quality, Steps(parts), source, look)
+        yield Wired(deployment, state, store, tables, quality, Steps(parts), source, look, parts, changes)
     finally:
         state.close()
 

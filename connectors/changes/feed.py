@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +28,10 @@ class ChangeFeed(Protocol):
         """Whether the log is on, complete and kept long enough, and the account may read it; what to ask the DBA."""
         ...
 
+    def key(self) -> Sequence[str]:
+        """The columns by which the log names a record: all that a deletion says."""
+        ...
+
     def start(self) -> Position:
         """Where the log stands now; taken before the first full read. Reserves the log from there, if it can be."""
         ...
@@ -49,6 +53,10 @@ class ChangeFeed(Protocol):
 
     def lag(self, position: Position) -> Lag:
         """How far `position` is behind the log as it stands now."""
+        ...
+
+    def drop(self) -> None:
+        """Give back what `start` reserved; changes cannot be read on from any position after that."""
         ...
 
     def close(self) -> None:

@@ -113,6 +113,10 @@ class BinlogFeed:
             ),
         ]
 
+    def key(self) -> Sequence[str]:
+        """See `ChangeFeed.key`."""
+        return self._table().key
+
     def start(self) -> Position:
         """The end of the log; all that is before it can be seen by whoever reads from now on."""
         with control(self._url, self._options.connect_timeout) as cursor:
@@ -176,6 +180,9 @@ class BinlogFeed:
         seconds = 0.0 if not behind else None if self._moment is None else max(0.0, time.time() - self._moment)
         return Lag(behind, seconds)
 
+    def drop(self) -> None:
+        """Nothing: nothing was reserved."""
+
     def close(self) -> None:
         """Nothing is held between two calls."""
 
@@ -230,8 +237,9 @@ class BinlogFeed:
         lost = [key for key in texts if key not in present]
         values = dict(zip(table.key, zip(*lost, strict=True), strict=True)) if lost else {}
         deleted = record_batch(names, [values.get(name, [None] * len(lost)) for name in names], 1, {}).rows
-        whole = pa.concat_tables([there, pa.Table.from_batches([deleted])]).combine_chunks()
-        marks = pa.array([None] * there.num_rows + [DELETED] * len(lost), pa.string())
+        # What is gone comes first: the key of one that is there may mean the same record once it is standardised.
+        whole = pa.concat_tables([pa.Table.from_batches([deleted]), there]).combine_chunks()
+        marks = pa.array([DELETED] * len(lost) + [None] * there.num_rows, pa.string())
         return Batch(_marked(whole, marks, len(names)), position)
 
     def _floats(self, table: Table) -> list[str]:

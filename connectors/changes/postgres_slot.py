@@ -77,6 +77,11 @@ class SlotFeed:
             named = quoted(self._table())
             return checks(connection, identity(connection, named), named, self._options)
 
+    def key(self) -> Sequence[str]:
+        """See `ChangeFeed.key`."""
+        with self._connected() as connection:
+            return identity(connection, quoted(self._table())).usable().key
+
     def start(self) -> Position:
         """A new slot, whose changes are all those a reader that begins now does not see."""
         with self._connected() as connection:
@@ -236,7 +241,8 @@ class SlotFeed:
         values = dict(zip(found.key, columns, strict=True))
         names = self._names(table, found)
         gone = record_batch(names, [values.get(name, [None] * len(lost)) for name in names], 1, {}).rows
-        rows = pa.concat_tables([there.select(gone.schema.names), pa.Table.from_batches([gone])])
+        # What is gone comes first: the key of one that is there may mean the same record once it is standardised.
+        rows = pa.concat_tables([pa.Table.from_batches([gone]), there.select(gone.schema.names)])
         return Batch(_marked(rows, len(lost)), None if ends is None else self._position(ends))
 
     def _there(self, table: Table, found: Identity, keys: list[Key]) -> pa.Table:
@@ -321,10 +327,10 @@ def _place(position: Position) -> int:
 
 
 def _marked(rows: pa.Table, gone: int) -> pa.RecordBatch:
-    """The rows numbered from 1, the last `gone` of them marked as deleted."""
+    """The rows numbered from 1, the first `gone` of them marked as deleted."""
     count = rows.num_rows
     at = rows.schema.get_field_index(ROW)
     numbered = rows.set_column(at, rows.schema.field(ROW), pa.array(np.arange(1, count + 1, dtype=np.int64)))
-    numbered = numbered.add_column(at, OP, pa.array([None] * (count - gone) + [DELETED] * gone, pa.string()))
+    numbered = numbered.add_column(at, OP, pa.array([DELETED] * gone + [None] * (count - gone), pa.string()))
     made = numbered.combine_chunks().to_batches()
     return made[0] if made else pa.RecordBatch.from_pylist([], numbered.schema)
