@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -102,12 +103,31 @@ def located(inspector: sa.Inspector, name: str, system: str) -> tuple[str | None
 
 
 def listed_tables(inspector: sa.Inspector, connection: sa.Connection) -> list[StreamInfo]:
-    """Every table and view of the default schema."""
-    tables = [reflected(inspector, name, None) for name in sorted(_names(inspector, None))]
+    """Every table and view the account sees: those of the default schema by name, others as `schema.table`."""
     if connection.dialect.name == "sqlite":
+        tables = [reflected(inspector, name, None) for name in sorted(_names(inspector, None))]
         return [table.info(about(connection, table)) for table in tables]
-    known = estimates(connection)
-    return [table.info(known.get(table.name)) for table in tables]
+    found = []
+    for schema in (None, *_other_schemas(inspector)):
+        known = estimates(connection, schema)
+        for name in sorted(_names(inspector, schema)):
+            said = reflected(inspector, name, schema).info(known.get(name))
+            found.append(replace(said, name=f"{schema}.{name}") if schema else said)
+    return found
+
+
+def _other_schemas(inspector: sa.Inspector) -> list[str]:
+    usual = inspector.default_schema_name
+    names = (name for name in inspector.get_schema_names() if name != usual)
+    return sorted(name for name in names if not _SYSTEM.match(name))
+
+
+_SYSTEM = re.compile(
+    r"(information_schema|pg_.*|mysql|performance_schema|guest|db_(owner|access|security|ddl|backup|data|deny).*"
+    r"|sys|system|(app|appqos|audit|ctx|dbsf|dv|exf|lbac|md|olap|ojvm|ord|wm)(user)?sys|sysauditor|sysdba|sysaux|sysssso"
+    r"|xdb|outln|dbsnmp|dip|gsm.*|anonymous|xs\$null)$",
+    re.IGNORECASE,
+)
 
 
 def about(connection: sa.Connection, table: Table, least: int = 0) -> int:

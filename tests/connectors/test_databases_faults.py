@@ -294,6 +294,18 @@ def test_without_the_fast_driver_rows_are_read_and_a_check_says_how_to_get_it(tm
         open_source("sql", {"table": "ent", "reader": "native"}, connection, None).preview()
 
 
+def test_tables_of_other_schemas_are_listed_with_their_schema_and_can_be_read_so(postgres_server, db):
+    db.execute("CREATE SCHEMA elsewhere")
+    db.execute("CREATE TABLE elsewhere.firms (id int PRIMARY KEY)")
+    try:
+        [found] = [one for one in source(postgres_server).discover() if one.name.endswith("firms")]
+        assert found.name == "elsewhere.firms"
+        assert list(source(postgres_server, table=found.name).stream().columns) == ["id"]
+        assert not [one for one in source(postgres_server).discover() if one.name.startswith(("pg_", "information_"))]
+    finally:
+        db.execute("DROP SCHEMA elsewhere CASCADE")
+
+
 def test_discovery_tells_comments_keys_rows_and_likely_cursors(postgres_server, db):
     db.execute(
         "create table told (id bigint primary key, name text not null, 修改时间 timestamp, update_time timestamp)"
