@@ -19,6 +19,7 @@ from schemas.values import DETAIL, REJECT
 _FETCH = 1_000  # rows asked for at once; a batch gathers many of them
 _CELLS = 1_000_000  # values in one batch, so that a table of a thousand columns fits
 _AS_IS = (sa.String, sa.LargeBinary)  # what a driver hands over unchanged; cast would cut padding or fail
+_SPEAKS_TEXT = ("postgresql", "opengauss")  # any value may be cast to text there
 _ODD = (sa.JSON, sa.Enum)  # strings to SQLAlchemy, not to the database
 
 
@@ -36,7 +37,7 @@ class Alchemy:
 
     def selected(self, column: sa.ColumnClause[Any], kind: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
         """PostgreSQL itself writes infinity, NaN, BC dates and wide numerics, some of which psycopg cannot hold."""
-        if self.url.get_backend_name() != "postgresql" or (isinstance(kind, _AS_IS) and not isinstance(kind, _ODD)):
+        if self.url.get_backend_name() not in _SPEAKS_TEXT or (isinstance(kind, _AS_IS) and not isinstance(kind, _ODD)):
             return column
         return sa.cast(column, sa.Text).label(column.name)
 
