@@ -44,9 +44,9 @@ class Vault:
         return "a test's own"
 
 
-@pytest.fixture
-def swept():
-    """What a driver left lying is found here, not in another test."""
+@pytest.fixture(scope="module", autouse=True)
+def _swept():
+    """What a driver left lying is found here, not in the tests of another file."""
     yield
     for thread in threading.enumerate():
         if thread.name == "shutong-connect":
@@ -101,7 +101,6 @@ def test_an_engine_is_built_and_the_fastest_reader_chosen(database):
     assert chosen(address(database), "auto", ReaderOptions()).name == database["reader"]
 
 
-@pytest.mark.usefixtures("swept")
 @spoken_to
 def test_the_socket_is_reached_and_a_silent_server_given_up(database):
     needs(database)
@@ -125,7 +124,6 @@ def test_the_socket_is_reached_and_a_silent_server_given_up(database):
         each.close()
 
 
-@pytest.mark.usefixtures("swept")
 @spoken_to
 def test_a_port_nobody_listens_on_may_be_tried_again(database):
     needs(database)
