@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -178,7 +178,11 @@ class _Columns:
                 # A piece beyond the end is null, the first one only where the value is.
                 rest = [pc.fill_null(part, b"") for part in whole[1:]]
                 whole = [pc.binary_join_element_wise(whole[0], *rest, b"")]
-            return repaired("", name, whole[0], self._encoding or "ascii", rejects)
+            found: dict[int, Reject] = {}
+            text = repaired("", name, whole[0], self._encoding or "ascii", found)
+            for at, each in found.items():
+                rejects.setdefault(at, _advised(each) if self._encoding == "ascii" else each)
+            return text
         if pa.types.is_binary(parts[0].type) or pa.types.is_large_binary(parts[0].type):
             return parts[0]
         text = parts[0].cast(pa.string())
@@ -213,6 +217,14 @@ def _dialect() -> dialects.base.OracleDialect:
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _advised(reject: Reject) -> Reject:
+    """The same, with what to write where a database of seven bits holds GBK after all."""
+    zh, _, en = reject.detail.partition(" | ")
+    return replace(
+        reject, detail=f"{zh}（若存放的是 GBK，请写 bytes: gb18030） | if it is GBK write bytes: gb18030; {en}"
+    )
 
 
 def _too_long(name: str, lengths: pa.Array, rejects: dict[int, Reject]) -> None:

@@ -102,6 +102,15 @@ def test_gbk_in_a_database_of_seven_bits_is_read_in_pieces_cut_anywhere():
     assert "名称" in got["_detail"][2]
 
 
+def test_bytes_in_a_database_of_seven_bits_are_rejects_that_say_what_to_write():
+    got = fetched(
+        [Wired("VARCHAR", 40)], {"名称": [pa.array([b"abc", "王".encode("gbk")], pa.binary())]}, "ascii"
+    )
+    assert got["名称"] == ["abc", "\\xCD\\xF5"]
+    assert got["_reject"] == [None, "bad_bytes"]
+    assert got["_detail"][1].count("bytes: gb18030") == 2
+
+
 def test_floats_keep_the_shortest_text_that_reads_back_the_same():
     column = pa.array([0.1, 1.2345678901234567e300, float("nan")], pa.float64())
     assert fetched([Wired("BINARY_DOUBLE")], {"f": [column]})["f"] == ["0.1", "1.2345678901234567e+300", "nan"]
