@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -17,12 +18,13 @@ from runs.reports import Report
 from runs.resources import Resource
 from schemas.code_lists import CodeList
 from schemas.code_lists import load as load_list
-from schemas.mapping import resolve, standardise
+from schemas.mapping import BATCH_ROWS as STANDARDISED_ROWS
+from schemas.mapping import Standardised, resolve, schema, standardise_batches
 from schemas.points import reached
 from schemas.standard import Standard, bind
-from schemas.values import DELETED, OP, ORDER, Json, Manifest, Source, Verdict
-from warehouse.checked import checked, keep_checked
-from warehouse.keep import received
+from schemas.values import DELETED, OP, ORDER, ROW, Json, Manifest, Source, Verdict
+from warehouse.checked import CheckedWriter, kept_check
+from warehouse.keep import received_batches
 from warehouse.land import land
 from warehouse.state import State
 from warehouse.store import ObjectStore
@@ -52,51 +54,75 @@ class Parts:
 
 
 def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
-    """Standardise and check a batch; table and verdict are durable and in the history."""
-    from quality.check import check as judge
+    """Standardise and check a batch as a stream; table and verdict are durable and in the history."""
+    from quality.check import check_parts
 
     standard = resource.standard
-    raw = received(parts.store, manifest)
-    mapping = _mapping(resource, manifest, raw)
+    mapping = _mapping(resource, manifest, received_batches(parts.store, manifest, columns=_says(manifest.columns)))
     lists = code_lists(standard)
-    made = standardise(raw, standard, mapping, {name: one.spellings for name, one in lists.items()}, parts.today())
-    reached("check.standardised")
     rules = bind(standard, mapping, resource.severities, resource.rules)
     codes = {name: frozenset(one.codes) for name, one in lists.items()}
     gate = replace(resource.gate, keys=tuple(key for key in standard.key if key in mapping))
-    verdict = judge(made.table, rules, codes, gate, parts.today())
-    verdict = _guarded(parts, resource, made.table, verdict)
-    told: dict[str, Json] = dict(verdict.results)
-    told[UNPARSED] = {name: dict(said) for name, said in made.unparsed.items()}
-    verdict = replace(verdict, results=told)
-    keep_checked(parts.store, manifest, made.table, verdict, rules)
+    control = resource.reading.control
+    kinds = ordered(schema(standard, mapping, manifest.columns).empty_table(), control).schema
+    with CheckedWriter(parts.store, manifest, kinds) as writer:
+        flow = _Flow(writer, control)
+        raw = received_batches(parts.store, manifest, STANDARDISED_ROWS)
+        spellings = {name: one.spellings for name, one in lists.items()}
+        made = standardise_batches(raw, standard, mapping, spellings, parts.today())
+        verdict = check_parts(flow.through(made), kinds, rules, codes, gate, parts.today())
+        verdict = _guarded(parts, resource, flow.deletions, verdict)
+        told: dict[str, Json] = dict(verdict.results)
+        told[UNPARSED] = {name: dict(said.most_common()) for name, said in flow.unparsed.items()}
+        writer.keep(replace(verdict, results=told), rules)
     mark = _mark(parts.state, manifest)
-    parts.quality.record(resource.id, resource.department, mark, manifest.batch, rules, verdict)
+    parts.quality.record(resource.id, resource.department, mark, manifest.batch, rules, replace(verdict, results=told))
     reached("check.recorded")
     if parts.state.run(manifest.run).step != "start":  # else its pull may still be going on
         parts.state.step(manifest.run, "check", decision=verdict.decision)
     return told_of(parts, resource, manifest)
 
 
+class _Flow:
+    """Keeps standardised batches on their way to the check, and counts what is told of the whole."""
+
+    def __init__(self, writer: CheckedWriter, control: str) -> None:
+        self._writer, self._control = writer, control
+        self.unparsed: dict[str, Counter[str]] = {}
+        self.deletions = 0
+
+    def through(self, made: Iterable[Standardised]) -> Iterator[pa.Table]:
+        """Each batch once it is written, with the order its control columns say."""
+        for one in made:
+            table = ordered(one.table, self._control)
+            for batch in table.to_batches():
+                self._writer.write(batch)
+            for name, said in one.unparsed.items():
+                self.unparsed.setdefault(name, Counter()).update(said)
+            self.deletions += deletions(table)
+            yield table
+        reached("check.standardised")
+
+
 def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -> Report:
     """Land a checked batch as part of `run`; a held one waits for a data manager."""
-    kept = checked(parts.store, manifest)
+    kept = kept_check(parts.store, manifest)
     told = told_of(parts, resource, manifest)
     if kept.verdict.decision == "hold":
         return replace(told, held=manifest.rows)
-    mapping = _mapping(resource, manifest, kept.table)
-    table = ordered(kept.table, resource.reading.control)
+    names = kept.schema.names
+    mapping = _mapping(resource, manifest, kept.reader(_says(names)))
     usual = () if resource.reading.mode == "cdc" else resource.order  # a log comes in the order of its changes
     landing = land(
         parts.store,
         parts.state,
         parts.tables,
         manifest,
-        replace(kept, table=table),
+        kept,
         resource=resource.id,
         key=resource.standard.key,
-        order=(ORDER,) if ORDER in table.column_names else usual,
-        columns={name: column for name, column in mapping.items() if name in table.column_names},
+        order=(ORDER,) if ORDER in names else usual,
+        columns={name: column for name, column in mapping.items() if name in names},
         run=run,
     )
     return replace(
@@ -111,7 +137,7 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
 
 def told_of(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
     """What the check found in a batch."""
-    verdict = checked(parts.store, manifest).verdict
+    verdict = kept_check(parts.store, manifest).verdict
     return Report(
         run=manifest.run,
         resource=resource.id,
@@ -126,25 +152,29 @@ def told_of(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
     )
 
 
-def deletions(table: pa.Table) -> int:
+def deletions(table: pa.Table | pa.RecordBatch) -> int:
     """How many rows say that the source deleted their record."""
-    if OP not in table.column_names:
+    if OP not in table.schema.names:
         return 0
     return int(pc.sum(pc.equal(table[OP], DELETED)).as_py() or 0)
 
 
-def _mapping(resource: Resource, manifest: Manifest, table: pa.Table) -> Mapping[str, str]:
-    """Which column feeds which field; rows that are all deletions need bring no more than the key."""
+def _says(columns: Sequence[str]) -> list[str]:
+    """The column that says which rows are deletions, where there is one."""
+    return [OP] if OP in columns else [ROW]
+
+
+def _mapping(resource: Resource, manifest: Manifest, said: Iterable[pa.RecordBatch]) -> Mapping[str, str]:
+    """Which column feeds which field; rows that are all said to be deletions need bring no more than the key."""
     declared = resource.columns
-    if table.num_rows and deletions(table) == table.num_rows:
+    if OP in manifest.columns and manifest.rows and sum(map(deletions, said)) == manifest.rows:
         key = resource.standard.key
         declared = {field: name for field, name in declared.items() if field in key or name in manifest.columns}
     return resolve(resource.standard, manifest.columns, declared)
 
 
-def _guarded(parts: Parts, resource: Resource, table: pa.Table, verdict: Verdict) -> Verdict:
+def _guarded(parts: Parts, resource: Resource, gone: int, verdict: Verdict) -> Verdict:
     """The verdict, or hold where the batch would delete more of the landed records than the resource file allows."""
-    gone = deletions(table)
     released = parts.state.released(resource.table)
     known = parts.tables.row_count(resource.table, released) if gone and released is not None else 0
     limit = resource.reading.max_deletes

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self, TypedDict
 
@@ -34,6 +37,16 @@ class Checked:
     verdict: Verdict
     rules: tuple[dict[str, Json], ...] = ()
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The table's."""
+        return self.table.schema
+
+    @property
+    def rows(self) -> int:
+        """How many rows the table has."""
+        return int(self.table.num_rows)
+
 
 @dataclass(frozen=True, slots=True)
 class KeptCheck:
@@ -54,6 +67,27 @@ class KeptCheck:
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows in memory."""
         return self.reader(columns).read_all()
+
+    @property
+    def rows(self) -> int:
+        """How many rows the files have."""
+        counted = 0
+        for path in self.files:
+            with self.store.open(path) as stream:
+                counted += pq.read_metadata(stream).num_rows
+        return counted
+
+    @contextmanager
+    def on_this_machine(self) -> Iterator[list[Path]]:
+        """The files where they can be opened by name: where they lie, or copies that go when the block ends."""
+        with TemporaryDirectory(prefix="shutong-checked-") as folder:
+            yield [self.store.local(path) or self._copied(path, Path(folder)) for path in self.files]
+
+    def _copied(self, path: str, folder: Path) -> Path:
+        target = folder / path.replace("/", "_")
+        with self.store.open(path) as stream, target.open("wb") as file:
+            shutil.copyfileobj(stream, file)
+        return target
 
     def _batches(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
         for path in self.files:

@@ -8,10 +8,13 @@ from pathlib import Path
 import duckdb
 
 
-def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A DuckDB in memory; what does not fit is spilled to a folder of its own below `spill`."""
+def connect(spill: Path | None = None, *, memory: str | None = None) -> duckdb.DuckDBPyConnection:
+    """A DuckDB in memory, `memory` ("400MB") at most; the rest is spilled to a folder of its own below `spill`."""
     config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    if memory is not None:
+        config["memory_limit"] = memory
     if spill is not None:
+        spill.mkdir(parents=True, exist_ok=True)  # DuckDB makes the last folder only
         config["temp_directory"] = str(spill / uuid.uuid4().hex)  # DuckDB's file names repeat over processes
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET TimeZone = 'Asia/Shanghai'")

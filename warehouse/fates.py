@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from schemas.values import DELETED, LINE, OP, ORDER, RECEIVED, REPAIRED, ROW, Verdict
+from schemas.values import DELETED, LINE, OP, ORDER, RECEIVED, REPAIRED, ROW
+from warehouse.checked import Checked, KeptCheck
 from warehouse.clock import now
 from warehouse.sql import literal, quote
 
@@ -51,34 +52,51 @@ class Fates:
     deleted: int
 
 
+@contextmanager
 def present(
     connection: duckdb.DuckDBPyConnection,
-    table: pa.Table,
-    verdict: Verdict,
+    checked: Checked | KeptCheck,
     *,
     key: Sequence[str],
     order: Sequence[str],
     fields: Sequence[str] | Mapping[str, str],
-) -> Columns:
-    """Show table and verdict to the connection as `checked`, `violations` and `quarantine`."""
-    sources = tuple(name for name in table.column_names if name.startswith(RECEIVED))
+) -> Iterator[Columns]:
+    """Show table and verdict to the connection as `checked`, `violations` and `quarantine` while the block lasts.
+
+    What a check kept is read from its files, as often as is asked: it need not fit into memory.
+    """
+    every = checked.schema.names
+    sources = tuple(name for name in every if name.startswith(RECEIVED))
     renamed = {name: f"received {number}" for number, name in enumerate(sources)}
-    connection.register("checked", table.rename_columns([renamed.get(one, one) for one in table.column_names]))
-    connection.register("violations", verdict.violations)
-    connection.register("quarantine", pa.table({ROW: verdict.quarantine}))
     feeds = dict(fields) if isinstance(fields, Mapping) else {one: one for one in fields}
     known = {field: renamed[RECEIVED + source] for field, source in feeds.items() if RECEIVED + source in renamed}
     names = tuple(feeds)
-    repaired = tuple(one for one in names if one in known and one + REPAIRED in table.column_names)
-    return Columns(
-        key=tuple(key),
-        order=tuple(one for one in order if one in names or one == ORDER),
-        fields=names,
-        received=known,
-        sources=tuple(one.removeprefix(RECEIVED) for one in sources),
-        repaired=repaired,
-        deletes=OP in table.column_names and bool(pc.any(pc.equal(table[OP], DELETED)).as_py()),
-    )
+    with _shown(connection, checked, [renamed.get(one, one) for one in every]):
+        connection.register("violations", checked.verdict.violations)
+        connection.register("quarantine", pa.table({ROW: checked.verdict.quarantine}))
+        deletes = f"SELECT bool_or({OP} = {literal(DELETED)}) FROM checked" if OP in every else "SELECT false"
+        yield Columns(
+            key=tuple(key),
+            order=tuple(one for one in order if one in names or one == ORDER),
+            fields=names,
+            received=known,
+            sources=tuple(one.removeprefix(RECEIVED) for one in sources),
+            repaired=tuple(one for one in names if one in known and one + REPAIRED in every),
+            deletes=bool((connection.execute(deletes).fetchone() or (False,))[0]),
+        )
+
+
+@contextmanager
+def _shown(connection: duckdb.DuckDBPyConnection, checked: Checked | KeptCheck, names: Sequence[str]) -> Iterator[None]:
+    if isinstance(checked, Checked):
+        connection.register("checked", checked.table.rename_columns(names))
+        yield
+        return
+    with checked.on_this_machine() as paths:
+        listed = ", ".join(literal(str(path)) for path in paths)
+        called = ", ".join(quote(name) for name in names)  # by place: names may differ by case alone
+        connection.execute(f"CREATE TEMP VIEW checked AS SELECT * FROM read_parquet([{listed}]) AS rows({called})")
+        yield
 
 
 def present_landing(connection: duckdb.DuckDBPyConnection, resource: str, run: str, batch: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from enum import Enum, auto
@@ -89,16 +89,21 @@ def received(store: ObjectStore, manifest: Manifest) -> pa.Table:
     return pa.Table.from_batches(received_batches(store, manifest), _kinds(manifest))
 
 
-def received_batches(store: ObjectStore, manifest: Manifest, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-    """The same, at most `rows` at a time, so that memory does not grow with the batch."""
+def received_batches(
+    store: ObjectStore, manifest: Manifest, rows: int = BATCH_ROWS, *, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The same, or some of its columns, at most `rows` at a time, so that memory does not grow with the batch."""
     kinds = _kinds(manifest)
+    if columns is not None:
+        kinds = pa.schema([kinds.field(name) for name in columns])
     for path in manifest.files:
         with store.open(path) as stream, pq.ParquetFile(stream) as file:
-            for batch in file.iter_batches(batch_size=rows):
+            held = [name for name in kinds.names if name in file.schema_arrow.names]
+            for batch in file.iter_batches(batch_size=rows, columns=held or [ROW]):
                 null = pa.nulls(batch.num_rows, pa.string())
                 there = set(batch.schema.names)
-                columns = [batch.column(name) if name in there else null for name in kinds.names]
-                yield pa.RecordBatch.from_arrays(columns, schema=kinds)
+                arrays = [batch.column(name) if name in there else null for name in kinds.names]
+                yield pa.RecordBatch.from_arrays(arrays, schema=kinds)
 
 
 def _kinds(manifest: Manifest) -> pa.Schema:

@@ -11,13 +11,14 @@ import duckdb
 from schemas.points import reached
 from schemas.values import Manifest
 from warehouse import duck, fates
-from warehouse.checked import Checked
+from warehouse.checked import Checked, KeptCheck
 from warehouse.errors import WarehouseError
 from warehouse.sql import literal
 from warehouse.state import Release, State
 from warehouse.store import ObjectStore
 from warehouse.tables import Staged, Tables
 
+MEMORY = "400MB"  # of a landing; what does not fit is spilled
 RUN, BATCH = "shutong.run", "shutong.batch"  # snapshot summary properties; shutong.resource names the resource
 
 
@@ -47,7 +48,7 @@ def land(
     state: State,
     tables: Tables,
     manifest: Manifest,
-    checked: Checked,
+    checked: Checked | KeptCheck,
     *,
     resource: str,
     key: tuple[str, ...],
@@ -75,11 +76,13 @@ def land(
             return made
         targets = (landed_table(resource), quarantine_table(resource))
         fields = tuple(columns)
-        tables.ensure(targets[0], fates.landed_schema(checked.table.schema, fields, order))
+        tables.ensure(targets[0], fates.landed_schema(checked.schema, fields, order))
         tables.ensure(targets[1], fates.QUARANTINE_SCHEMA)
         done = {table: _settle(state, tables, table, run, manifest.batch) for table in targets}
-        with duck.connect(tables.folder / "spill") as connection:
-            shown = fates.present(connection, checked.table, checked.verdict, key=key, order=order, fields=columns)
+        with (
+            duck.connect(tables.folder / "spill", memory=MEMORY) as connection,
+            fates.present(connection, checked, key=key, order=order, fields=columns) as shown,
+        ):
             compared = list(dict.fromkeys([*shown.key, *shown.order, fates.HASH]))
             base = tables.relation(targets[0], state.released(targets[0]), compared)
             landing = Landing(**asdict(fates.decide(connection, shown, base)))
@@ -100,12 +103,13 @@ def land(
         return landing
 
 
-def _refuse_lost_rows(manifest: Manifest, checked: Checked) -> None:
-    if checked.table.num_rows != manifest.rows or checked.verdict.rows != manifest.rows:
+def _refuse_lost_rows(manifest: Manifest, checked: Checked | KeptCheck) -> None:
+    rows = checked.rows
+    if rows != manifest.rows or checked.verdict.rows != manifest.rows:
         raise WarehouseError(
             "WH-ROWS-LOST",
-            zh=f"批次 {manifest.batch} 收到 {manifest.rows} 行，检查结果却有 {checked.table.num_rows} 行",
-            en=f"batch {manifest.batch} has {manifest.rows} rows as received but {checked.table.num_rows} as checked",
+            zh=f"批次 {manifest.batch} 收到 {manifest.rows} 行，检查结果却有 {rows} 行",
+            en=f"batch {manifest.batch} has {manifest.rows} rows as received but {rows} as checked",
             fix_zh="重新运行检查步骤",
             fix_en="Run the check step again",
         )

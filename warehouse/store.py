@@ -38,6 +38,10 @@ class ObjectStore(Protocol):
         """Whether there is a file at that path."""
         ...
 
+    def local(self, path: str) -> Path | None:
+        """Where the file lies on this machine, for a library that opens files by name; None when it lies elsewhere."""
+        ...
+
     def folders(self, prefix: str) -> list[str]:
         """The folders that hold files anywhere below the prefix, sorted."""
         ...
@@ -100,6 +104,10 @@ class LocalStore:
     def exists(self, path: str) -> bool:
         """See ObjectStore."""
         return self._at(path).is_file()
+
+    def local(self, path: str) -> Path | None:
+        """See ObjectStore."""
+        return self._at(path)
 
     def folders(self, prefix: str) -> list[str]:
         """See ObjectStore."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from schemas.values import Batch, Manifest, Position, RuleCount, Verdict
-from warehouse.checked import checked, keep_checked
+from warehouse.checked import keep_checked, kept_check
 from warehouse.keep import keep, received
 from warehouse.land import Landing, land, landed_table, quarantine_table
 from warehouse.state import State
@@ -71,7 +71,7 @@ class Warehouse:
             self.state,
             self.tables,
             manifest,
-            checked(self.store, manifest),
+            kept_check(self.store, manifest),
             resource=resource,
             key=("code",),
             order=("day",),
