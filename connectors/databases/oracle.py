@@ -92,7 +92,8 @@ class Oracle:
         except ImportError as error:
             raise driver_missing(self.url, error) from error
         url = self.url.set(drivername="oracle+oracledb")
-        _, arguments = url.get_dialect()().create_connect_args(url)
+        dialect = url.get_dialect()
+        _, arguments = dialect(dbapi=dialect.import_dbapi()).create_connect_args(url)  # type: ignore[call-arg]
         limit = self.options.connect_timeout
         try:
             connection = within(2 * limit, lambda: oracledb.connect(**{"tcp_connect_timeout": limit, **arguments}))
@@ -231,7 +232,7 @@ def _too_long(name: str, lengths: pa.Array, rejects: dict[int, Reject]) -> None:
     for at in np.flatnonzero(lengths.is_valid().to_numpy(zero_copy_only=False)):
         zh = f"列 {name} 的值长 {lengths[int(at)].as_py()}，超过上限，未读取或未读全"
         en = f"column {name}: the value has a length of {lengths[int(at)].as_py()}, more than the limit; not read whole"
-        rejects.setdefault(int(at), Reject("too_long", f"{zh} | {en}", ""))
+        rejects.setdefault(int(at), Reject("field_size", f"{zh} | {en}", ""))
 
 
 def _unreadable(name: str, kinds: pa.Array, rejects: dict[int, Reject]) -> None:

@@ -1,7 +1,11 @@
 """Oracle without a server: what it is asked, how its answers become text, and what is said when it does not answer."""
 
+import contextlib
 import datetime as dt
+import gc
+import socket
 import sys
+from types import SimpleNamespace
 
 import oracledb
 import pyarrow as pa
@@ -103,9 +107,7 @@ def test_gbk_in_a_database_of_seven_bits_is_read_in_pieces_cut_anywhere():
 
 
 def test_bytes_in_a_database_of_seven_bits_are_rejects_that_say_what_to_write():
-    got = fetched(
-        [Wired("VARCHAR", 40)], {"名称": [pa.array([b"abc", "王".encode("gbk")], pa.binary())]}, "ascii"
-    )
+    got = fetched([Wired("VARCHAR", 40)], {"名称": [pa.array([b"abc", "王".encode("gbk")], pa.binary())]}, "ascii")
     assert got["名称"] == ["abc", "\\xCD\\xF5"]
     assert got["_reject"] == [None, "bad_bytes"]
     assert got["_detail"][1].count("bytes: gb18030") == 2
@@ -119,7 +121,7 @@ def test_floats_keep_the_shortest_text_that_reads_back_the_same():
 def test_a_value_too_long_or_of_no_readable_type_is_a_reject_that_names_it():
     wires = [Wired("CLOB"), Wired("OBJECT", named="SDO_GEOMETRY")]
     got = fetched(wires, {"note": [["ok", None], pa.array([None, "12"])], "shape": [[None, None]]})
-    assert got["_reject"] == [None, "too_long"]
+    assert got["_reject"] == [None, "field_size"]
     assert "note" in got["_detail"][1]
     assert "12" in got["_detail"][1]
     got = fetched(wires, {"note": [["ok", None], pa.nulls(2, pa.string())], "shape": [["SDO_GEOMETRY", None]]})
@@ -164,6 +166,65 @@ def test_a_server_too_old_for_the_thin_driver_is_pointed_to_odbc():
     error = oracle.open_reader(URL, ReaderOptions())._refused(oracledb.NotSupportedError("DPY-3010: too old"))
     assert error.code == "SRC-ORACLE-OLD"
     assert "kind: odbc" in error.fix_en
+
+
+class StandIn:
+    """What the driver's connection would do, with what was asked of it."""
+
+    def __init__(self):
+        self.asked, self.closed, self.description = [], False, None
+
+    def cursor(self):
+        return contextlib.nullcontext(self)
+
+    def execute(self, query):
+        self.asked.append(query)
+
+    def fetchone(self):
+        return ("AL32UTF8",)
+
+    def parse(self, query):
+        kinds = (oracledb.DB_TYPE_NUMBER, oracledb.DB_TYPE_CLOB)
+        self.description = [SimpleNamespace(type_code=kind, type=kind, internal_size=22) for kind in kinds]
+
+    def fetch_df_batches(self, query, values, size):
+        self.asked.append(query)
+        for rows in ([".5", "2"], []):
+            texts = ["企业𠮷㐂", "x"][: len(rows)]
+            yield pa.table(
+                [rows, pa.array(texts, pa.large_string()), pa.nulls(len(rows), pa.string())], names=list("abc")
+            )
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_read_asks_what_the_columns_are_and_changes_nothing(monkeypatch):
+    server, logins = StandIn(), []
+    monkeypatch.setattr(oracledb, "connect", lambda **login: (logins.append(login), server)[1])
+    table = sa.table("e", sa.column("id"), sa.column("note"))
+    (batch,) = oracle.open_reader(URL, ReaderOptions()).rows(sa.select(*table.c).order_by(table.c.id).limit(5))
+    assert batch.to_pydict() == {"id": ["0.5", "2"], "note": ["企业𠮷㐂", "x"]}
+    assert (logins[0]["user"], logins[0]["password"], logins[0]["tcp_connect_timeout"]) == ("me", "secret9", 10.0)
+    assert "SERVICE_NAME=aic" in logins[0]["dsn"]
+    assert "SET TRANSACTION READ ONLY" in server.asked
+    assert server.asked[-1].endswith("ORDER BY e.id\n FETCH FIRST 5 ROWS ONLY")
+    assert server.call_timeout == 600_000
+    assert server.closed
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_port_that_refuses_or_says_nothing_may_be_tried_again():
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))
+        for each in (refusing, silent):
+            reader = oracle.open_reader(
+                URL.set(host="127.0.0.1", port=each.getsockname()[1]), ReaderOptions(connect_timeout=0.5)
+            )
+            with pytest.raises(SourceUnavailable, match="SRC-SQL-UNAVAILABLE") as caught:
+                list(reader.rows(sa.select(*TABLE.c)))
+            assert "secret9" not in str(caught.value)
+    gc.collect()
 
 
 def test_without_the_driver_the_exact_command_is_said(monkeypatch):

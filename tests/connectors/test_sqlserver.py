@@ -1,5 +1,6 @@
 """SQL Server without a server: what it is asked, how its answers become text, and how it is reached."""
 
+import socket
 import sys
 
 import pyarrow as pa
@@ -7,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql
 
-from connectors import SourceError
+from connectors import SourceError, SourceUnavailable
 from connectors.databases import sqlserver
 from connectors.databases.reader import ReaderOptions
 from connectors.databases.sqlserver import _DIALECT, _texts, connection_string
@@ -95,6 +96,18 @@ def test_half_a_character_is_a_reject_that_names_the_column():
 def test_the_address_becomes_what_the_driver_is_told():
     assert connection_string(URL).startswith("Server=db.gov,1433;Database=aic;UID=me;PWD={s;e}}c};Encrypt=optional;")
     assert "Encrypt=yes" in connection_string(URL.update_query_dict({"encryption": "require"}))
+
+
+def test_a_port_that_refuses_or_says_nothing_may_be_tried_again():
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))
+        for each in (refusing, silent):
+            reader = sqlserver.open_reader(
+                URL.set(host="127.0.0.1", port=each.getsockname()[1]), ReaderOptions(connect_timeout=1)
+            )
+            with pytest.raises(SourceUnavailable, match="SRC-SQL-UNAVAILABLE") as caught:
+                list(reader.rows(sa.select(sa.column("a"))))
+            assert "s;e}c" not in str(caught.value)
 
 
 def test_without_the_driver_the_exact_command_is_said(monkeypatch):
