@@ -1,8 +1,10 @@
 """SQL Server without a server: what it is asked, how its answers become text, and how it is reached."""
 
+import contextlib
 import socket
 import sys
 
+import mssql_python
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -96,6 +98,37 @@ def test_half_a_character_is_a_reject_that_names_the_column():
 def test_the_address_becomes_what_the_driver_is_told():
     assert connection_string(URL).startswith("Server=db.gov,1433;Database=aic;UID=me;PWD={s;e}}c};Encrypt=optional;")
     assert "Encrypt=yes" in connection_string(URL.update_query_dict({"encryption": "require"}))
+
+
+class StandIn:
+    """What the driver's connection would do, with what was asked of it."""
+
+    def __init__(self, batches):
+        self.batches, self.asked, self.closed = batches, [], False
+
+    def cursor(self):
+        return contextlib.nullcontext(self)
+
+    def execute(self, query):
+        self.asked.append(query)
+
+    def arrow_reader(self, size):
+        return contextlib.nullcontext(pa.RecordBatchReader.from_batches(self.batches[0].schema, self.batches[1:]))
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize("rows", [[], ["企业𠮷㐂", None]])
+def test_a_read_gives_what_the_driver_fetched_and_one_batch_of_nothing(monkeypatch, rows):
+    head = pa.record_batch({"x": pa.array([], pa.string())})
+    server = StandIn([head, *([pa.record_batch({"x": pa.array(rows, pa.string())})] if rows else [])])
+    monkeypatch.setattr(mssql_python, "connect", lambda asked, **limits: server)
+    (batch,) = sqlserver.open_reader(URL, ReaderOptions()).rows(sa.select(sa.column("名称")).limit(5))
+    assert batch.to_pydict() == {"名称": rows}
+    assert server.asked == ["SELECT TOP 5 [名称]"]
+    assert server.timeout == 21_600
+    assert server.closed
 
 
 def test_a_port_that_refuses_or_says_nothing_may_be_tried_again():
