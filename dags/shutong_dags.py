@@ -66,7 +66,7 @@ def merge_dag(library: str, entries: Sequence[IndexEntry]) -> DAG:
 def build() -> dict[str, DAG]:
     """Every DAG of the deployment; when Airflow asks for one only, that one."""
     wanted = get_parsing_context().dag_id
-    entries = read_index(read().home)
+    entries = [entry for entry in read_index(read().home) if not entry.followed]  # `shutong follow` does those
     made = {}
     for entry in entries:
         if wanted in (None, f"ingest__{entry.department}__{entry.name}"):

@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """What scheduling needs to know of a resource; `resource` is its id."""
+    """What scheduling needs to know of a resource; `resource` is its id, `followed` those that are never pulled."""
 
     resource: str
     department: str
@@ -24,13 +24,14 @@ class IndexEntry:
     en: str
     schedule: str | None
     library: str | None
+    followed: bool = False
 
 
 def read_index(home: Path) -> list[IndexEntry]:
     """The deployment's resources by id. A file that cannot be read keeps its last good entry and is logged."""
     files = {str(path.relative_to(home)): path.stat().st_mtime_ns for path in sorted(_files(home))}
     path = home / "state" / "index.json"
-    before: dict[str, dict[str, str | None]] = {}
+    before: dict[str, dict[str, str | bool | None]] = {}
     if path.exists():
         kept = json.loads(path.read_text())
         before = kept["entries"]
@@ -48,7 +49,7 @@ def _files(home: Path) -> list[Path]:
     return list((home / "resources").glob("*/*.yaml"))
 
 
-def _entry(home: Path, name: str, before: dict[str, str | None] | None) -> IndexEntry | None:
+def _entry(home: Path, name: str, before: dict[str, str | bool | None] | None) -> IndexEntry | None:
     from runs.resources import load_resource
 
     try:
@@ -57,5 +58,12 @@ def _entry(home: Path, name: str, before: dict[str, str | None] | None) -> Index
         LOG.error("%s", error)  # noqa: TRY400 - the message says it all, a stack trace would bury it
         return IndexEntry(**before) if before else None  # type: ignore[arg-type]
     return IndexEntry(
-        found.id, found.department, found.name, found.zh, found.en, found.schedule, found.standard.library
+        found.id,
+        found.department,
+        found.name,
+        found.zh,
+        found.en,
+        found.schedule,
+        found.standard.library,
+        found.reading.mode == "cdc",
     )

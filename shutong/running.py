@@ -30,10 +30,12 @@ class Running:
     client: AirflowClient
     api_url: str
     pools: Mapping[str, int] = field(default_factory=dict)
+    followed: frozenset[str] = frozenset()
 
     def look_after(self) -> None:
-        """Notice what has died, and give the departments and libraries that were added since their pools."""
+        """Notice what has died; give the departments and libraries that were added their pools, others a follower."""
         self.supervisor.check()
+        self._follow()
         wanted = pools(self.settings)
         if wanted == self.pools:
             return
@@ -44,6 +46,21 @@ class Running:
             LOG.warning("pools: %s", error)  # asked again at the next look
         else:
             self.pools = wanted
+
+    def _follow(self) -> None:
+        """A follower for each resource that is read by the log of its database, and for no other."""
+        wanted = frozenset(one.resource for one in read_index(self.settings.home) if one.followed)
+        for resource in self.followed - wanted:
+            self.supervisor.end(f"follow-{resource}")
+        for resource in sorted(wanted - self.followed):
+            self.supervisor.start(follower(self.settings, resource))
+        self.followed = wanted
+
+
+def follower(settings: Settings, resource: str) -> Program:
+    """The process that follows one resource; it is started again when it ends."""
+    command = python("-m", "shutong", "follow", resource)
+    return Program(f"follow-{resource}", command, environment(settings), again=True)
 
 
 def environment(settings: Settings, api_port: int | None = None) -> dict[str, str]:

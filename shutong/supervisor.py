@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -17,7 +18,9 @@ from typing import NoReturn, Self
 
 from schemas.errors import ShutongError
 
+LOG = logging.getLogger(__name__)
 STOP_SECONDS = 20.0
+AGAIN_SECONDS = (2.0, 60.0)  # before a program that ended is started again: at first, and at most
 
 
 class ProcessError(ShutongError):
@@ -26,11 +29,22 @@ class ProcessError(ShutongError):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One process to keep running: its name, command and extra environment."""
+    """One process to keep running: its name, command and extra environment; `again`: started anew when it ends."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    again: bool = False
+
+
+@dataclass(slots=True)
+class _Again:
+    """A program that is started anew when it ends: when it began, how long to wait, and until when it waits."""
+
+    program: Program
+    began: float
+    pause: float = AGAIN_SECONDS[0] / 2
+    due: float | None = None
 
 
 class Supervisor:
@@ -43,6 +57,7 @@ class Supervisor:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._again: dict[str, _Again] = {}
         self._main = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> Self:
@@ -72,12 +87,25 @@ class Supervisor:
                 start_new_session=True,
             )
         self._running[program.name] = process
+        if program.again:
+            self._again.setdefault(program.name, _Again(program, 0.0)).began = time.monotonic()
         return process.pid
 
+    def end(self, name: str) -> None:
+        """End one program for good; one that does not run is no error."""
+        self._again.pop(name, None)
+        process = self._running.pop(name, None)
+        if process is not None:
+            _end([process])
+
     def check(self) -> None:
-        """Raise ProcessError when one of them has ended."""
-        for name, process in self._running.items():
-            if process.poll() is not None:
+        """Raise ProcessError when one of them has ended; those to be started again are."""
+        for name, process in list(self._running.items()):
+            if process.poll() is None:
+                continue
+            if name in self._again:
+                self._revive(name)
+            else:
                 tail = self.log_tail(name)
                 raise ProcessError(
                     "SYS-PROCESS-DIED",
@@ -113,17 +141,34 @@ class Supervisor:
 
     def stop(self) -> None:
         """Ask every process to end, then make those that do not."""
-        for process in self._running.values():
-            _signal(process, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        for process in self._running.values():
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _signal(process, signal.SIGKILL)
-                process.wait()
-            _signal(process, signal.SIGKILL)  # what is left of its group
+        _end(list(self._running.values()))
         self._running.clear()
+        self._again.clear()
+
+    def _revive(self, name: str) -> None:
+        """Start a program anew that has ended, after a pause that grows while it keeps ending at once."""
+        one, now = self._again[name], time.monotonic()
+        if one.due is None:
+            lasted = now - one.began > AGAIN_SECONDS[1]
+            one.pause = AGAIN_SECONDS[0] if lasted else min(one.pause * 2, AGAIN_SECONDS[1])
+            one.due = now + one.pause
+            LOG.warning("%s: %s", name, self.log_tail(name, 1))
+        elif now >= one.due:
+            one.due = None
+            self.start(one.program)
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _signal(process, signal.SIGKILL)
+            process.wait()
+        _signal(process, signal.SIGKILL)  # what is left of its group
 
 
 def _leave(number: int, _frame: FrameType | None) -> NoReturn:
