@@ -131,7 +131,7 @@ def test_every_make_target_a_page_names_exists():
 
 @pytest.mark.parametrize("page", sorted((TOP / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_every_page_has_its_twin_in_the_other_language(page):
-    if page.name == "errors.md":  # one page in both
+    if page.name in ("errors.md", "databases.md"):  # one page in both
         return
     twin = page.name.replace(".zh-CN.md", ".md") if ".zh-CN" in page.name else page.name.replace(".md", ".zh-CN.md")
     assert (page.parent / twin).exists()
