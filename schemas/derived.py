@@ -44,6 +44,12 @@ _STRUCTURAL = {
         "把该列设为“文本”后重新导出",
         "Set the column to text and export again",
     ),
+    "field_size": (
+        "有超过上限的过长的值，未读取",
+        "holds a value longer than the limit, which was not read",
+        "在源系统中核对该值，确需接收时加大 source.max_field_bytes",
+        "Compare the value in the source system; if it is meant so, raise source.max_field_bytes",
+    ),
     "type_unreadable": (
         "有无法按其类型读取的值",
         "holds a value that cannot be read as its own type",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, ClassVar, Protocol
 
 from warehouse.durable_io import sync
 from warehouse.errors import WarehouseError
@@ -55,6 +56,23 @@ class ObjectStore(Protocol):
         ...
 
 
+class DiskFullError(WarehouseError):
+    """There is no room for what is written; the same call works once there is."""
+
+    retryable: ClassVar[bool] = True
+
+
+def _full(folder: Path, error: OSError) -> DiskFullError:
+    return DiskFullError(
+        "WH-DISK-FULL",
+        zh=f"{folder} 所在的磁盘已满：{error.strerror}",
+        en=f"the disk of {folder} is full: {error.strerror}",
+        fix_zh="请清理磁盘或扩容后重新运行；已确认的批次不受影响，写了一半的不会计入",
+        fix_en="Make room on the disk or enlarge it, then run again; batches that count are safe, half-written ones do"
+        " not count.",
+    )
+
+
 class LocalStore:
     """An object store in a local folder: temporary file, sync, rename, sync of the folder."""
 
@@ -75,6 +93,10 @@ class LocalStore:
                 os.fsync(stream.fileno())
             temporary.rename(target)
             sync(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _full(self.folder, error) from error
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -84,7 +84,7 @@ class Batches:
     def _long(self, name: str, size: int) -> Reject:
         zh = f"{self.table} 列 {name} 的值有 {size} 字节，超过上限 {self.limit}，未读取"
         en = f"{self.table} column {name}: the value has {size} bytes, more than the limit {self.limit}; not read"
-        return Reject("too_long", f"{zh} | {en}", "")
+        return Reject("field_size", f"{zh} | {en}", "")
 
     def _decoded(self, name: str, column: pa.Array, rejects: dict[int, Reject]) -> pa.Array:
         if self.encoding == "hex":

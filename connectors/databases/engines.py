@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy import exc, pool
@@ -13,6 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from connectors.databases.errors import driver_missing, explained
 from connectors.databases.patience import within
 from connectors.databases.reader import ReaderOptions
+from connectors.databases.silence import Waiting, within_silence
 from connectors.errors import SourceUnavailable
 from connectors.rows import ESCAPE
 
@@ -77,10 +79,15 @@ def engine_for(url: sa.URL, options: ReaderOptions) -> sa.Engine:
                 cursor.close()
             connection.commit()
 
+        if engine.driver == "psycopg":
+            silence = options.silence_timeout
+            sa.event.listen(
+                engine, "connect", lambda connection, _record: within_silence(silence, cast("Waiting", connection))
+            )
         sa.event.listen(engine, "connect", settle)
     if engine.dialect.name == "oracle":
-        silence = int(options.silence_timeout * 1000)
-        sa.event.listen(engine, "connect", lambda connection, _record: setattr(connection, "call_timeout", silence))
+        limit = int(options.silence_timeout * 1000)
+        sa.event.listen(engine, "connect", lambda connection, _record: setattr(connection, "call_timeout", limit))
     return engine
 
 

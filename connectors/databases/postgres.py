@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.csv
@@ -20,6 +20,7 @@ from connectors.databases.batches import repaired
 from connectors.databases.engines import SETTINGS, libpq_arguments
 from connectors.databases.errors import driver_missing, explained
 from connectors.databases.reader import ReaderOptions
+from connectors.databases.silence import Waiting, within_silence
 from connectors.databases.values import unhexed
 from connectors.errors import SourceChanged, SourceError, SourceUnavailable
 from connectors.rows import Reject
@@ -128,7 +129,8 @@ class Postgres:
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        with connected(self.url, self.options) as connection:
+        # Whoever takes the rows looks at the clock; a timer for each row would cost more than the row.
+        with connected(self.url, replace(self.options, silence_timeout=0)) as connection:
             yield connection
 
 
@@ -145,6 +147,7 @@ def connected(url: sa.URL, options: ReaderOptions) -> Iterator[psycopg.Connectio
         connection = psycopg.connect(**{**libpq_arguments(options), **named, "autocommit": True})
     except psycopg.Error as error:
         raise explained(error, url, connecting=True) from None
+    within_silence(options.silence_timeout, cast("Waiting", connection))
     try:
         connection.execute(SETTINGS.format(milliseconds=int(options.statement_timeout * 1000)).encode())
         yield connection

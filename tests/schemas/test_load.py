@@ -64,7 +64,7 @@ def test_a_standard_says_what_its_file_says(path: Path) -> None:
 
 def test_every_batch_is_held_to_the_structural_rules(path: Path) -> None:
     found = rules(load(path, GOOD))
-    for name in ("row_shape", "bad_bytes", "torn_row", "float_id", "type_unreadable"):
+    for name in ("row_shape", "bad_bytes", "torn_row", "float_id", "field_size", "type_unreadable"):
         rule = found[name]
         assert (rule.kind, rule.columns, rule.severity, rule.params) == (
             "reject",

@@ -1,0 +1,66 @@
+"""A full disk, odd and enormous files: said with the next step, nothing half there, and the next run lands every row."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from faulty import deployment, fails, kept_rows, lands
+from small_deployment import code, csv_source, drop, firm, opened, quarantined
+
+LONG = 100_000_000  # bytes, of one field
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of a few megabytes; call with its new size to make it larger."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", disk], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("only root can mount a small disk")
+
+    def grow(size: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
+
+    grow.path = disk
+    yield grow
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_disk_that_is_full_in_the_middle_is_said_and_once_there_is_room_everything_lands(small_disk, tmp_path):
+    drops = tmp_path / "drops"
+    home = deployment(small_disk.path / "home", f'{{kind: csv, folder: "{drops}"}}')
+    names = [os.urandom(4000).hex() for _ in range(1000)]  # random, so that no compression makes it fit
+    drop(tmp_path, "a.csv", [firm(n, name) for n, name in enumerate(names)])
+    error = fails(home, "WH-DISK-FULL")
+    assert error.retryable
+    assert str(small_disk.path) in error.zh
+    assert kept_rows(home) == 0
+    assert not list((home / "warehouse" / "land").rglob("*.tmp"))
+    small_disk("400m")
+    report, firms = lands(home)
+    assert (report.pulled, len(firms)) == (1000, 1000)
+
+
+def test_an_enormous_field_is_a_reject_and_the_rows_around_it_land(tmp_path):
+    home = deployment(tmp_path, csv_source())
+    path: Path = drop(home, "a.csv", [firm(1), firm(2, "@"), firm(3)])
+    head, _, tail = path.read_bytes().partition(b"@")
+    with path.open("wb") as file:
+        file.write(head + b"x" * LONG + tail)
+    report, firms = lands(home)
+    assert (report.pulled, report.quarantined, set(firms)) == (3, 1, {code(1), code(3)})
+    with opened(home) as wired:
+        assert "field_size" in quarantined(wired)[2]
+
+
+def test_a_file_without_rows_brings_none_and_its_rows_are_taken_when_they_come(tmp_path):
+    home = deployment(tmp_path, csv_source())
+    drop(home, "a.csv", [])
+    assert lands(home, "empty")[1] == {}
+    drop(home, "a.csv", [firm(1), firm(1, "重复", "2025-01-01"), firm(1)])
+    report, firms = lands(home)
+    assert (report.pulled, report.landed, report.superseded, firms) == (3, 1, 2, {code(1): "重复"})
