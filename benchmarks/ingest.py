@@ -46,7 +46,7 @@ def read_postgres(folder: Path, rows: int, rounds: int, figures: Figures) -> Non
         measured: Rounds = {}
         for _ in range(rounds):
             keep(measured, "copy", floor(command, environment, rows, main))
-            for name in ("ours_raw", "ours_standardised", "dlt_connectorx", "dlt_pyarrow"):
+            for name in ("ours_raw", "ours_standardised", "ours_checked", "dlt_connectorx", "dlt_pyarrow"):
                 keep(measured, name, way(name, plan, main))
         keep(measured, "ours_read", way("ours_read", plan, main))
         naive = {**plan, "rows": rows // NAIVE_SHARE}
@@ -56,18 +56,20 @@ def read_postgres(folder: Path, rows: int, rounds: int, figures: Figures) -> Non
         again = {**plan, "table": f"{servers.TABLE}_again"}
         told(f"ours_raw, {servers.AGAIN} times the rows", many := way("ours_raw", again, main))
     figures.add("postgres_copy_cold_rows_per_s", cold.rate)
-    for name in ("copy", "ours_raw", "ours_read", "ours_standardised", "dlt_connectorx", "dlt_pyarrow", "pandas_naive"):
+    for name in measured:
         describe(figures, f"postgres_{name}", measured[name])
     figures.add("postgres_raw_of_copy", ratio(measured, "ours_raw", "copy"), least=0.55, digits=2)
     figures.add("postgres_raw_peak_mib_most", max(one.mib for one in [*measured["ours_raw"], many]), most=400)
     figures.add("postgres_raw_memory_1_to_20", many.mib / few.mib, most=1.2, digits=2)
     figures.add("postgres_standardised_of_copy", ratio(measured, "ours_standardised", "copy"), digits=2)
-    # Standardised, checked and committed while it streams: measured here once the steps do so batch by batch.
-    figures.absent("postgres_checked_of_copy", 0.42)
-    figures.absent("postgres_checked_to_dlt_connectorx", 1.25)
-    figures.absent("postgres_checked_memory_to_dlt_connectorx", 0.4)
-    figures.absent("postgres_checked_to_dlt_pyarrow", 3.5)
-    figures.absent("postgres_checked_to_pandas", 8)
+    figures.add("postgres_checked_of_copy", ratio(measured, "ours_checked", "copy"), least=0.42, digits=2)
+    for peer, least in (("dlt_connectorx", 1.25), ("dlt_pyarrow", 3.5)):
+        name = f"postgres_checked_to_{peer}"
+        figures.add(name, ratio(measured, "ours_checked", peer), least=least, digits=2)
+    used, theirs = (max(one.mib for one in measured[name]) for name in ("ours_checked", "dlt_connectorx"))
+    figures.add("postgres_checked_memory_to_dlt_connectorx", used / theirs, most=0.4, digits=2)
+    ours = statistics.median(one.rate for one in measured["ours_checked"])
+    figures.add("postgres_checked_to_pandas", ours / measured["pandas_naive"][0].rate, least=8, digits=2)
 
 
 def read_mariadb(folder: Path, rows: int, rounds: int, figures: Figures) -> None:

@@ -19,6 +19,7 @@ from warehouse.store import ObjectStore
 from warehouse.tables import Staged, Tables
 
 MEMORY = "400MB"  # of a landing; what does not fit is spilled
+AMPLE = "4GB"  # for rows so wide that their row groups do not fit into that
 RUN, BATCH = "shutong.run", "shutong.batch"  # snapshot summary properties; shutong.resource names the resource
 
 
@@ -156,13 +157,24 @@ def _stage(
     landed, quarantine = landed_table(resource), quarantine_table(resource)
     passed = failed = Staged("", (), 0)
     if done[landed] is None:
-        passed = tables.stage(landed, connection.sql(fates.passed_rows(shown)), sort=shown.key)
+        passed = _written(connection, tables, landed, fates.passed_rows(shown), shown.key)
         passed = replace(passed, gone=connection.table("goes").to_arrow_table())
     if done[quarantine] is None:
         kept = tables.relation(quarantine, state.released(quarantine), ["_row", "_batch"])
         query = fates.quarantined_rows(shown, f"(SELECT _row FROM {kept} WHERE _batch = {literal(batch)})")
-        failed = tables.stage(quarantine, connection.sql(query), sort=("_row",))
+        failed = _written(connection, tables, quarantine, query, ("_row",))
     return passed, failed
+
+
+def _written(
+    connection: duckdb.DuckDBPyConnection, tables: Tables, table: str, query: str, sort: Sequence[str]
+) -> Staged:
+    """The rows as files of the table; rows so wide that a row group does not fit get the memory they need."""
+    try:
+        return tables.stage(table, connection.sql(query), sort=sort)
+    except duckdb.OutOfMemoryException:
+        connection.execute(f"SET memory_limit = '{AMPLE}'")
+        return tables.stage(table, connection.sql(query), sort=sort)
 
 
 def _commit(

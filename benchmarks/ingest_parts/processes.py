@@ -51,6 +51,9 @@ def way(name: str, plan: Mapping[str, object], server: int) -> Measured:
         )
         if ended.returncode:
             raise BenchmarkError(f"{name}: exit {ended.returncode}\n{ended.stderr.decode(errors='replace')[-4000:]}")
+        for line in ended.stderr.decode(errors="replace").splitlines():
+            if line.startswith("    ") and "CPU" in line:  # what a way says of its steps
+                print(line)
         told = json.loads(ended.stdout.splitlines()[-1])
         time.sleep(0.2)  # a database process adds its time to the main one's when it has ended
         server_cpu = cpu_of(server) - before

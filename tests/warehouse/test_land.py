@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from land_factory import FIELDS, RESOURCE, Record, Warehouse, standardise
 
 from schemas.points import POINTS
+from warehouse import land as landing_of
 from warehouse.checked import Checked, checked, keep_checked
 from warehouse.errors import WarehouseError
 from warehouse.keep import received
 from warehouse.land import Landing, land, landed_table, quarantine_table
+from warehouse.store import LocalStore
 
 
 @pytest.fixture
@@ -205,3 +207,29 @@ def test_source_columns_that_differ_by_case_alone_are_kept_apart(warehouse: Ware
 
 def test_the_points_a_test_may_kill_at_are_those_of_the_steps() -> None:
     assert {point.partition(".")[0] for point in POINTS} >= {"pull", "check", "land"}
+
+
+class Elsewhere(LocalStore):
+    """A store whose files no library can open by name."""
+
+    def local(self, path: str) -> Path | None:
+        return None
+
+
+def test_a_check_kept_elsewhere_lands_like_one_on_this_machine(warehouse: Warehouse, tmp_path: Path) -> None:
+    warehouse.store = Elsewhere(warehouse.store.folder)
+    counts = warehouse.ingest([Record("A", None, "甲"), Record("B", None, "乙", ok=False)], "run-1")
+    assert (counts.landed, counts.quarantined) == (1, 1)
+    assert [row["name"] for row in warehouse.landed()] == ["甲"]
+
+
+def test_rows_that_do_not_fit_into_the_memory_of_a_landing_land_all_the_same(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing_of, "MEMORY", "24MB")
+    records = [Record(f"A{number:06}", None, f"名称{number}" * 20) for number in range(60_000, 0, -1)]
+    manifest = warehouse.pull(records, "run-1", cut=60_000)
+    warehouse.check(manifest, records)
+    assert warehouse.land(manifest) == Landing(60_000, 0, 0)
+    names = warehouse.tables.read(landed_table(RESOURCE), warehouse.state.released(landed_table(RESOURCE)), ["code"])
+    assert names["code"].to_pylist() == sorted(one.code for one in records)
