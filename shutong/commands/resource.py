@@ -12,7 +12,7 @@ from runs.resources import Resource
 from schemas.code_lists import spellings
 from schemas.errors import ShutongError
 from schemas.mapping import resolve, standardise
-from schemas.values import BAD, DETAIL, RAW_COLUMNS, REJECT, REPAIRED
+from schemas.values import BAD, DETAIL, RAW_COLUMNS, REJECT, REPAIRED, Check
 from shutong.printing import Voice
 from shutong.session import FAILED, Session, command
 from shutong.wiring import Wired, open_deployment, today
@@ -77,6 +77,8 @@ def _source_lines(wired: Wired, resource: Resource) -> list[dict[str, object]]:
     try:
         with closing(wired.open_source(resource)) as source:
             checks = source.check()
+            if resource.reading.mode == "cdc" and all(one.ok for one in checks):
+                checks += _log_checks(wired, resource)
             lines = [{"resource": resource.id, "name": c.name, "ok": c.ok, "zh": c.zh, "en": c.en} for c in checks]
             if all(one.ok for one in checks):
                 lines.append(_fed(resource, list(source.stream().columns)))
@@ -84,6 +86,11 @@ def _source_lines(wired: Wired, resource: Resource) -> list[dict[str, object]]:
         zh, en = f"{error.zh}；{error.fix_zh}", f"{error.en}. {error.fix_en}"
         return [{"resource": resource.id, "name": error.code, "ok": False, "zh": zh, "en": en}]
     return lines
+
+
+def _log_checks(wired: Wired, resource: Resource) -> list[Check]:
+    with closing(wired.open_changes(resource)) as feed:
+        return feed.check()
 
 
 def _fed(resource: Resource, columns: Sequence[str]) -> dict[str, object]:
