@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import exc, pool
@@ -80,15 +80,23 @@ def engine_for(url: sa.URL, options: ReaderOptions) -> sa.Engine:
             connection.commit()
 
         if engine.driver == "psycopg":
-            silence = options.silence_timeout
-            sa.event.listen(
-                engine, "connect", lambda connection, _record: within_silence(silence, cast("Waiting", connection))
-            )
+            sa.event.listen(engine, "do_connect", _impatient(options.silence_timeout))
         sa.event.listen(engine, "connect", settle)
     if engine.dialect.name == "oracle":
         limit = int(options.silence_timeout * 1000)
         sa.event.listen(engine, "connect", lambda connection, _record: setattr(connection, "call_timeout", limit))
     return engine
+
+
+def _impatient(silence: float) -> Callable[..., DBAPIConnection]:
+    """Connect as the dialect does, but watched from the first word on: the dialect itself asks the server things."""
+
+    def connect(dialect: sa.Dialect, _record: object, words: list[Any], named: dict[str, Any]) -> DBAPIConnection:
+        connection = dialect.connect(*words, **named)
+        within_silence(silence, cast("Waiting", connection))
+        return connection
+
+    return connect
 
 
 def _limits(url: sa.URL, options: ReaderOptions) -> dict[str, object]:

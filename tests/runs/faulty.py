@@ -72,15 +72,11 @@ def _after(meanwhile: Callable[[], None] | None, *args: object) -> object:
 
 def lands(home: Path, run: str = "next", **secrets: str) -> tuple[Report, dict[str, str]]:
     """What the next run reports, and the firms landed by then; every row it pulled has one fate."""
-    runs.steps.keep_pieces = partial(keep_pieces, piece_rows=PIECE)
-    try:
-        with opened(home, **secrets) as wired:
-            report = wired.steps.ingest(FIRMS, run)
-            assert wired.state.run(run).status == "done"
-            assert report.pulled == report.landed + report.quarantined + report.superseded
-            return report, landed(wired)
-    finally:
-        runs.steps.keep_pieces = keep_pieces
+    with opened(home, **secrets) as wired:
+        report = wired.steps.ingest(FIRMS, run)
+        assert wired.state.run(run).status == "done"
+        assert report.pulled == report.landed + report.quarantined + report.superseded
+        return report, landed(wired)
 
 
 def kept_rows(home: Path, **secrets: str) -> int:
