@@ -136,7 +136,7 @@ def test_a_batch_is_kept_once_through_every_death_and_answered_as_already_there(
         assert (again["already"], again["rows"]) == (durable, 1)
         assert server.push(batch, firms(firm(20, "other"))).status_code == 409
     assert kept(server) == {"b1": 9, "at-pull.files_durable": 1, "at-pull.committed": 1}
-    folders = {path.parent.name for path in (server.home / "warehouse" / "land").rglob("*.parquet")}
+    folders = {path.parent.name for path in (server.home / "warehouse" / "land" / "scjg").rglob("*.parquet")}
     assert folders == {
         "push-scjg.firms-b1",
         "push-scjg.firms-at-pull.files_durable",

@@ -53,7 +53,7 @@ def test_windows_that_were_taken_are_not_asked_for_again_and_a_dark_day_stops_be
     add_resource(
         home,
         f"{{kind: rest, path: /firms, window: {window}, retries: {{attempts: 1}}}}",
-        more="connection: tax\nread: {mode: full}\n",
+        more="connection: tax\n",
     )
     with opened(home) as wired:
         ingest = wired.steps.ingest
