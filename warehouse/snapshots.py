@@ -83,13 +83,21 @@ class SnapshotDiff:
         alone = found & ~several
         same[alone] = self._old_rows[place[alone]] == hashes[alone]
         self._seen[place[found]] = True
-        self._same[place[same]] = True
-        self._spool(rows, keys, hashes, ~same)
+        self._spool(rows, keys, hashes, ~self._stands(place, same))
         if several.any():
             waiting = pa.array(several)
             self._waited.append((keys[several], hashes[several]))
             self._waiting.add(0, _with_hashes(rows, keys, hashes).filter(waiting))
         return rows.filter(pa.array(~same & ~several))
+
+    def _stands(self, place: npt.NDArray[np.int64], same: Marks) -> Marks:
+        """Which rows the old snapshot's own record stands for: of equal ones the first, the others are more of it."""
+        at = np.flatnonzero(same)
+        places, firsts = np.unique(place[at], return_index=True)
+        stands = np.zeros(len(same), np.bool_)
+        stands[at[firsts[~self._same[places]]]] = True
+        self._same[places] = True
+        return stands
 
     def late(self) -> Iterator[pa.RecordBatch]:
         """The rows that waited, of every key of which some record is new, changed or gone."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from schemas.values import RAW_COLUMNS
@@ -61,7 +61,8 @@ def expected(before: Sequence[Row], now: Sequence[Row]) -> tuple[set[Row], set[t
     return must, {key for key in old if key not in new and None not in key}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example([[(None, None, None)], [(None, None, None), (None, None, None), (None, None, "")]])
 @given(READS)
 def test_read_after_read_exactly_the_differences_come(reads: list[list[Row]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
