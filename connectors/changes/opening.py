@@ -6,12 +6,10 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-import sqlalchemy as sa
-from sqlalchemy import exc
-
 from connectors.changes.feed import ChangeFeed
-from connectors.databases.source import OPTIONS, _reader_options
-from connectors.options import Options, Secrets, secret, wrong
+from connectors.databases.address import address, reader_options
+from connectors.databases.source import OPTIONS
+from connectors.options import Options, Secrets, wrong
 from schemas.values import Json
 
 _NAMED = 63  # bytes a name may have in PostgreSQL
@@ -31,8 +29,8 @@ def open_changes(
     `owner` tells this follower from every other one of the same server; names of slot and publication come from it
     where they are not given. SRC-OPTION for a database without a log that can be followed.
     """
-    url, said = _address(connection, secrets), Options(options, OPTIONS)
-    backend, reading = url.get_backend_name(), _reader_options(said)
+    url, said = address(connection, secrets), Options(options, OPTIONS)
+    backend, reading = url.get_backend_name(), reader_options(said)
     if backend == "postgresql":
         from connectors.changes.postgres_slot import SlotFeed, SlotOptions
 
@@ -64,15 +62,3 @@ def named(owner: str) -> str:
     digest = hashlib.sha256(owner.encode()).hexdigest()[:10]
     plain = re.sub(r"[^a-z0-9_]+", "_", owner.rpartition(":")[2].lower())
     return f"shutong_{plain[: _NAMED - 19]}_{digest}"
-
-
-def _address(connection: Mapping[str, Json], secrets: Secrets) -> sa.URL:
-    written = connection.get("url")
-    if not isinstance(written, str):
-        raise wrong("connection.url", "须写明", "must be written", ("url", "password_secret"))
-    try:
-        url = sa.engine.make_url(written)
-    except exc.ArgumentError:
-        raise wrong("connection.url", "不是数据库地址", "is no database address", ("dialect+driver://…",)) from None
-    known = connection.get("password_secret")
-    return url.set(password=secret(secrets, known)) if isinstance(known, str) else url

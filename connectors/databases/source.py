@@ -12,9 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy import exc
 
 from connectors.databases import postgres
+from connectors.databases.address import address, reader_options
 from connectors.databases.ahead import Ahead
 from connectors.databases.batches import Batches
 from connectors.databases.choice import READERS, Choice, chosen
@@ -23,13 +23,12 @@ from connectors.databases.engines import connected
 from connectors.databases.examination import active_sessions, examined
 from connectors.databases.guards import guarded, may_be_long
 from connectors.databases.ranges import Range, bounds, moments, recalled
-from connectors.databases.reader import Reader, ReaderOptions
+from connectors.databases.reader import Reader
 from connectors.databases.snapshot import Snapshot, quoted
 from connectors.databases.tables import Table, about, listed_tables, located, reflected
-from connectors.databases.values import BYTES
 from connectors.databases.windows import Cursor, Window, recalled_window
 from connectors.errors import SourceError, changed
-from connectors.options import Options, Secrets, secret, wrong
+from connectors.options import Options, Secrets, wrong
 from connectors.rows import check_names, first_rows
 from schemas.values import Batch, Check, Json, Position, Split, StreamInfo
 
@@ -48,34 +47,9 @@ _Fetching = tuple[Ahead, Batches]
 
 def open_sql(options: Mapping[str, Json], connection: Mapping[str, Json], secrets: Secrets) -> SqlSource:
     """A source of kind `sql`; OPTIONS are allowed. The connection has `url` and, if needed, `password_secret`."""
-    written = connection.get("url")
-    if not isinstance(written, str):
-        raise wrong("connection.url", "须写明", "must be written", ("url", "password_secret"))
-    try:
-        url = sa.engine.make_url(written)
-    except exc.ArgumentError:
-        raise wrong("connection.url", "不是数据库地址", "is no database address", ("dialect+driver://…",)) from None
-    named = connection.get("password_secret")
-    if isinstance(named, str):
-        url = url.set(password=secret(secrets, named))
     cursor = options.get("cursor")
     plain: dict[str, Json] = {**options, "cursor": {"column": cursor} if isinstance(cursor, str) else cursor}
-    return SqlSource(Options(plain, OPTIONS), url)
-
-
-def _reader_options(options: Options) -> ReaderOptions:
-    plain = ReaderOptions()
-    timeouts = options.under("timeouts", ("connect", "statement", "silence"))
-    return ReaderOptions(
-        bytes=options.choice("bytes", plain.bytes, BYTES),
-        connect_timeout=timeouts.number("connect", plain.connect_timeout) if timeouts else plain.connect_timeout,
-        statement_timeout=timeouts.number("statement", plain.statement_timeout)
-        if timeouts
-        else plain.statement_timeout,
-        silence_timeout=timeouts.number("silence", plain.silence_timeout) if timeouts else plain.silence_timeout,
-        max_field_bytes=options.whole("max_field_bytes", plain.max_field_bytes, 1),
-        identifiers=options.names("identifiers"),
-    )
+    return SqlSource(Options(plain, OPTIONS), address(connection, secrets))
 
 
 class SqlSource:
@@ -88,7 +62,7 @@ class SqlSource:
         self._columns = options.names("columns")
         self._where = options.maybe("where")
         self._order = options.names("order_by") if options.has("order_by") else None
-        self._reading = _reader_options(options)
+        self._reading = reader_options(options)
         self._want = options.choice("reader", "auto", READERS)
         self._reader: Choice | None = None
         self._split_rows = options.whole("split_rows", 2_000_000, 1)
