@@ -83,14 +83,19 @@ def taken(response: httpx.Response, largest: int, deadline: float) -> bytes:
             raise Passing("the answer took longer than timeout.total")
         if not parts and not size and part.startswith(_GZIP):
             packed = True  # some servers pack and do not say so; no JSON or XML begins with these bytes
-        try:
-            piece = unpack.decompress(part, largest - size + 1) if packed else part
-        except zlib.error as error:
-            raise Passing(f"gzip is damaged: {error}") from None
-        size += len(piece)
-        if size > largest:
-            raise _too_large(str(response.url.copy_with(query=None)), largest)
-        parts.append(piece)
+        left = part
+        while left:
+            if packed and unpack.eof:  # what is packed may be several, one after the other
+                unpack = zlib.decompressobj(wbits=31)
+            try:
+                piece = unpack.decompress(left, largest - size + 1) if packed else left
+            except zlib.error as error:
+                raise Passing(f"gzip is damaged: {error}") from None
+            size += len(piece)
+            if size > largest:
+                raise _too_large(str(response.url.copy_with(query=None)), largest)
+            parts.append(piece)
+            left = unpack.unused_data if packed else b""
     if packed and not unpack.eof:
         raise Passing("gzip ends before its end")
     return b"".join(parts)

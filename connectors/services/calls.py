@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import stamina
@@ -22,7 +22,7 @@ from connectors.options import Options, Secrets, wrong
 from connectors.services.answers import Passing, Reply, decoded, json_of, taken
 from connectors.services.auth import AUTH, Auth
 from connectors.services.manners import BREAKER, RATE, breaker_of, paused, rate_of
-from connectors.services.signing import Ask, query_text
+from connectors.services.signing import Ask, query_text, taken_apart
 
 SERVICE = ("auth", "timeout", "retries", "rate", "breaker", "largest", "encoding", "ca")
 RETRIES = ("attempts", "wait", "max_wait")
@@ -30,6 +30,7 @@ TIMEOUT = ("connect", "read", "total")
 LARGEST = 256 << 20  # bytes of one answer, unpacked
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _HOPS = 5
+_LONGEST = 86_400.0  # seconds: whatever Retry-After says, the day after we ask again
 
 T = TypeVar("T")
 Inspect = Callable[[Reply], None]
@@ -69,8 +70,7 @@ class Service:
 
     def __init__(self, base: str, own: Options, secrets: Secrets) -> None:
         self.base = base.rstrip("/")
-        if not re.match(r"https?://", base):
-            raise wrong("connection.url", "须以 http:// 或 https:// 开头", "must begin with http:// or https://")
+        _plain_address(base)
         self._auth = Auth(own.under("auth", AUTH), secrets)
         retries = own.under("retries", RETRIES) or Options({}, RETRIES)
         self._attempts = retries.whole("attempts", 5, least=1)
@@ -191,6 +191,10 @@ class Service:
                 reply = Reply(response.status_code, response.headers, taken(response, self._largest, deadline))
             finally:
                 response.close()
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+            raise wrong(
+                "connection.url", f"或请求头无法使用：{error}", f"or a header cannot be used: {error}"
+            ) from None
         except (httpx.TransportError, httpx.StreamError) as error:
             self._breaker.came_out(well=False)
             raise Passing(f"{type(error).__name__}: {error}") from None
@@ -219,9 +223,7 @@ class Service:
         target = urljoin(url, location)
         if not self.same_origin(target):
             raise self.elsewhere(target)
-        parts = urlsplit(target)
-        params = dict(parse_qsl(parts.query, keep_blank_values=True))
-        path = parts._replace(query="", fragment="").geturl()
+        path, params = taken_apart(target)
         return replace(ask, path=path, params=params) if keep else Ask("GET", path, params, {})
 
     def _login(self, client: httpx.Client) -> Callable[[Ask], object]:
@@ -286,6 +288,25 @@ class Service:
         )
 
 
+def _plain_address(base: str) -> None:
+    """SRC-OPTION for what is no web address, and for one that holds an account: messages show the address."""
+    if not re.match(r"https?://", base):
+        raise wrong("connection.url", "须以 http:// 或 https:// 开头", "must begin with http:// or https://")
+    try:
+        parts = urlsplit(base)
+        known = parts.hostname and (parts.port is None or parts.port >= 0)
+    except ValueError:
+        known = False
+    if not known:
+        raise wrong("connection.url", "不是有效的地址", "is no valid address", ("https://host:port/path",))
+    if "@" in parts.netloc:
+        zh, en = (
+            "不能含账号或口令，请写在 auth.basic 中",
+            "may hold no account or password; write them under auth.basic",
+        )
+        raise wrong("connection.url", zh, en, ("auth",))
+
+
 @cache
 def _trusted(ca: str | None) -> ssl.SSLContext:
     """Whose certificates are believed: made once, because reading them all takes a good part of a second."""
@@ -310,10 +331,10 @@ def _after(reply: Reply) -> float | None:
     """Seconds from a Retry-After header, which may be a number or a date."""
     said = reply.headers.get("Retry-After", "")
     if re.fullmatch(r"\d+(\.\d+)?", said):
-        return float(said)
+        return min(float(said), _LONGEST)
     try:
         when = email.utils.parsedate_to_datetime(said)
     except ValueError:
         return None
     zoned = when if when.tzinfo else when.replace(tzinfo=dt.UTC)
-    return max((zoned - dt.datetime.now(dt.UTC)).total_seconds(), 0.0)
+    return min(max((zoned - dt.datetime.now(dt.UTC)).total_seconds(), 0.0), _LONGEST)

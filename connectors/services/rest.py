@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import httpx
 
@@ -15,7 +15,7 @@ from connectors.services.answers import SHOWN
 from connectors.services.calls import SERVICE, Service
 from connectors.services.listing import LISTING, Listing
 from connectors.services.paging import Page, Turn
-from connectors.services.signing import Ask
+from connectors.services.signing import Ask, taken_apart
 from schemas.values import Json
 
 OPTIONS = ("path", "records", "params", "method", "send", "headers", "success", *SERVICE, *LISTING)
@@ -103,18 +103,18 @@ class _Endpoint:
         """The call for a URL the service gave; credentials go nowhere else."""
         if not self._service.same_origin(url):
             raise self._service.elsewhere(url)
-        parts = urlsplit(url)
-        params = dict(parse_qsl(parts.query, keep_blank_values=True))
-        return Ask("GET", parts._replace(query="", fragment="").geturl(), params, self._headers)
+        path, params = taken_apart(url)
+        return Ask("GET", path, params, self._headers)
 
     def _worked(self, answer: object, what: str) -> None:
         if self._code is None:
             return
         try:
-            code = str(found(answer, self._code))
+            said = found(answer, self._code)
         except KeyError:
             keys = list(answer) if isinstance(answer, dict) else []
             raise changed(("返回码", "result code"), what, [self._code], keys) from None
+        code = said if isinstance(said, str) else written(said)
         if code in self._good:
             return
         shown = self._service.scrub(written(answer))[:SHOWN]

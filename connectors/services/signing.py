@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from connectors.errors import SourceError
 from connectors.options import Options, wrong
@@ -70,6 +70,21 @@ def query_text(params: Mapping[str, str], *, encoded: bool = True) -> str:
     pairs = sorted(params.items())
     shown = ((quote(name, safe="-._~"), quote(value, safe="-._~")) for name, value in pairs) if encoded else pairs
     return "&".join(f"{name}={value}" for name, value in shown)
+
+
+def taken_apart(url: str) -> tuple[str, dict[str, str]]:
+    """A URL that a service gave, as one without query and the parameters of it.
+
+    A query they could not bring back as it was (a name said twice, bytes that are no UTF-8) stays in the URL instead.
+    """
+    parts = urlsplit(url)
+    try:
+        pairs = parse_qsl(parts.query, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        pairs = []
+    if len(dict(pairs)) == len(pairs) and (pairs or not parts.query):
+        return parts._replace(query="", fragment="").geturl(), dict(pairs)
+    return parts._replace(fragment="").geturl(), {}
 
 
 class Signature:

@@ -16,6 +16,7 @@ WINDOW = ("from_param", "to_param", "span", "start", "lag", "overlap", "format",
 SINCE = ("param", "field", "start", "lag", "format", "type")
 _LOCAL = "%Y-%m-%d %H:%M:%S"
 _EPOCHS = {"epoch": 1, "epoch_ms": 1000}
+_AHEAD = timedelta(days=2)  # room for clocks and time zones
 _FROM, _UNTIL = "from", "until"
 
 Clock = Callable[[], datetime]
@@ -94,7 +95,7 @@ class Since:
     from again the next time less `lag`.
 
     `type` says how values compare: time (by `format`), number, or text. Values that are none of it are records all the
-    same; they do not move the position.
+    same; they do not move the position, and neither do times that are still to come.
     """
 
     def __init__(self, options: Options) -> None:
@@ -122,7 +123,9 @@ class Since:
             return so_far
         values = [*pc.unique(rows.column(self._field)).to_pylist(), so_far]
         ordered = [
-            (order, value) for value in values if value is not None and (order := self._order(value)) is not None
+            (order, value)
+            for value in values
+            if value is not None and (order := self._order(value)) is not None and not _beyond(order)
         ]
         return max(ordered, key=lambda pair: pair[0])[1] if ordered else so_far
 
@@ -142,8 +145,17 @@ class Since:
     def _back(self, value: str) -> str:
         order = self._order(value)
         if isinstance(order, datetime):
-            return (order - self._lag).strftime(self._format)
+            earliest = datetime.min.replace(tzinfo=order.tzinfo)
+            return (max(order - earliest, self._lag) - self._lag + earliest).strftime(self._format)
         return str(order - int(self._lag.total_seconds())) if isinstance(order, int) else value
+
+
+def _beyond(order: datetime | int | str) -> bool:
+    """True for a time nothing can have changed at yet: a single mistyped year would hide every later change."""
+    if not isinstance(order, datetime):
+        return False
+    latest = now() + _AHEAD
+    return order > (latest if order.tzinfo else latest.replace(tzinfo=None))
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -11,7 +11,8 @@ import zlib
 import pytest
 from loopback_service import ids, ok, serving, source
 
-from connectors import SourceError, SourceUnavailable
+from connectors import SourceError, SourceUnavailable, open_source
+from connectors.services import manners
 from connectors.services.manners import Breaker, Rate
 
 FINE = {"items": [{"id": "王镕𠮷"}]}
@@ -103,6 +104,38 @@ def test_a_date_in_retry_after_is_waited_for(service):
     assert time.monotonic() - start >= 0.3
 
 
+@pytest.mark.parametrize("said", ["9" * 20, "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_whoever_is_told_to_stay_away_for_ever_asks_again_the_day_after(service, said):
+    service.answer = lambda *_: (503, {"Retry-After": said}, b"")
+    src = source(service, breaker={"failures": 1, "pause": "1s"}, path=f"/{said[:9]}")
+    with pytest.raises(SourceUnavailable, match="come back in 86400 seconds"):
+        ids(src)
+    with pytest.raises(SourceUnavailable, match="SRC-REST-PAUSED"):
+        ids(src)
+    manners._breakers.clear()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://me:hunter2@10.0.0.1/", "may hold no account or password"),
+        ("http://[::1", "is no valid address"),
+        ("http://10.0.0.1:99999", "is no valid address"),
+        ("https:///list", "is no valid address"),
+    ],
+)
+def test_an_address_that_cannot_be_called_or_holds_a_password_is_refused_without_showing_it(url, said):
+    with pytest.raises(SourceError, match=rf"SRC-OPTION.*connection\.url {said}") as refused:
+        open_source("rest", {"path": "/list"}, {"url": url}, None)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_header_that_cannot_be_sent_is_not_tried_again(service):
+    with pytest.raises(SourceError, match=r"SRC-OPTION.*header") as refused:
+        ids(source(service, headers={"X-A": "a\nb"}))
+    assert not isinstance(refused.value, SourceUnavailable)
+
+
 def test_a_storm_of_429_ends_after_the_attempts_allowed(service):
     service.answer = lambda *_: (429, {"Retry-After": "0"}, b"slow down")
     with pytest.raises(SourceUnavailable, match="HTTP 429 slow down"):
@@ -137,6 +170,12 @@ def test_a_torn_answer_is_asked_for_again_and_never_taken(service, torn):
     service.answer = lambda *_: torn
     with pytest.raises(SourceUnavailable, match="SRC-REST-UNAVAILABLE"):
         ids(source(service, retries=ONCE))
+
+
+def test_an_answer_packed_in_several_parts_is_one(service):
+    parts = gzip.compress(WHOLE[:9]) + gzip.compress(WHOLE[9:])
+    service.answer = lambda *_: (200, {"Content-Encoding": "gzip"}, parts)
+    assert ids(source(service)) == ["王镕𠮷"]
 
 
 @pytest.mark.parametrize("headers", [{"Content-Encoding": "gzip"}, {}], ids=["said", "not said"])

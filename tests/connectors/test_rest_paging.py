@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from loopback_service import ids, ok, serving, source
+from loopback_service import Handler, ids, ok, serving, source
 
 from connectors import SourceChanged, SourceError, SourceUnavailable
 from connectors.services import windows
@@ -49,6 +49,21 @@ def test_link_headers_are_followed_with_the_parameters_the_service_gives(service
     assert ids(source(service, params={"type": "firm"}, page={"style": "link", "size": 3})) == ALL
     assert service.asked[0][1] == {"type": "firm", "size": "3"}
     assert service.asked[1][1] == {"start": "3", "k": "a b"}
+
+
+def test_a_link_keeps_names_said_twice_and_bytes_that_are_no_utf8(service, monkeypatch):
+    seen, usual = [], Handler.do_GET
+    monkeypatch.setattr(Handler, "do_GET", lambda self: (seen.append(self.path), usual(self)))
+    odd = "/list?st=A&st=B&k=%D6%D0"
+    service.answer = lambda *_: ok(
+        {"items": cut(len(seen))}, **({"Link": f'<{odd}>; rel="next"'} if not seen[1:] else {})
+    )
+    ids(source(service, page={"style": "link"}))
+    assert seen[1] == odd
+    seen.clear()
+    service.answer = lambda path, *_: (302, {"Location": odd}, b"") if path == "/moved" else ok({"items": cut(0)})
+    ids(source(service, path="/moved"))
+    assert seen[1] == odd
 
 
 def test_a_next_address_in_the_body_may_be_relative(service):
@@ -129,6 +144,8 @@ def test_a_result_code_in_the_body_is_believed_rather_than_http_200(service):
     service.answer = lambda *_: ok({"code": "E-BUSY", "items": []})
     with pytest.raises(SourceUnavailable):
         ids(source(service, success=codes))
+    service.answer = lambda *_: ok({"code": True, "items": cut(0)})
+    assert ids(source(service, success={"path": "code", "values": [True]})) == ALL[:3]
     service.answer = lambda *_: ok({"items": []})
     with pytest.raises(SourceChanged, match="result code"):
         ids(source(service, success=codes))
@@ -234,6 +251,16 @@ def test_the_newest_value_is_where_the_next_run_begins_less_the_lag(service):
     again = list(src.read(src.plan(position)[0]))[-1].position
     assert [query["since"] for _, query in service.asked] == ["2020-01-01 00:00:00", "2024-01-10 08:50:00"]
     assert again == position
+
+
+def test_a_time_that_is_still_to_come_hides_no_later_change(service):
+    far = [{"id": "1", "at": "2024-01-01 00:00:00"}, {"id": "2", "at": "9999-12-31 00:00:00"}]
+    service.answer = lambda *_: ok({"items": far})
+    rest = source(service, since={"param": "since", "field": "at", "lag": "10m"})
+    (batch,) = rest.read(rest.plan(None)[0])
+    assert batch.rows.num_rows == 2
+    assert batch.position == Position({"since": "2024-01-01 00:00:00"})
+    ids(rest, Position({"since": "0001-01-01 00:00:00"}))  # a lag does not reach before the first day
 
 
 def test_numbers_are_compared_as_numbers(service):
