@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken
 
 from shutong.layout import PRIVATE, SetupError, refuse_open
+from warehouse.lock import exclusive
 
 
 class Vault:
@@ -23,6 +24,7 @@ class Vault:
     def __init__(self, file: Path, key_file: Path) -> None:
         self._file, self._key_file = file, key_file
         self._new_key = key_file.with_name(key_file.name + ".new")
+        self._lock = file.with_name(file.name + ".lock")  # of two who change secrets at once, each keeps the other's
 
     def names(self) -> list[str]:
         """The names of the secrets kept; needs no key."""
@@ -31,10 +33,22 @@ class Vault:
     def find(self, name: str) -> str | None:
         """The secret, or None when there is none of that name; SYS-VAULT-KEY when the key does not open it."""
         token = self._tokens().get(name)
-        return None if token is None else self._opened(name, token)
+        while token is not None:
+            try:
+                return self._opened(name, token)
+            except SetupError:
+                before, token = token, self._tokens().get(name)
+                if token == before:  # else the key was changed between our two looks
+                    raise
+        return None
 
     def put(self, name: str, value: str) -> None:
         """Keep a secret, in place of the one of that name; the first one makes the key."""
+        with exclusive(self._lock):
+            self._put(name, value)
+
+    def _put(self, name: str, value: str) -> None:
+        self._finish()
         if not self._key_file.exists() and not self._tokens():
             self._key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(self._key_file, Fernet.generate_key())
@@ -43,10 +57,11 @@ class Vault:
 
     def remove(self, name: str) -> bool:
         """Forget a secret; False when there was none of that name."""
-        kept = self._tokens()
-        gone = kept.pop(name, None)
-        if gone is not None:
-            self._save(kept)
+        with exclusive(self._lock):
+            kept = self._tokens()
+            gone = kept.pop(name, None)
+            if gone is not None:
+                self._save(kept)
         return gone is not None
 
     def rotate(self) -> int:
@@ -55,14 +70,23 @@ class Vault:
         The new key waits as `<key>.new` until the secrets are sealed with it, and every reader tries both: killed
         anywhere, nothing is lost and the next rotation first ends this one.
         """
+        with exclusive(self._lock):
+            return self._rotate()
+
+    def _rotate(self) -> int:
+        self._finish()
         values = {name: self._opened(name, token) for name, token in self._tokens().items()}
-        if self._new_key.exists() and all(self._opens(self._new_key, *one) for one in self._tokens().items()):
-            self._new_key.replace(self._key_file)
         _write(self._new_key, Fernet.generate_key())
         fernet = self._fernet(self._new_key)
         self._save({n: fernet.encrypt(json.dumps([n, value]).encode()).decode() for n, value in values.items()})
         self._new_key.replace(self._key_file)
         return len(values)
+
+    def _finish(self) -> None:
+        """End a rotation that was cut short behind its last seal: what is sealed next is sealed with the same key."""
+        tokens = self._tokens()
+        if tokens and self._new_key.exists() and all(self._opens(self._new_key, *one) for one in tokens.items()):
+            self._new_key.replace(self._key_file)
 
     def _tokens(self) -> dict[str, str]:
         if not self._file.exists():
@@ -72,6 +96,8 @@ class Vault:
             kept = json.loads(self._file.read_text())
         except ValueError:
             raise _damaged(self._file) from None
+        if not isinstance(kept, dict):
+            raise _damaged(self._file)
         return {str(name): str(token) for name, token in kept.items()}
 
     def _save(self, tokens: Mapping[str, str]) -> None:

@@ -20,12 +20,12 @@ def secret_group() -> None:
 @click.argument("name")
 @command
 def set_command(session: Session, name: str) -> None:
-    """Ask for the value on a terminal, or take the first line of standard input."""
+    """Ask for the value on a terminal, or take standard input whole: a private key has many lines."""
     if sys.stdin.isatty():
         value = click.prompt(session.voice.say("值", "Value"), hide_input=True, confirmation_prompt=True)
     else:
-        value = sys.stdin.readline().rstrip("\r\n")
-    if not value:
+        value = sys.stdin.read().rstrip("\r\n")
+    if not value.strip():
         raise SetupError(
             "SYS-SECRET-EMPTY",
             zh=f"密钥 {name} 的值为空，未保存",

@@ -1,6 +1,7 @@
 """Secrets rest encrypted, are bound to their name, survive a rotation cut short, and never show in a listing."""
 
 import json
+import multiprocessing
 import os
 
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 from shutong.cli import main
 from shutong.deployment import DeploymentSecrets
+from shutong.deployment import vault as of
 from shutong.layout import SetupError
 from shutong.settings import read
 from shutong.vault import Vault
@@ -82,6 +84,61 @@ def test_a_rotation_killed_at_any_write_loses_nothing(vault, monkeypatch, write)
     assert (vault.find("a"), vault.find("b")) == ("1", "2")
 
 
+def test_what_is_kept_after_a_rotation_cut_short_survives_the_next_one_cut_short(vault, monkeypatch):
+    def dies_at(write):
+        done, real = [], os.replace
+
+        def dies(self, target):
+            done.append(target)
+            if len(done) == write:
+                raise KeyboardInterrupt
+            return real(self, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("pathlib.Path.replace", dies)
+            with pytest.raises(KeyboardInterrupt):
+                vault.rotate()
+
+    vault.put("a", "1")
+    dies_at(3)
+    vault.put("b", "2")
+    dies_at(2)
+    assert (vault.find("a"), vault.find("b")) == ("1", "2")
+
+
+def test_secrets_kept_at_the_same_moment_are_all_kept(tmp_path):
+    fork = multiprocessing.get_context("fork")
+    several = [fork.Process(target=Vault(tmp_path / "s", tmp_path / "k").put, args=(f"n{n}", "v")) for n in range(8)]
+    for one in several:
+        one.start()
+    for one in several:
+        one.join()
+    vault = Vault(tmp_path / "s", tmp_path / "k")
+    assert {name: vault.find(name) for name in vault.names()} == {f"n{n}": "v" for n in range(8)}
+
+
+def test_a_reader_between_two_steps_of_a_rotation_looks_again(vault, monkeypatch):
+    vault.put("a", "1")
+    tokens, looked = vault._tokens, []
+
+    def look():
+        seen = tokens()
+        if not looked:
+            looked.append(1)
+            vault.rotate()
+        return seen
+
+    monkeypatch.setattr(vault, "_tokens", look)
+    assert vault.find("a") == "1"
+
+
+def test_a_file_that_is_not_ours_is_told(vault, tmp_path):
+    (tmp_path / "secrets.enc").write_text("[]")
+    (tmp_path / "secrets.enc").chmod(0o600)
+    with pytest.raises(SetupError, match="SYS-VAULT-DAMAGED"):
+        vault.find("a")
+
+
 def test_a_secret_is_sought_in_the_environment_then_sealed_then_elsewhere_then_in_the_plain_file(tmp_path):
     (tmp_path / "secrets.yaml").write_text('x: "plain"\ny: "plain"\nz: "plain"\n')
     (tmp_path / "secrets.yaml").chmod(0o600)
@@ -91,8 +148,6 @@ def test_a_secret_is_sought_in_the_environment_then_sealed_then_elsewhere_then_i
             return {"x": "elsewhere", "y": "elsewhere"}[name]
 
     settings = read({"SHUTONG_HOME": str(tmp_path), "SHUTONG_SECRET_W": "environment"})
-    from shutong.deployment import vault as of
-
     of(settings).put("x", "sealed")
     found = DeploymentSecrets(settings, Elsewhere())
     assert [found.get(name) for name in "wxyz"] == ["environment", "sealed", "elsewhere", "plain"]
@@ -107,6 +162,9 @@ def test_the_commands_take_a_secret_from_standard_input_and_never_show_it(tmp_pa
     assert json.loads(run(main, ["secret", "rotate", "--json"]).stdout) == {"secrets": 1}
     assert run(main, ["secret", "remove", "gsj"]).exit_code == 0
     assert run(main, ["secret", "remove", "gsj"]).exit_code == 1
+    key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n-----END OPENSSH PRIVATE KEY-----"
+    assert run(main, ["secret", "set", "key"], input=f"{key}\n").exit_code == 0
+    assert of(read({"SHUTONG_HOME": str(tmp_path)})).find("key") == key
     empty = run(main, ["secret", "set", "gsj"], input="\n")
     assert empty.exit_code == 1
     assert "SYS-SECRET-EMPTY" in empty.output
