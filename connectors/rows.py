@@ -6,6 +6,7 @@ import codecs
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -61,7 +62,7 @@ def _shown(match: re.Match[str]) -> str:
 
 def check_names(names: Sequence[str], where: str) -> None:
     """Refuse column names that occur twice, or that Shutong needs for itself (SRC-HEADER)."""
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     ours = [name for name in names if name in RAW_COLUMNS]
     if not twice and not ours:
         return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
+import io
 import re
 import time
 import zlib
@@ -18,7 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from sharing.contract import PROBLEM_REF
 from sharing.desk import Visit
-from sharing.ingest_errors import BadBatchError, NoPushError, NotYoursError, PushTooLargeError
+from sharing.ingest_errors import SECONDS, BadBatchError, NoPushError, NotYoursError, PushTooLargeError
 from sharing.ingest_gate import Nonces, Seal
 from sharing.ingest_terms import LARGEST, UNPACKED, Counter, Pushed, Receipt
 
@@ -96,18 +98,20 @@ def ingest_routes(
     return routes
 
 
-async def _body(request: Request, largest: int) -> bytes:
+async def _body(request: Request, largest: int, patience: float = SECONDS) -> bytes:
+    """The body, whole; its signature would be stale after `patience` seconds, so nobody waits for it longer."""
     said = request.headers.get("content-length", "")
     if said.isascii() and said.isdigit() and int(said) > largest:
         raise PushTooLargeError.of(largest)
     parts, size = [], 0
     try:
-        async for part in request.stream():
-            size += len(part)
-            if size > largest:
-                raise PushTooLargeError.of(largest)
-            parts.append(part)
-    except ClientDisconnect:
+        async with asyncio.timeout(patience):
+            async for part in request.stream():
+                size += len(part)
+                if size > largest:
+                    raise PushTooLargeError.of(largest)
+                parts.append(part)
+    except (ClientDisconnect, TimeoutError):
         raise BadBatchError.torn() from None
     return b"".join(parts)
 
@@ -117,20 +121,14 @@ def _content(encoding: str, body: bytes, largest: int) -> bytes:
         return body
     if encoding.strip().lower() != "gzip":
         raise BadBatchError.packed()
-    parts, left, size = [], body, 0
     try:
-        while left:  # a gzip file may be several, one after the other
-            unpack = zlib.decompressobj(wbits=31)
-            parts.append(unpack.decompress(left, largest - size + 1))
-            size += len(parts[-1])
-            if size > largest:
-                raise PushTooLargeError.of(largest)
-            if not unpack.eof:
-                raise BadBatchError.packed()
-            left = unpack.unused_data
-    except zlib.error:
+        with gzip.GzipFile(fileobj=io.BytesIO(body)) as packed:
+            content = packed.read(largest + 1)
+    except (OSError, EOFError, zlib.error):
         raise BadBatchError.packed() from None
-    return b"".join(parts)
+    if len(content) > largest:
+        raise PushTooLargeError.of(largest)
+    return content
 
 
 def _documented() -> dict[str, Any]:

@@ -20,6 +20,8 @@ from connectors.services.signing import ALGORITHMS
 from schemas.values import Batch, Check, Json, Position, Split, StreamInfo
 
 OPTIONS = ("secret", "algorithm", "columns")
+VALUES = 5_000_000  # JSON values of one batch; each is held in memory while it is taken apart
+PLACES = 20_000_000  # rows times columns of one batch, empty places too: sparse records need far more than they say
 MEDIA = {
     "application/json": "json",
     "application/x-ndjson": "lines",
@@ -95,18 +97,38 @@ class PushSource:
 def batches_of(body: bytes, content_type: str, where: str) -> Iterator[Batch]:
     """The records of a pushed batch, `_row` counting from 1; a record of a wrong shape is a reject.
 
-    SRC-PUSH-TYPE for another content type, SRC-PUSH-JSON with line and column for what is no JSON.
+    SRC-PUSH-TYPE for another content type, SRC-PUSH-JSON with line and column for what is no JSON, SRC-PUSH-MANY for
+    more than one call may bring.
     """
     media, charset = _said(content_type)
     if MEDIA[media] == "csv":
+        _bounded(where, (body.partition(b"\n")[0].count(b",") + 1) * body.count(b"\n"), PLACES)
         options: dict[str, Json] = {"encoding": charset} if charset else {}
-        yield from open_format(Options(options, CSV)).batches(io.BytesIO(body), where, CHUNK)
+        try:
+            form = open_format(Options(options, CSV))
+        except SourceError:
+            raise _unknown(content_type) from None
+        yield from form.batches(io.BytesIO(body), where, CHUNK)
         return
     text = _decoded(body, charset, content_type)
+    _bounded(where, text.count(",") + (text.count("\n") if MEDIA[media] == "lines" else 0), VALUES)
     records = _array(text, where) if MEDIA[media] == "json" else list(_lines(text, where))
     names = columns_of(records)
-    for start in range(0, max(len(records), 1), CHUNK):
-        yield batch_of(records[start : start + CHUNK], names, start + 1, where)
+    _bounded(where, len(records) * len(names), PLACES)
+    size = max(min(CHUNK, VALUES // max(len(names), 1)), 1)
+    for start in range(0, max(len(records), 1), size):
+        yield batch_of(records[start : start + size], names, start + 1, where)
+
+
+def _bounded(where: str, said: int, most: int) -> None:
+    if said > most:
+        raise SourceError(
+            "SRC-PUSH-MANY",
+            zh=f"{where} 的值过多，或各行的字段各不相同：共 {said} 个，最多 {most} 个",
+            en=f"{where} has too many values, or too many different fields: {said}, where {most} are allowed",
+            fix_zh="整批未收；请拆成几批推送，并使各行的字段名一致",
+            fix_en="Nothing was taken; push it as several batches whose rows have the same fields.",
+        )
 
 
 def _said(content_type: str) -> tuple[str, str]:

@@ -170,7 +170,13 @@ def test_ragged_and_undecodable_csv_rows_are_rejects_with_their_lines():
         ("application/json", b"[" * 100_000, "SRC-PUSH-JSON"),
         ("application/x-ndjson", b'{"a": 1}\n\n{"a": 1\n{}', "SRC-PUSH-JSON.*line 3"),
         ("application/json", b'[{"_row": "1"}]', "SRC-HEADER.*_row"),
+        ("text/csv; charset=latin-1", b"a\n1\n", "SRC-PUSH-TYPE.*latin-1"),
+        ("application/json", b"[" + b"1," * 6_000_000 + b"1]", "SRC-PUSH-MANY.*several batches"),
+        ("application/x-ndjson", b"1\n" * 6_000_000, "SRC-PUSH-MANY"),
+        ("application/json", json.dumps([{f"k{n}": 1} for n in range(8_000)]).encode(), "SRC-PUSH-MANY.*fields"),
+        ("text/csv", b"a" + b"," * 100_000 + b"\n1" * 1_000, "SRC-PUSH-MANY"),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_what_is_not_what_its_type_says_is_refused_with_its_line(content_type, body, said):
     with pytest.raises(SourceError, match=said):

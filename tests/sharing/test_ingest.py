@@ -1,5 +1,6 @@
 """Pushed batches over HTTP: who may, how it is signed, what is refused, and that every call is recorded."""
 
+import asyncio
 import gzip
 import hashlib
 import hmac
@@ -10,10 +11,13 @@ from dataclasses import replace
 
 import pytest
 from sharing_town import Town, build
+from starlette.requests import Request
 
 from connectors.services.signing import digest, sign
 from sharing.app import create_app
 from sharing.errors import UnavailableError
+from sharing.ingest import _body
+from sharing.ingest_errors import BadBatchError
 from sharing.ingest_terms import Counter, Receipt
 from sharing.keys import Keys
 
@@ -195,6 +199,14 @@ def test_a_packed_batch_is_unpacked_and_known_by_its_content(sender):
     assert sender.keeper.kept[0].body == BODY
     for encoding, body in (("gzip", packed[:-3]), ("gzip", BODY), ("br", BODY)):
         refused(sender.push(body, Content_Encoding=encoding), 400, "SHR-PUSH-GZIP")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(built):
+    async def nothing():
+        await asyncio.sleep(60)
+
+    with pytest.raises(BadBatchError, match="SHR-PUSH-TORN"):
+        asyncio.run(_body(Request({"type": "http", "headers": []}, nothing), 100, 0.01))
 
 
 @pytest.mark.parametrize("batch", ["-1", ".x", "a" * 101, "%2e%2e", "a%20b", "批次"])
