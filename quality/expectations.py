@@ -14,6 +14,7 @@ from quality.condition import accept
 from quality.dialect import quote
 from quality.engine import validate as _  # noqa: F401 - sets up the import of Great Expectations
 from schemas.validators import arrow, sql
+from schemas.values import ROW
 
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine  # isort: skip
 from great_expectations.expectations.expectation import (  # isort: skip
@@ -167,3 +168,58 @@ class ExpectRowsToSatisfyCondition(MulticolumnMapExpectation):  # type: ignore[m
     ignore_row_if: str = "never"
     map_metric: ClassVar[str] = "multicolumn_values.condition_satisfied"
     success_keys: ClassVar[tuple[str, ...]] = ("condition", "mostly")
+
+
+def violators_table(rule: str) -> str:
+    """The name under which the rows that violate a rule about several rows are registered; its column is `_row`."""
+    return f"violators:{rule}"
+
+
+class MulticolumnNotListed(MulticolumnMapMetricProvider):  # type: ignore[misc]
+    """False for a row that is listed as violating the rule; its last column is the row's number."""
+
+    condition_metric_name = "multicolumn_values.not_listed"
+    condition_domain_keys = ("batch_id", "table", "column_list", "row_condition", "condition_parser", "ignore_row_if")
+    condition_value_keys = ("rule",)
+
+    @multicolumn_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, column_list: Any, rule: str, **kw: Any) -> Any:  # noqa: ANN401, N805, ARG002 - as GX calls it
+        listed = sa.table(violators_table(rule), sa.column(ROW))
+        return sa.column(ROW).not_in(sa.select(listed.c[ROW]))
+
+
+class ExpectRowsToAgreeWithOtherRows(MulticolumnMapExpectation):  # type: ignore[misc]
+    """Expect no row to be listed as violating `rule`, which looks at other rows or relations (quality.rowsets)."""
+
+    rule: str
+    kind: str
+    ignore_row_if: str = "never"
+    map_metric: ClassVar[str] = "multicolumn_values.not_listed"
+    success_keys: ClassVar[tuple[str, ...]] = ("rule", "mostly")
+
+
+class MulticolumnIdentifierWhere(MulticolumnMapMetricProvider):  # type: ignore[misc]
+    """False where `when` is true and the first column holds no valid identifier; blank and null pass."""
+
+    condition_metric_name = "multicolumn_values.identifier_where"
+    condition_domain_keys = ("batch_id", "table", "column_list", "row_condition", "condition_parser", "ignore_row_if")
+    condition_value_keys = ("kind", "today", "when", "required")
+
+    @multicolumn_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
+    def _sqlalchemy(cls, column_list: Any, **kw: Any) -> Any:  # noqa: ANN401, N805 - as GX calls it
+        identifier = next(iter(column_list))
+        right = _valid(identifier, kw["kind"], kw["today"], kw["_metrics"], required=kw["required"])
+        applies = sa.literal_column(f"({accept(kw['when'])})", sa.Boolean)
+        return sa.or_(sa.func.coalesce(sa.not_(applies), sa.true()), right)
+
+
+class ExpectIdentifierToBeValidWhere(MulticolumnMapExpectation):  # type: ignore[misc]
+    """Expect the first column to hold valid identifiers of `kind` in the rows for which `when` is true."""
+
+    kind: str
+    today: str
+    when: str
+    required: bool = False
+    ignore_row_if: str = "never"
+    map_metric: ClassVar[str] = "multicolumn_values.identifier_where"
+    success_keys: ClassVar[tuple[str, ...]] = ("kind", "today", "when", "required", "mostly")

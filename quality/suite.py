@@ -12,9 +12,13 @@ from quality.expectations import (
     ExpectColumnValuesToBeInCodeList,
     ExpectColumnValuesToBePresentValidIdentifier,
     ExpectColumnValuesToBeValidIdentifier,
+    ExpectIdentifierToBeValidWhere,
+    ExpectRowsToAgreeWithOtherRows,
     ExpectRowsToSatisfyCondition,
 )
-from schemas.standard import Rule
+from quality.rowsets import violators
+from schemas.expected import EXPECTATIONS
+from schemas.standard import BEYOND, Rule
 from schemas.validators.spec import SPECS
 from schemas.values import BAD, REJECT, REPAIRED, ROW
 
@@ -103,7 +107,13 @@ def _check_digit(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401,
     kind = rule.params.get("kind")
     if kind not in SPECS:
         raise _params(rule, f"{{kind: {' | '.join(SPECS)}}}")
-    present = rule.params.get("empty_fails", False)
+    present = bool(rule.params.get("empty_fails", False))
+    when = rule.params.get("when")
+    if isinstance(when, str):
+        accept(when)
+        return ExpectIdentifierToBeValidWhere(
+            column_list=_several(rule), kind=str(kind), today=today.isoformat(), when=when, required=present
+        )
     chosen = ExpectColumnValuesToBePresentValidIdentifier if present else ExpectColumnValuesToBeValidIdentifier
     return chosen(column=_column(rule), kind=str(kind), today=today.isoformat())
 
@@ -135,8 +145,7 @@ def _condition(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, A
     text = rule.params.get("sql")
     if not isinstance(text, str) or not rule.columns:
         raise _params(rule, '{sql: \'"appr_date" >= "est_date"\'}', "至少一列", "at least one column")
-    columns = [*rule.columns, ROW] if len(rule.columns) == 1 else list(rule.columns)  # GX asks for two
-    return ExpectRowsToSatisfyCondition(column_list=columns, condition=accept(text))
+    return ExpectRowsToSatisfyCondition(column_list=_several(rule), condition=accept(text))
 
 
 def _reject(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
@@ -144,6 +153,31 @@ def _reject(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG0
     if not isinstance(defect, str):
         raise _params(rule, "{reject: row_shape}")
     return gxe.ExpectColumnValuesToNotBeInSet(column=REJECT, value_set=[defect])
+
+
+def _expectation(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    name = str(rule.params.get("name"))
+    chosen = getattr(gxe, "".join(map(str.capitalize, name.split("_"))), None)
+    if name not in EXPECTATIONS or chosen is None:
+        raise _params(rule, "{name: expect_column_values_to_be_in_set, value_set: [甲, 乙]}")
+    taken: dict[str, Any] = {key: value for key, value in rule.params.items() if key != "name"}
+    for key in ("min_value", "max_value"):
+        if key in taken:
+            taken[key] = _bound(rule, key, today)
+    takes = EXPECTATIONS[name].takes
+    if takes == "pair":
+        taken |= dict(zip(("column_A", "column_B"), rule.columns, strict=True))
+    else:
+        taken |= {"column": _column(rule)} if takes == "column" else {"column_list": list(rule.columns)}
+    try:
+        return chosen(**taken)
+    except ValueError:
+        raise _params(rule, dict(rule.params)) from None
+
+
+def _beyond(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.
+    violators(rule)  # its conditions may run
+    return ExpectRowsToAgreeWithOtherRows(column_list=[*rule.columns, ROW], rule=rule.id, kind=rule.kind)
 
 
 KINDS: Mapping[str, Callable[[Rule, Codes, date], Any]] = {
@@ -158,7 +192,14 @@ KINDS: Mapping[str, Callable[[Rule, Codes, date], Any]] = {
     "range": _range,
     "condition": _condition,
     "reject": _reject,
+    "expectation": _expectation,
+    **dict.fromkeys(BEYOND, _beyond),
 }
+
+
+def _several(rule: Rule) -> list[str]:
+    """The rule's columns, two at least, as Great Expectations asks of a rule about several."""
+    return [*rule.columns, ROW] if len(rule.columns) == 1 else list(rule.columns)
 
 
 def _column(rule: Rule) -> str:

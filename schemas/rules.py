@@ -8,8 +8,11 @@ from contextlib import suppress
 from datetime import date
 from typing import Final
 
+from schemas.beyond import PARAMS as BEYOND_PARAMS
+from schemas.beyond import beyond_params
+from schemas.expected import expectation_params
 from schemas.lines import Node
-from schemas.standard import Rule
+from schemas.standard import BEYOND, Rule
 from schemas.syntax import nearest
 from schemas.values import BAD, RECEIVED, REJECT, REPAIRED, Json, Severity
 
@@ -25,6 +28,8 @@ KINDS: Final = (
     "range",
     "condition",
     "reject",
+    "expectation",
+    *BEYOND,
 )
 CHECK_DIGITS: Final = ("uscc", "uscc_org_code", "uscc_pair", "org_code", "citizen_id", "elicense_id")
 SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
@@ -40,11 +45,13 @@ _TEXTS = ("zh", "en", "fix_zh", "fix_en")
 _PARAMS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "length": (("max",), ("max",)),
     "code": (("list",), ("list",)),
-    "check_digit": (("kind", "empty_fails"), ("kind",)),
+    "check_digit": (("kind", "empty_fails", "when"), ("kind",)),
     "pattern": (("regex",), ("regex",)),
     "range": (("min", "max"), ()),
     "condition": (("sql",), ("sql",)),
     "reject": (("reject",), ("reject",)),
+    "expectation": (("name",), ("name",)),
+    **BEYOND_PARAMS,
 }
 _EXAMPLES = {
     "length": "{max: 18}",
@@ -54,6 +61,7 @@ _EXAMPLES = {
     "range": "{min: 0}",
     "condition": '{sql: \'"op_to" > "op_from"\'}',
     "reject": "{reject: row_shape}",
+    "expectation": "{name: expect_column_values_to_be_in_set, value_set: [甲, 乙]}",
 }
 
 
@@ -130,6 +138,8 @@ def _params(node: Node, kind: str, columns: tuple[str, ...], lists: Collection[s
         )
     allowed, needed = _PARAMS.get(kind, ((), ()))
     below = node.node("params")
+    if kind in BEYOND:
+        return beyond_params(node, below.only(*allowed) if below else None, kind, columns)
     if below is None:
         if allowed:
             node.fail(
@@ -140,6 +150,8 @@ def _params(node: Node, kind: str, columns: tuple[str, ...], lists: Collection[s
                 f"Add, for example, params: {_EXAMPLES[kind]}",
             )
         return {}
+    if kind == "expectation":
+        return expectation_params(below, columns, _regex)
     below.only(*allowed)
     for name in needed:
         below.text(name)
@@ -152,16 +164,26 @@ def _checked(below: Node, kind: str, columns: tuple[str, ...], lists: Collection
     if kind == "code":
         return {"list": below.one_of("list", tuple(lists) or (below.text("list"),))}
     if kind == "check_digit":
-        return {"kind": below.one_of("kind", CHECK_DIGITS), "empty_fails": below.flag("empty_fails", default=False)}
+        return _check_digit(below, columns)
     if kind == "range":
         return _range(below)
     if kind == "pattern":
-        return {"regex": _regex(below)}
+        return {"regex": _regex(below, "regex", below.text("regex"))}
     return {"sql": _condition(below, columns)} if kind == "condition" else {"reject": below.text("reject")}
 
 
-def _regex(below: Node) -> str:
-    written = below.text("regex")
+def _check_digit(below: Node, columns: tuple[str, ...]) -> Mapping[str, Json]:
+    """Which identifier, whether an empty one fails, and on which rows: `when` speaks of the columns after the first."""
+    params: dict[str, Json] = {
+        "kind": below.one_of("kind", CHECK_DIGITS),
+        "empty_fails": below.flag("empty_fails", default=False),
+    }
+    if below.has("when"):
+        params["when"] = _speaks_of(below, "when", columns[1:])
+    return params
+
+
+def _regex(below: Node, key: str, written: str) -> str:
     try:
         re.compile(written)
         # The engine that evaluates it (RE2) knows neither look-around nor back references.
@@ -170,7 +192,7 @@ def _regex(below: Node) -> str:
         problem = str(error)
     if problem:
         below.fail(
-            "regex",
+            key,
             f"“{written}”不能用作正则表达式（{problem}）",
             f"'{written}' cannot be used as a regular expression ({problem})",
             "请写成，例如 regex: '[0-9]{6}'",
@@ -212,12 +234,17 @@ def _bound(below: Node, key: str) -> float | str:  # noqa: RET503 - fail never r
 
 
 def _condition(below: Node, columns: tuple[str, ...]) -> str:
-    written = below.text("sql")
+    return _speaks_of(below, "sql", columns)
+
+
+def _speaks_of(below: Node, key: str, columns: tuple[str, ...]) -> str:
+    """The condition a key holds, which names these columns and no others."""
+    written = below.text(key)
     odd = "、".join(sorted(set(re.findall(r'"([^"]+)"', written)) ^ set(columns)))
     if odd:
         example = "columns: [est_date], params: {sql: '\"est_date\" > current_date'}"
         below.fail(
-            "sql",
+            key,
             f"条件中的列要用双引号书写，并与 columns 一致；不一致的列：{odd}",
             f"a condition names its columns in double quotes, the same as columns lists; not the same: {odd}",
             f"请写成，例如 {example}",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from schemas.values import BAD, RECEIVED, REPAIRED, Json, Severity
 
@@ -20,6 +21,10 @@ TYPES = (
     "citizen_id",
     "capital",
 )
+
+ROWSETS = ("unique", "single", "count", "sum", "no_overlap", "share")  # kinds about other rows of the batch
+REFERENCE = "reference"  # the kind about another relation
+BEYOND = (*ROWSETS, REFERENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +74,26 @@ class Rule:
     params: Mapping[str, Json] = field(default_factory=dict)
     forgiven_by: str | None = None
 
+    @property
+    def beyond(self) -> bool:
+        """Whether it looks beyond its row: at other rows of the batch, or at another relation."""
+        return self.kind in BEYOND
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """The other relations it looks at: libraries, standards whose records have landed, reference tables."""
+        to = self.params.get("to", ())
+        return (to,) if isinstance(to, str) else tuple(str(one) for one in to) if isinstance(to, list) else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Standard:
     """A standard 标准: what a resource's records must look like, and which library they belong to.
 
     `key` identifies a record after normalising; of records with one key the greatest `order` wins. `identifiers` are
-    the fields of the identifier cross-walk, strongest first.
+    the fields of the identifier cross-walk, strongest first. `authority` names the departments that answer for such
+    records (a deployment says by id whose word counts, field by field); `folders` are where code lists of a deployment
+    lie, besides those that ship.
     """
 
     name: str
@@ -90,6 +108,8 @@ class Standard:
     library: str | None = None
     sentinels: tuple[str, ...] = ()
     source: str = ""
+    authority: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
 
     @property
     def id(self) -> str:
@@ -109,14 +129,19 @@ def bind(
     mapping: Mapping[str, str],
     severities: Mapping[str, Severity] | None = None,
     extra: Sequence[Rule] = (),
+    references: Collection[str] | None = None,
 ) -> tuple[Rule, ...]:
     """The rules that apply to one resource, with concrete columns.
 
     `mapping` says which source column feeds which field (field → source column). A rule over a field the resource does
     not deliver does not apply. `raw:` followed by a field name becomes the received column that feeds the field.
+    `references` are the relations that can be looked at: rules about other rows of the batch apply, and of the rules
+    about other relations those whose relations are all there; None: only rules about one row.
     """
     bound = []
     for rule in (*standard.rules, *extra):
+        if rule.beyond and (references is None or not set(rule.relations) <= set(references)):
+            continue
         columns = tuple(_concrete(column, mapping) for column in rule.columns)
         if None in columns:
             continue
