@@ -78,14 +78,13 @@ class Limited:
 
     def __init__(self, source: Source, limits: Limits, clock: Clock | None = None) -> None:
         self._source, self._limits, self._clock = source, limits, clock or Clock()
-        self._over = False
+        self._over, self._cut = False, False
 
     def check(self) -> list[Check]:
         """The source's own checks, and whether it may be read now."""
         lines = self._source.check()
         if self._limits.window is not None:
-            shown = "-".join(f"{one:%H:%M}" for one in self._limits.window)
-            now, may = f"{self._clock.now():%H:%M}", self._open()
+            shown, now, may = self._shown(), f"{self._clock.now():%H:%M}", self._open()
             zh = f"可读时段 {shown}，现在 {now}" + ("" if may else "，定时运行会等到时段内")
             en = f"may be read {shown}, it is {now}" + ("" if may else "; scheduled runs wait for the window")
             lines.append(Check("window", ok=True, zh=zh, en=en))
@@ -113,6 +112,7 @@ class Limited:
         """The source's splits; SRC-WINDOW outside the window, SRC-BUSY when the system stays busy."""
         if not self._open():
             raise self._closed()
+        self._over = self._cut = False
         self._wait_for_calm()
         return self._source.plan(position)
 
@@ -122,10 +122,14 @@ class Limited:
         When the window closes, reading ends at the next batch the source can be resumed after; the next run goes on.
         """
         if self._over:
+            self._cut = True
             return
         began, rows = self._clock.monotonic(), 0
         looked = began
         for batch in self._source.read(split):
+            if self._over:
+                self._cut = True
+                return
             yield batch
             rows += batch.rows.num_rows
             if self._limits.rows_per_second is not None:
@@ -135,9 +139,27 @@ class Limited:
             if self._clock.monotonic() - looked > _LOOK_EVERY:
                 self._wait_for_calm()
                 looked = self._clock.monotonic()
-            if batch.position is not None and not self._open():
-                self._over = True
-                return
+            self._over = batch.position is not None and not self._open()
+
+    @property
+    def cut(self) -> bool:
+        """Whether the window closed before all that was planned had been read."""
+        return self._cut
+
+    def insist(self) -> None:
+        """SRC-WINDOW where the window closed before all was read: what was not read would be taken for gone."""
+        if not self._cut:
+            return
+        shown = self._shown()
+        raise SourceUnavailable(
+            "SRC-WINDOW",
+            zh=f"可读时段 {shown} 结束时尚未读完，而比对快照、扫描主键和跟踪前的完整读取须读完全部记录",
+            en=f"the window {shown} closed before everything was read, and comparing with a snapshot, sweeping keys or "
+            "beginning to follow needs every record",
+            fix_zh="会在时段内重试；若一个时段读不完，请与来源部门商定更长的 limits.window，或改按游标读取",
+            fix_en="It will be tried again inside the window; if one window is too short agree on a longer "
+            "limits.window, or read by a cursor.",
+        )
 
     def close(self) -> None:
         """Close the source."""
@@ -172,9 +194,11 @@ class Limited:
         zh, en = f"活动会话 {active}，上限 {most}", f"{active} active sessions, at most {most}"
         return Check("load", ok=active <= most, zh=zh, en=en)
 
+    def _shown(self) -> str:
+        return "-".join(f"{one:%H:%M}" for one in self._limits.window or ())
+
     def _closed(self) -> SourceUnavailable:
-        first, last = self._limits.window or (dt.time(0), dt.time(0))
-        shown = f"{first:%H:%M}-{last:%H:%M}"
+        shown = self._shown()
         return SourceUnavailable(
             "SRC-WINDOW",
             zh=f"不在可读时段 {shown} 之内",
@@ -182,6 +206,12 @@ class Limited:
             fix_zh="时段开始后的下一次运行会读取；可把 schedule 安排在时段之内",
             fix_en="The next run inside the window reads it; let schedule fall into the window.",
         )
+
+
+def insist_on_all(source: Source) -> None:
+    """SRC-WINDOW where `source` is read within limits, and they ended the read early."""
+    if isinstance(source, Limited):
+        source.insist()
 
 
 def _busy(active: int, most: int) -> SourceUnavailable:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from connectors.changes.feed import ChangeFeed
+from connectors.manners import insist_on_all
 from schemas.values import RAW_COLUMNS, ROW, Batch, Check, Position, Source, Split, StreamInfo
 
 LOG = "log"  # in a position: where the log has been read to
@@ -87,6 +88,7 @@ class InFull(Followed):
         if split.id == _SWEEP and self._sweep is not None:
             yield from (replace(batch, position=None) for batch in self._sweep())
         elif split.id == _END:
+            insist_on_all(self._source)
             yield Batch(_nothing(list(self.stream().columns)), Position({LOG: since, SINCE: None}))
         else:
             for batch in self._source.read(split):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.errors import changed
+from connectors.manners import Limited, insist_on_all
 from runs.batch import Parts, code_lists
 from runs.control import control_of, operated, with_op
 from runs.errors import only_followed, wrong_key
@@ -43,7 +44,7 @@ def follow(
     cursor = {name: value for name, value in (start.cursor if start else {}).items() if name not in (SNAPSHOT, SWEEP)}
     batches = marked(resource, _read(source, Position(cursor) if start else None))
     if reading.deletes.detect == "key_sweep" and (start is None or _due(resource, own)):
-        batches = chain(batches, swept(parts, resource, source))
+        batches = _then(batches, source, swept(parts, resource, source))
     yield from _carrying(own if start else {}, batches)
 
 
@@ -55,6 +56,19 @@ def quiet(resource: Resource) -> bool:
 def _read(source: Source, position: Position | None) -> Iterator[Batch]:
     for split in source.plan(position):
         yield from source.read(split)
+
+
+def _then(batches: Iterator[Batch], source: Source, sweep: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches and the sweep after them, unless the source's window closed: then the next run sweeps."""
+    yield from batches
+    if not (isinstance(source, Limited) and source.cut):
+        yield from sweep
+
+
+def _whole(source: Source) -> Iterator[Batch]:
+    """Every record of the source; an error where its limits ended the read before the last one."""
+    yield from _read(source, None)
+    insist_on_all(source)
 
 
 def _carrying(before: Mapping[str, Json], batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -91,7 +105,7 @@ def _differing(
     """New and changed records, then deletions, then the position that names the new snapshot."""
     named = before if isinstance(before, dict) else {}
     base = _base(parts, named)
-    batches = marked(resource, _read(source, None))
+    batches = marked(resource, _whole(source))
     names = list(source.stream().columns)
     if not names and (first := next(batches, None)) is not None:  # columns that are only seen in the records
         names, batches = first.rows.schema.names, chain([first], batches)
@@ -174,7 +188,7 @@ def swept(parts: Parts, resource: Resource, source: Source) -> Iterator[Batch]:
     lists = {name: one.spellings for name, one in code_lists(resource.standard).items()}
 
     def present() -> Iterator[pa.Table]:
-        for batch in _read(looking, None):
+        for batch in _whole(looking):
             raw = pa.Table.from_batches([batch.rows])
             made = standardise(raw, resource.standard, fed, lists, parts.today()).table
             yield made.select(list(resource.standard.key))

@@ -90,7 +90,7 @@ def test_when_the_window_closes_reading_ends_at_a_place_to_resume_from():
     table = Table(time)
     source = Limited(table, read_limits({"window": "22:00-06:00"}), time.clock())
     batches = [batch for split in [Split("t"), Split("u")] for batch in source.read(split)]
-    assert (len(batches), table.read_batches) == (4, 4)
+    assert (len(batches), source.cut) == (4, True)
     assert batches[-1].position == Position({"at": 3})
 
 
@@ -124,3 +124,10 @@ def test_a_database_that_cannot_say_how_busy_it_is_is_read_and_the_check_says_so
 def test_a_limit_that_cannot_be_meant_is_named(said):
     with pytest.raises(SourceError, match=r"SRC-OPTION.*limits\."):
         read_limits(said)
+
+
+def test_a_window_that_closes_with_the_last_batch_has_cut_nothing_off():
+    time = Time("05:59:51")
+    source = Limited(Table(time), read_limits({"window": "22:00-06:00"}), time.clock())
+    assert (rows(source), source.cut) == (10_000, False)
+    source.insist()
