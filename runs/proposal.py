@@ -152,10 +152,10 @@ def as_yaml(
         lines.append(f"connection: {connection}")
     lines += [f"source: {_flow(dict(source))}", *_reading(source, cursors), "map:"]
     for one in proposal.guesses:
-        told = f"{one.confidence:.2f} {one.field.zh}：{one.zh} | {one.en}"
+        told = _one_line(f"{one.confidence:.2f} {one.field.zh}：{one.zh} | {one.en}")
         lines.append(f"  {one.field.name}: {_quoted(one.column)}  # {told}")
     for one in proposal.doubtful:
-        told = f"{one.confidence:.2f} {one.field.zh}：{one.zh} | {one.en}"
+        told = _one_line(f"{one.confidence:.2f} {one.field.zh}：{one.zh} | {one.en}")
         lines.append(f"  # {one.field.name}: {_quoted(one.column)}  # ? {told}")
     lines += [
         f"  # {one.name}: ?  # 必填字段未找到来源列 {one.zh} | required, no column found" for one in proposal.missing
@@ -163,7 +163,8 @@ def as_yaml(
     if not proposal.guesses:
         lines[lines.index("map:")] = "map: {}"
     if proposal.left:
-        lines.append(f"# 未对应的列（照收不用）| columns fed to no field: {', '.join(proposal.left)}")
+        left = _one_line(", ".join(proposal.left))
+        lines.append(f"# 未对应的列（照收不用）| columns fed to no field: {left}")
     lines += [
         "gate: {max_percent: 5.0}",
         '# schedule: "0 2 * * *"  # 每天两点（北京时间）| 02:00 every day, Asia/Shanghai',
@@ -188,7 +189,15 @@ def _reading(source: Mapping[str, Json], cursors: Sequence[str]) -> list[str]:
 def _quoted(text: str) -> str:
     plain = text and text[0].isalpha() and all(char.isalnum() or char in "_-" for char in text)
     odd = text.casefold() in ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
-    return text if plain and not odd else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if plain and not odd:
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(one if one.isprintable() else f"\\U{ord(one):08X}" for one in escaped) + '"'
+
+
+def _one_line(text: str) -> str:
+    """What a system says of itself, fit for a comment: a second line would be taken for part of the file."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 def _flow(value: Json) -> str:

@@ -90,8 +90,8 @@ def _postgresql(connection: sa.Connection) -> Iterator[Check]:
         yield _rights([name for name, has in zip(names, role, strict=True) if has])
     sees = _row(connection, "SELECT pg_has_role(current_user, 'pg_monitor', 'MEMBER')")
     if sees and not sees[0]:
-        zh = "账号看不到其他会话；增量读取将按 lag 回退。可请来源部门 GRANT pg_monitor"
-        en = "the account cannot see other sessions; cursors fall back on their lag. The DBA may GRANT pg_monitor"
+        zh = "账号看不到其他会话在做什么，limits.max_active 不起作用；需要时请来源部门 GRANT pg_monitor"
+        en = "the account cannot see what other sessions do: limits.max_active has no effect. The DBA may GRANT pg_monitor"
         yield Check("monitoring", ok=True, zh=zh, en=en)
     yield from _slots(connection)
 

@@ -79,3 +79,17 @@ def test_what_is_missing_is_said_in_the_file():
     proposal, _ = guesses(StreamInfo("t", {"entname": "TEXT"}))
     assert [one.name for one in proposal.missing] == ["uscc"]
     assert "# uscc: ?" in as_yaml(proposal, name="t", title=("t", "t"), connection=None, source={"kind": "csv"})
+
+
+def test_what_a_system_says_of_itself_never_becomes_part_of_the_file(tmp_path):
+    told = "企业名称\n  uscc: other\u2028source: {kind: csv}\x07 # \"'"
+    names = ["uscc", "b\nc: d\x85", "e", "f\u2028g", "𠮷\ue000"]
+    columns = dict.fromkeys(names, "TEXT")
+    proposal = propose(StreamInfo("t", columns, title=told, comments={names[1]: told}), pa.table({}), STANDARDS, TODAY)
+    file = tmp_path / "resources" / "scjg" / "t.yaml"
+    file.parent.mkdir(parents=True)
+    source = {"kind": "sql", "table": "t\nu", "where": "a = '\x1f'"}
+    file.write_text(as_yaml(proposal, name="t", title=(told, "t"), connection="c", source=source))
+    made = load_resource(file, ())
+    assert (made.zh, made.columns["ent_name"], made.columns["uscc"]) == (told, names[1], "uscc")
+    assert made.options == {"table": "t\nu", "where": "a = '\x1f'"}
