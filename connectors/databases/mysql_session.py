@@ -31,7 +31,12 @@ def login(url: sa.URL, patience: float) -> dict[str, Any]:
     """What PyMySQL is given for `url`, its TLS options too; logging in and each answer may take `patience` seconds."""
     known = MySQLDialect_pymysql().create_connect_args(url)[1]
     limits = {name: max(1, round(patience)) for name in ("connect_timeout", "read_timeout", "write_timeout")}
-    return {"host": "127.0.0.1", **limits, **known, "charset": "utf8mb4", "autocommit": True}
+    return {"host": "127.0.0.1", **limits, **known, **spelt(url), "charset": "utf8mb4", "autocommit": True}
+
+
+def spelt(url: sa.URL) -> dict[str, bytes]:
+    """The password as the bytes the server knows it by; PyMySQL itself would take Latin-1, and die on 密码."""
+    return {"password": url.password.encode()} if url.password is not None else {}
 
 
 @contextlib.contextmanager

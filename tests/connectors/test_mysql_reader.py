@@ -28,7 +28,7 @@ def server():
         if os.environ.get("CI") == "true":
             raise
         pytest.skip("MariaDB is not installed")
-    with mariadb.running("it's @ secret%/") as running:
+    with mariadb.running("it's @ secret%/密码") as running:
         with session(running) as cursor:
             cursor.execute(
                 f"CREATE TABLE big (id INT PRIMARY KEY, x VARCHAR(2000)) AS SELECT seq id, REPEAT('数', 500) x FROM seq_1_to_{BIG}"
@@ -53,7 +53,7 @@ def session(server):
             host="127.0.0.1",
             port=server.port,
             user=server.user,
-            password=server.password,
+            password=server.password.encode(),
             database="test",
             autocommit=True,
         ) as connection,
