@@ -81,11 +81,8 @@ def lowered(value: Bound, lag: str | None) -> Bound:
         return value - dt.timedelta(days=-(-seconds // _UNITS["d"]))
     if seconds == 0:
         return value
-    for form in _FORMATS:
-        try:
-            moment = dt.datetime.strptime(value, form)  # noqa: DTZ007 - a bound is in the table's own zone
-        except ValueError:
-            continue
+    if (found := _moment(value)) is not None:
+        moment, form = found
         return (moment - dt.timedelta(seconds=seconds)).strftime(form)
     raise wrong(
         "source.cursor.column",
@@ -105,13 +102,23 @@ def beyond(value: Bound, now: dt.datetime) -> Bound | None:
         return latest if value > latest else None
     if isinstance(value, dt.date):
         return latest.date() if value > latest.date() else None
-    if isinstance(value, str):
-        for form in _FORMATS:
-            try:
-                moment = dt.datetime.strptime(value, form)  # noqa: DTZ007 - in the table's own zone
-            except ValueError:
-                continue
-            return latest.strftime(form) if moment > latest.replace(tzinfo=None) else None
+    if isinstance(value, str) and (found := _moment(value)) is not None:
+        moment, form = found
+        return latest.strftime(form) if moment > latest.replace(tzinfo=None) else None
+    return None
+
+
+def timely(value: str) -> bool:
+    """Whether a text is a time, in one of the spellings that are known."""
+    return _moment(value) is not None
+
+
+def _moment(value: str) -> tuple[dt.datetime, str] | None:
+    for form in _FORMATS:
+        try:
+            return dt.datetime.strptime(value, form), form  # noqa: DTZ007 - a bound is in the table's own zone
+        except ValueError:
+            continue
     return None
 
 

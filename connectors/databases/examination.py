@@ -91,7 +91,7 @@ def _postgresql(connection: sa.Connection) -> Iterator[Check]:
     sees = _row(connection, "SELECT pg_has_role(current_user, 'pg_monitor', 'MEMBER')")
     if sees and not sees[0]:
         zh = "账号看不到其他会话在做什么，limits.max_active 不起作用；需要时请来源部门 GRANT pg_monitor"
-        en = "the account cannot see what other sessions do: limits.max_active has no effect. The DBA may GRANT pg_monitor"
+        en = "the account cannot see what other sessions do: max_active has no effect. The DBA may GRANT pg_monitor"
         yield Check("monitoring", ok=True, zh=zh, en=en)
     yield from _slots(connection)
 

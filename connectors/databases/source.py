@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -18,7 +17,7 @@ from connectors.databases.address import address, reader_options
 from connectors.databases.ahead import Ahead
 from connectors.databases.batches import Batches
 from connectors.databases.choice import READERS, Choice, chosen
-from connectors.databases.cursor import Bound, beyond
+from connectors.databases.cursor import Bound
 from connectors.databases.engines import connected
 from connectors.databases.examination import active_sessions, examined
 from connectors.databases.guards import guarded, may_be_long
@@ -26,6 +25,7 @@ from connectors.databases.ranges import Range, bounds, moments, recalled
 from connectors.databases.reader import Reader
 from connectors.databases.snapshot import Snapshot, quoted
 from connectors.databases.tables import Table, about, listed_tables, located, reflected
+from connectors.databases.usable import latest_of, unusable
 from connectors.databases.windows import Cursor, Window, recalled_window
 from connectors.errors import SourceError, changed
 from connectors.options import Options, Secrets, wrong
@@ -298,7 +298,10 @@ class SqlSource:
         if split is not None and self._cursor is not None:
             window = recalled_window(split.options.get("window"))
             name = self._cursor.column
-            statement = statement.where(window.condition(rows.c[name], endless=self._endless(table, name)))
+            times, kind = self._cursor.times, table.types[name]
+            statement = statement.where(
+                window.condition(rows.c[name], unusable(rows.c[name], kind, dialect, times=times))
+            )
         part = recalled(split.options.get("range")) if split else None
         if part is not None:
             statement = statement.where(part.condition(rows.c[part.key], table.types[part.key]))
@@ -312,29 +315,19 @@ class SqlSource:
         return statement.where(sa.literal_column(f"({self._where})")) if self._where else statement
 
     def _window(self, table: Table, cursor: Cursor, kept: Mapping[str, Json]) -> Window | None:
-        high = self._highest(table, cursor.column)
-        latest = beyond(high, dt.datetime.now(dt.UTC)) if high is not None else None
-        if latest is not None:
-            high = self._highest(table, cursor.column, latest)
+        column, kind = table.selectable().c[cursor.column], table.types[cursor.column]
+        asked = self._filtered(sa.select(sa.func.max(column)))
+
+        def highest(conditions: Sequence[sa.ColumnElement[bool]]) -> Bound | None:
+            with self._connected() as connection:
+                value: Bound | None = connection.execute(asked.where(*conditions)).scalar_one()
+            if isinstance(value, float) or (value is not None and not isinstance(value, Bound)):
+                name = type(value).__name__
+                raise wrong("source.cursor.column", f"的类型 {name} 不能作游标", f"has type {name}, which is no cursor")
+            return value
+
+        high, latest = latest_of(column, kind, self._url.get_backend_name(), highest, times=cursor.times)
         return cursor.window(table, high, kept, latest)
-
-    def _endless(self, table: Table, name: str) -> bool:
-        """Whether the column may hold infinity, which no Python time can."""
-        return self._url.get_backend_name() == "postgresql" and isinstance(table.types[name], sa.DateTime | sa.Date)
-
-    def _highest(self, table: Table, name: str, latest: Bound | None = None) -> Bound | None:
-        column = table.selectable().c[name]
-        highest = self._filtered(sa.select(sa.func.max(column)))
-        if self._endless(table, name):
-            highest = highest.where(sa.func.isfinite(column))
-        if latest is not None:
-            highest = highest.where(column <= sa.bindparam("latest", latest))
-        with self._connected() as connection:
-            value: Bound | None = connection.execute(highest).scalar_one()
-        if isinstance(value, float) or (value is not None and not isinstance(value, Bound)):
-            kind = type(value).__name__
-            raise wrong("source.cursor.column", f"的类型 {kind} 不能作游标", f"has type {kind}, which is no cursor")
-        return value
 
     def _table(self) -> Table:
         """Reflect the table now; SourceChanged when it or a column an option names is not there."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from connectors.databases.cursor import Bound, beyond, lag_of, lowered, recalled, remembered
+from connectors.databases.cursor import Bound, beyond, lag_of, lowered, recalled, remembered, timely
 from connectors.databases.horizon import Horizon, elsewhere, horizon, marks_of
 from connectors.databases.postgres import connected
 from connectors.databases.reader import ReaderOptions
@@ -49,21 +49,17 @@ class Window:
         kept: dict[str, Json] = {name: dict(remembered(end)) for name, end in ends.items() if end is not None}
         return {**kept, "after": dict(self.after)}
 
-    def condition(self, column: sa.ColumnClause[Any], *, endless: bool = False) -> sa.ColumnElement[bool]:
-        """Which rows are read; one without a usable cursor value can never be known to be read: it is read every time.
-
-        `endless`: the column may hold infinity.
-        """
+    def condition(
+        self, column: sa.ColumnClause[Any], unusable: Sequence[sa.ColumnElement[bool]]
+    ) -> sa.ColumnElement[bool]:
+        """Which rows are read; an `unusable` one can never be known to be read: it is read every time."""
         if self.high is None:
             return sa.true()
         inside = column <= sa.bindparam("high", self.high)
         if self.low is not None:
             inside = sa.and_(inside, column >= sa.bindparam("low", self.low))
-        unusable: list[sa.ColumnElement[bool]] = [column.is_(None)]
         if self.latest is not None:
-            unusable.append(column > sa.bindparam("latest", self.latest))
-        if endless:
-            unusable.append(sa.not_(sa.func.isfinite(column)))
+            unusable = [*unusable, column > sa.bindparam("latest", self.latest)]
         return sa.or_(inside, *unusable)
 
 
@@ -85,6 +81,11 @@ class Cursor:
         self._bound = options.choice("bound", "auto", BOUNDS)
         self._url, self._reading = url, reading
 
+    @property
+    def times(self) -> bool:
+        """Whether text in the column is meant to be a time: a lag can be taken from it."""
+        return self.lag is None or self.lag.rstrip("smhd").strip("0") != ""
+
     def window(
         self, table: Table, high: Bound | None, kept: Mapping[str, Json], latest: Bound | None = None
     ) -> Window | None:
@@ -96,6 +97,8 @@ class Cursor:
             low = None  # a position that no change will ever reach again: read everything once
         if low is not None and type(low) is not type(high):
             low = None  # the column changed its type: read everything once
+        if self.times and isinstance(low, str) and not timely(low):
+            low = None  # no time to go on from
         complete = self._complete(table, high, kept if low is not None else {})
         lag = self.lag
         if complete is None:

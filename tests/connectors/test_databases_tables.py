@@ -318,3 +318,39 @@ def test_a_missing_driver_or_dialect_is_named():
     src = open_source("sql", {"table": "t"}, {"url": "nosuch+driver://h/x"}, Vault())
     with pytest.raises(SourceError, match=r"SRC-DRIVER.*nosuch"):
         src.preview()
+
+
+def grown(path, column, **cursor):
+    """What one read after another brings: a function of the statements done before it."""
+    kept = {}
+
+    def step(*statements):
+        made(path.parent, *statements)
+        src = source(path, columns=["id", column], cursor={"column": column, **cursor})
+        ids = []
+        for split in src.plan(Position(kept) if kept else None):
+            for batch in src.read(split):
+                ids += batch.rows["id"].to_pylist()
+                kept.update(batch.position.cursor if batch.position else {})
+        return [int(one) for one in ids]
+
+    return step
+
+
+@pytest.mark.parametrize("odd", ["N/A", "不详", "", "-", "99999999", "２０２６", "0000-00-00 00:00:00"])
+def test_text_that_is_no_time_stops_no_cursor_and_is_not_lost(tmp_path, odd):
+    path = made(tmp_path, "create table ent (id integer primary key, t text)")
+    step = grown(path, "t", lag="10m")
+    assert step("insert into ent values (1, '2026-01-01 00:00:00'), (2, '2026-01-02 00:00:00')") == [1, 2]
+    assert 3 in step(f"insert into ent values (3, '{odd}')")
+    assert 4 in step("insert into ent values (4, '2026-01-03 00:00:00')")
+    later = step("insert into ent values (5, '2026-01-04 00:00:00')")
+    assert {4, 5} <= set(later)
+    assert 2 not in later
+
+
+def test_a_cursor_of_text_that_is_no_time_goes_on_without_a_lag(tmp_path):
+    path = made(tmp_path, "create table ent (id integer primary key, t text)")
+    step = grown(path, "t", lag="0s")
+    assert step("insert into ent values (1, 'v001'), (2, 'v002')") == [1, 2]
+    assert step("insert into ent values (3, 'v003')") == [2, 3]

@@ -11,11 +11,12 @@ import pymysql
 import pytest
 import sqlalchemy as sa
 
-from connectors import SourceError, SourceRefused, SourceUnavailable
+from connectors import SourceError, SourceRefused, SourceUnavailable, open_source
 from connectors.databases import mysql, mysql_relay
 from connectors.databases.mysql import open_reader, open_rows
 from connectors.databases.reader import ReaderOptions
 from infra.testing import mariadb
+from schemas.values import Position
 
 BIG = 90_000
 
@@ -235,3 +236,23 @@ def test_over_tls_rows_come_one_by_one_and_are_the_same(server):
 def test_a_closed_port_is_unavailable():
     with pytest.raises(SourceUnavailable):
         list(reader(None, "mysql://reader:r@127.0.0.1:9/test", connect_timeout=1).rows(select("ent", "id")))
+
+
+def test_a_date_of_zeros_never_moves_a_cursor_and_is_never_lost(server):
+    with session(server) as cursor:
+        cursor.execute("CREATE TABLE zeros (id INT PRIMARY KEY, at DATETIME NULL, key (at))")
+        kept = {}
+
+        def step(*rows):
+            for row in rows:
+                cursor.execute("INSERT INTO zeros VALUES (%s, %s)", row)
+            options = {"table": "zeros", "cursor": "at"}
+            src = open_source("sql", options, {"url": server.url()}, None)
+            batches = [batch for split in src.plan(Position(kept) if kept else None) for batch in src.read(split)]
+            kept.update(batches[-1].position.cursor)
+            return [int(one) for batch in batches for one in batch.rows["id"].to_pylist()]
+
+        assert step((1, "0000-00-00"), (2, "0000-00-00")) == [1, 2]
+        assert step((3, "0000-00-00")) == [1, 2, 3]
+        assert step((4, "2026-01-02"), (5, "2026-01-03")) == [1, 2, 3, 4, 5]
+        assert step((6, "0000-00-00"), (7, None)) == [1, 2, 3, 5, 6, 7]
