@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from connectors.errors import SourceError, listed
 from connectors.files.place import Found, Place
 from connectors.files.place_choice import open_place
-from connectors.files.taken_seal import SUFFIX, SUFFIXES, names_of
+from connectors.files.taken_seal import SUFFIX, SUFFIXES, names_of, read_seal
 from connectors.options import Options, Secrets, wrong
 from schemas.values import Check, Json
 
@@ -61,14 +61,15 @@ class Selection:
             found = self.place.stat(self.file)
             if found is None:
                 raise self.place.absent(self.file)
-            beside = {name for name in names_of(self.file, self.seal) if self.sealed and self.place.stat(name)}
+            seals = [self.place.stat(name) for name in names_of(self.file, self.seal)] if self.sealed else []
+            beside = {seal.name: seal for seal in seals if seal is not None}
             return Look((found,), self._waiting((found,), beside))
         lying: dict[str, Found] = {}
         for folder, deep in dict.fromkeys(map(_start, self.patterns)):
             lying |= {found.name: found for found in self.place.listing(folder, deep=deep)}
         chosen = [found for name, found in lying.items() if self._means(name, lying)]
         present = tuple(sorted(chosen, key=lambda found: found.name))
-        return Look(present, self._waiting(present, lying.keys()))
+        return Look(present, self._waiting(present, lying))
 
     def _means(self, name: str, lying: Mapping[str, Found]) -> bool:
         parts = name.split("/")
@@ -83,12 +84,18 @@ class Selection:
             last.endswith(end) and name[: -len(end)] in lying for end in controls
         )
 
-    def _waiting(self, present: Sequence[Found], beside: Container[str]) -> dict[str, tuple[str, str]]:
+    def _waiting(self, present: Sequence[Found], beside: Mapping[str, Found]) -> dict[str, tuple[str, str]]:
         wait: dict[str, tuple[str, str]] = {}
         now = time.time()
         for found in present:
-            if self.sealed and not any(name in beside for name in names_of(found.name, self.seal)):
+            seals = [beside[name] for name in names_of(found.name, self.seal) if name in beside]
+            if self.sealed and not seals:
                 wait[found.name] = (f"没有 {self.seal} 文件", f"its {self.seal} file is missing")
+            elif self.sealed and all(seal.mtime_ns < found.mtime_ns for seal in seals) and self._silent(found):
+                wait[found.name] = (
+                    f"{self.seal} 文件早于该文件，可能正在重写",
+                    f"its {self.seal} file is older, it may be written anew",
+                )
             # A clock that runs ahead over there must not make a file wait for ever.
             elif abs(now - found.mtime_ns / 1e9) < self.settle:
                 wait[found.name] = (
@@ -96,6 +103,13 @@ class Selection:
                     f"changed less than {self.settle:g} seconds ago, it may still be written",
                 )
         return wait
+
+    def _silent(self, found: Found) -> bool:
+        """True when the control file of a file says nothing that its content could be held against."""
+        try:
+            return not read_seal(self.place, found.name, self.seal)
+        except SourceError:
+            return False  # told when the file is taken
 
     def checks(self) -> list[Check]:
         """Whether the place can be reached, what lies there, and which files wait and for what."""

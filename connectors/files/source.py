@@ -169,6 +169,7 @@ class FileSource:
         first, memory = 1, self._taken.memory
         with self._parts(file, found) as parts:
             fresh = [one for one in parts if not (take and one.key and memory.unchanged(one.key, one.size, one.mark))]
+            self._taken.left_out = len(fresh) < len(parts)
             for part in fresh:
                 with closing(part.open()) as one:
                     for batch, last in _marking_last(self._records(one, part.name, size)):

@@ -81,6 +81,15 @@ def test_a_zip_that_grows_brings_only_its_new_and_changed_members(tmp_path):
     assert source(tmp_path).plan(position) == []
 
 
+def test_a_zip_that_grows_is_not_held_against_the_rows_of_members_taken_before(tmp_path):
+    packed(tmp_path / "a.zip", {"one.csv": b"x\n1\n2\n"})
+    (tmp_path / "a.zip.ok").write_text("rows=2")
+    _, position = taken(source(tmp_path, manifest="ok"))
+    packed(tmp_path / "a.zip", {"one.csv": b"x\n1\n2\n", "two.csv": b"x\n3\n"})
+    (tmp_path / "a.zip.ok").write_text("rows=3")
+    assert taken(source(tmp_path, manifest="ok"), position)[0]["x"].to_pylist() == ["3"]
+
+
 def test_a_zip_interrupted_between_members_goes_on_behind_the_last_whole_one(tmp_path):
     packed(tmp_path / "x.zip", {"1.csv": "a\n1\n", "2.csv": "a\n2\n"})
     src = source(tmp_path)

@@ -80,6 +80,22 @@ def test_any_ending_may_seal_a_file_and_its_content_need_not_be_ours(tmp_path, n
     assert planned(source(tmp_path, seal=".done", pattern="*")) == ["a.csv"]
 
 
+@pytest.mark.parametrize("where", [{}, {"path": "a.csv"}])
+def test_the_seal_of_yesterday_is_none_for_the_file_that_is_written_today(tmp_path, where):
+    drop(tmp_path, "a.csv", "a\n1\n2\n", age=7200)
+    drop(tmp_path, "a.csv.ok", "", age=7200)
+    table, position = taken(source(tmp_path, seal=".ok", **where))
+    assert table.num_rows == 2
+    drop(tmp_path, "a.csv", "a\n1\n", age=60)  # written as far as this
+    src = source(tmp_path, seal=".ok", **where)
+    assert planned(src, position) == []
+    assert any("a.csv" in line.zh and ".ok 文件早于该文件" in line.zh for line in src.check() if not line.ok)
+    drop(tmp_path, "a.csv.ok", "rows=1", age=7200)  # what it says can be compared
+    assert taken(src, position)[0].num_rows == 1
+    drop(tmp_path, "a.csv.ok", "", age=60)
+    assert taken(source(tmp_path, seal=".ok", **where), position)[0].num_rows == 1
+
+
 @pytest.mark.parametrize(("seal", "digest"), [(".md5", hashlib.md5), (".sha256", hashlib.sha256)])
 def test_a_digest_file_as_the_usual_tools_write_it_is_verified(tmp_path, seal, digest):
     path = drop(tmp_path, "a.csv")
