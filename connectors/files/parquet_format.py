@@ -25,6 +25,7 @@ OPTIONS = ("bytes", "max_field_bytes")
 PATTERNS = ("*.parquet", "*.parq")
 SHOWN = 1_000  # characters of a rejected record kept in its line
 _BUFFER = 1 << 20
+_NO_TIME = "<value out of range"  # what Arrow writes for a time that no calendar has
 _BYTES = ("utf-8", "gb18030", "hex")
 
 
@@ -49,7 +50,7 @@ class ParquetFormat:
             copy.seek(0)
             try:
                 yield from self._read(pq.ParquetFile(copy), name, size)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
                 raise _broken(name, error) from error
 
     def checks(self, head: bytes) -> list[Check]:
@@ -75,6 +76,13 @@ class ParquetFormat:
             texts, bad = self._texts(column)
             for at in bad:
                 shown = texts[at].as_py()
+                if shown is None:
+                    zh, en = (
+                        f"列 {name} 含超出日期范围或无法解码的值",
+                        f"column {name} holds a value beyond any calendar",
+                    )
+                    wrong.setdefault(at, ("type_unreadable", f"{zh} | {en}, or undecodable bytes"))
+                    continue
                 detail = f"列 {name} 含无法解码的字节 | column {name} holds undecodable bytes: {shown[:SHOWN]}"
                 wrong.setdefault(at, ("bad_bytes", detail))
             sizes = pc.fill_null(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
@@ -108,8 +116,10 @@ class ParquetFormat:
             texts = _plain_digits(column)
         elif is_.is_timestamp(kind) or is_.is_time(kind):
             texts = pc.replace_substring_regex(column.cast(pa.string()), r"\.0+(Z|[+-]\d+)?$", r"\1")
+            odd = np.flatnonzero(pc.fill_null(pc.starts_with(texts, _NO_TIME), False).to_numpy(zero_copy_only=False))  # noqa: FBT003
+            return _without(texts, odd), odd.tolist()
         elif is_.is_nested(kind) or is_.is_duration(kind) or is_.is_interval(kind):
-            texts = pa.array([None if value is None else _nested(value) for value in column.to_pylist()], pa.string())
+            return _told(column)
         else:
             texts = column.cast(pa.string())
         return texts, []
@@ -148,8 +158,18 @@ def _plain_digits(column: pa.Array) -> pa.Array:
     return pc.replace_with_mask(texts, pa.array(mask), pa.array(plain, pa.string()))
 
 
-def _nested(value: object) -> str:
-    return written(exact(value))
+def _told(column: pa.Array) -> tuple[pa.Array, list[int]]:
+    """Nested values as JSON, and the places of those that Python cannot hold, such as a date after the year 9999."""
+    texts: list[str | None] = []
+    bad: list[int] = []
+    for at, scalar in enumerate(column):
+        try:
+            value = scalar.as_py()
+            texts.append(None if value is None else written(exact(value)))
+        except (OverflowError, ValueError):  # bytes that are no UTF-8 too
+            texts.append(None)
+            bad.append(at)
+    return pa.array(texts, pa.string()), bad
 
 
 def exact(value: object) -> object:

@@ -8,11 +8,12 @@ from contextlib import closing
 import click
 import pyarrow as pa
 
+from runs import modes
 from runs.resources import Resource
 from schemas.code_lists import spellings
 from schemas.errors import ShutongError
 from schemas.mapping import resolve, standardise
-from schemas.values import BAD, DETAIL, RAW_COLUMNS, REJECT, REPAIRED, Check
+from schemas.values import BAD, DETAIL, RAW_COLUMNS, REJECT, REPAIRED, Check, Source
 from shutong.printing import Voice
 from shutong.session import FAILED, Session, command
 from shutong.wiring import Wired, open_deployment, today
@@ -74,18 +75,28 @@ def check_command(session: Session, names: tuple[str, ...]) -> int:
 
 
 def _source_lines(wired: Wired, resource: Resource) -> list[dict[str, object]]:
+    lines: list[dict[str, object]] = []
     try:
         with closing(wired.open_source(resource)) as source:
             checks = source.check()
-            if resource.reading.mode == "cdc" and all(one.ok for one in checks):
-                checks += _log_checks(wired, resource)
-            lines = [{"resource": resource.id, "name": c.name, "ok": c.ok, "zh": c.zh, "en": c.en} for c in checks]
-            if all(one.ok for one in checks):
-                lines.append(_fed(resource, list(source.stream().columns)))
+            lines += [_line(resource, one) for one in checks]
+            if not all(one.ok for one in checks):
+                return lines
+            if resource.reading.mode == "cdc":
+                logs = _log_checks(wired, resource)
+                lines += [_line(resource, one) for one in logs]
+            columns = list(source.stream().columns)
+            lines.append(_fed(resource, columns))
+            if columns:
+                modes.fitting(resource, columns)
     except ShutongError as error:
         zh, en = f"{error.zh}；{error.fix_zh}", f"{error.en}. {error.fix_en}"
-        return [{"resource": resource.id, "name": error.code, "ok": False, "zh": zh, "en": en}]
+        lines.append({"resource": resource.id, "name": error.code, "ok": False, "zh": zh, "en": en})
     return lines
+
+
+def _line(resource: Resource, check: Check) -> dict[str, object]:
+    return {"resource": resource.id, "name": check.name, "ok": check.ok, "zh": check.zh, "en": check.en}
 
 
 def _log_checks(wired: Wired, resource: Resource) -> list[Check]:
@@ -93,8 +104,17 @@ def _log_checks(wired: Wired, resource: Resource) -> list[Check]:
         return feed.check()
 
 
+def _columns(source: Source) -> list[str]:
+    """The columns as the source says them, else as its first row has them; none where only deliveries will tell."""
+    said = list(source.stream().columns)
+    return said or [name for name in source.preview(1).column_names if name not in RAW_COLUMNS]
+
+
 def _fed(resource: Resource, columns: Sequence[str]) -> dict[str, object]:
     """Which column feeds which field, and which are left over: what to look at before a first run."""
+    if not columns:
+        zh, en = "送来数据时才知道有哪些列", "which columns there are is known once data comes"
+        return {"resource": resource.id, "name": "map", "ok": True, "zh": zh, "en": en}
     fed = resolve(resource.standard, columns, resource.columns)
     left = [name for name in columns if name not in fed.values()]
     shown = ", ".join(f"{field}←{column}" for field, column in fed.items())
@@ -126,6 +146,8 @@ def preview_command(session: Session, name: str, *, rows: int, clear: bool) -> N
 
 def _side_by_side(resource: Resource, raw: pa.Table, *, clear: bool) -> list[dict[str, object]]:
     columns = [name for name in raw.column_names if name not in RAW_COLUMNS]
+    if not columns and not raw.num_rows:
+        return []
     mapping = resolve(resource.standard, columns, resource.columns)
     codes = spellings(resource.standard)
     table = standardise(raw, resource.standard, mapping, codes, today()).table

@@ -112,6 +112,31 @@ def test_undecodable_bytes_reject_their_record_alone():
     assert "record 2: column x" in tab["_detail"][1].as_py()
 
 
+@pytest.mark.parametrize(
+    ("storage", "kind"),
+    [
+        (pa.array([0, 10**18], pa.int64()), pa.timestamp("us")),
+        (pa.array([[0], [10**7]], pa.list_(pa.int32())), pa.list_(pa.date32())),
+        (pa.array([0, 10**15], pa.int64()), pa.duration("s")),
+    ],
+    ids=["time", "list of dates", "duration"],
+)
+def test_a_time_beyond_every_calendar_rejects_its_record_alone(storage, kind):
+    tab = read(stored(pa.table({"x": storage.cast(kind)})))
+    assert tab["_reject"].to_pylist() == [None, "type_unreadable"]
+    assert "record 2: column x" in tab["_detail"][1].as_py()
+    assert tab["x"][0].as_py()
+    assert tab["x"][1].as_py() is None
+
+
+def test_undecodable_bytes_in_a_list_reject_their_record_and_in_a_name_the_file():
+    liar = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")])
+    tab = read(stored(pa.table({"x": pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), liar)})))
+    assert tab["_reject"].to_pylist() == ["type_unreadable"]
+    with pytest.raises(SourceError, match="SRC-FILE-PARQUET"):
+        read(stored(pa.table({"aaaa": [1]})).replace(b"aaaa", b"\xff\xfe\xff\xfe"))
+
+
 def test_a_field_too_large_is_a_reject():
     tab = read(stored(pa.table({"x": ["a", "经" * 100], "y": ["1", "2"]})), max_field_bytes=200)
     assert tab["x"].to_pylist() == ["a", None]

@@ -65,6 +65,19 @@ def test_what_was_written_passes_the_check_which_says_what_feeds_what(run):
     assert "memo" in told["zh"]
 
 
+def test_a_resource_that_is_pushed_passes_the_check_before_its_first_batch(run):
+    path = run.home / "resources" / run.dept / "pushed.yaml"
+    path.write_text(
+        "resource: pushed\ntitle: {zh: 推送, en: Pushed}\nstandard: legal_person@1\n"
+        "source: {kind: push, secret: firms_push}\n"
+    )
+    assert "SYS-SECRET-MISSING" in run("resource", "check", "pushed").output
+    (run.home / "secrets.yaml").write_text('firms_push: "k"\n')
+    checked = run("resource", "check", "pushed", "--json")
+    assert (checked.exit_code, json.loads(checked.stdout)["ok"]) == (0, True)
+    assert json.loads(run("resource", "preview", "pushed", "--json").stdout)["records"] == []
+
+
 def test_a_preview_shows_received_beside_standardised_and_hides_personal_data(run):
     new(run, "--write")
     fields = json.loads(run("resource", "preview", "firms", "--json").stdout)["records"][0]["fields"]
