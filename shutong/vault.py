@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -44,7 +45,7 @@ class Vault:
 
     def put(self, name: str, value: str) -> None:
         """Keep a secret, in place of the one of that name; the first one makes the key."""
-        with exclusive(self._lock):
+        with self._alone():
             self._put(name, value)
 
     def _put(self, name: str, value: str) -> None:
@@ -57,7 +58,9 @@ class Vault:
 
     def remove(self, name: str) -> bool:
         """Forget a secret; False when there was none of that name."""
-        with exclusive(self._lock):
+        if name not in self._tokens():
+            return False
+        with self._alone():
             kept = self._tokens()
             gone = kept.pop(name, None)
             if gone is not None:
@@ -70,8 +73,19 @@ class Vault:
         The new key waits as `<key>.new` until the secrets are sealed with it, and every reader tries both: killed
         anywhere, nothing is lost and the next rotation first ends this one.
         """
-        with exclusive(self._lock):
+        if not self._tokens():
+            return 0
+        with self._alone():
             return self._rotate()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Change secrets while nobody else does; SYS-VAULT-WRITE where the disk does not let us."""
+        try:
+            with exclusive(self._lock):
+                yield
+        except OSError as error:
+            raise _unwritable(self._file, error) from error
 
     def _rotate(self) -> int:
         self._finish()
@@ -137,6 +151,16 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def _unwritable(path: Path, error: OSError) -> SetupError:
+    return SetupError(
+        "SYS-VAULT-WRITE",
+        zh=f"无法写入 {error.filename or path}：{error.strerror or error}，密钥没有改变",
+        en=f"{error.filename or path} cannot be written: {error.strerror or error}; the secrets are as they were",
+        fix_zh="检查 SHUTONG_HOME 与 SHUTONG_SECRETS_KEY_FILE 所在目录的权限和磁盘空间，然后重试",
+        fix_en="Check permissions and space where SHUTONG_HOME and SHUTONG_SECRETS_KEY_FILE lead, then try again",
+    )
 
 
 def _no_key(path: Path) -> SetupError:

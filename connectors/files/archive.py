@@ -200,13 +200,18 @@ def _through(file: HashedFile, spool: BinaryIO) -> None:
     try:
         shutil.copyfileobj(file, spool, BUFFER)
     except OSError as error:
-        raise SourceError(
-            "SRC-FILE-SPOOL",
-            zh=f"{file.where} 无法暂存到 {tempfile.gettempdir()}：{error.strerror or error}",
-            en=f"{file.where} cannot be put in {tempfile.gettempdir()} for unpacking: {error.strerror or error}",
-            fix_zh="请清理该磁盘，或用环境变量 TMPDIR 指定空间足够的文件夹",
-            fix_en="Free space on that disk, or name a folder with enough of it in the environment variable TMPDIR.",
-        ) from error
+        raise unspooled(file.where, error) from error
+
+
+def unspooled(where: str, error: OSError) -> SourceError:
+    """SRC-FILE-SPOOL: a file that is read from its end found no room on our disk."""
+    return SourceError(
+        "SRC-FILE-SPOOL",
+        zh=f"{where} 无法暂存到 {tempfile.gettempdir()}：{error.strerror or error}",
+        en=f"{where} cannot be put in {tempfile.gettempdir()}, to be read from its end: {error.strerror or error}",
+        fix_zh="请清理该磁盘，或用环境变量 TMPDIR 指定空间足够的文件夹",
+        fix_en="Free space on that disk, or name a folder with enough of it in the environment variable TMPDIR.",
+    )
 
 
 def _torn_gzip(where: str, error: Exception) -> SourceError:

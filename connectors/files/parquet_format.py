@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.errors import SourceError
+from connectors.files.archive import unspooled
 from connectors.files.format import MAX_FIELD_BYTES
 from connectors.options import Options
 from connectors.rest_json import Number, written
@@ -46,7 +47,11 @@ class ParquetFormat:
     def batches(self, file: BinaryIO, name: str, size: int) -> Iterator[Batch]:
         """The records of one file. It is copied to a temporary file first: a Parquet file is read from its end."""
         with tempfile.TemporaryFile(prefix="shutong-parquet-") as copy:
-            shutil.copyfileobj(file, copy, _BUFFER)
+            try:
+                shutil.copyfileobj(file, copy, _BUFFER)
+                copy.flush()
+            except OSError as error:
+                raise unspooled(name, error) from error
             copy.seek(0)
             try:
                 yield from self._read(pq.ParquetFile(copy), name, size)

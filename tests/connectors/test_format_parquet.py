@@ -1,6 +1,7 @@
 """Parquet drops arrive as exact text: every digit, every date, nested values as JSON."""
 
 import datetime as dt
+import errno
 import io
 from decimal import Decimal
 
@@ -154,6 +155,15 @@ def test_three_thousand_columns_and_no_rows():
 def test_what_is_no_whole_parquet_file_says_so(data):
     with pytest.raises(SourceError, match=r"SRC-FILE-PARQUET.*t\.parquet"):
         read(data)
+
+
+def test_a_full_disk_is_told_with_the_folder_to_free(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(SourceError, match=r"SRC-FILE-SPOOL.*t\.parquet.*No space left.*TMPDIR"):
+        read(stored(pa.table({"x": [1]})))
 
 
 def test_a_reserved_column_name_is_refused():

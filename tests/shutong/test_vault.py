@@ -139,6 +139,15 @@ def test_a_file_that_is_not_ours_is_told(vault, tmp_path):
         vault.find("a")
 
 
+def test_a_disk_that_refuses_is_told_with_where_to_look(tmp_path):
+    (tmp_path / "file").write_text("")
+    for vault in (Vault(tmp_path / "file" / "s", tmp_path / "k"), Vault(tmp_path / "s", tmp_path / "file" / "k")):
+        with pytest.raises(SetupError, match=r"SYS-VAULT-WRITE.*file.*SHUTONG_HOME"):
+            vault.put("a", "1")
+    nowhere = Vault(tmp_path / "none" / "s", tmp_path / "none" / "k")
+    assert (nowhere.rotate(), nowhere.remove("a"), (tmp_path / "none").exists()) == (0, False, False)
+
+
 def test_a_secret_is_sought_in_the_environment_then_sealed_then_elsewhere_then_in_the_plain_file(tmp_path):
     (tmp_path / "secrets.yaml").write_text('x: "plain"\ny: "plain"\nz: "plain"\n')
     (tmp_path / "secrets.yaml").chmod(0o600)
