@@ -15,7 +15,7 @@ from typing import Literal
 from connectors.changes.feed import ChangeFeed, Lag
 from runs import modes
 from runs.batch import Parts
-from runs.errors import already_followed, not_followed, reserved_too_long, unnamed_deletions
+from runs.errors import already_followed, not_followed, reserved_too_long
 from runs.followed import LOG, Changes, Followed, InFull, begun
 from runs.reports import Report
 from runs.resources import Resource
@@ -92,9 +92,7 @@ class Follower:
         parts, resource, start = self._parts, self._resource, time.monotonic()
         with closing(parts.open_source(resource)) as source:
             columns = list(source.stream().columns)
-        feeding, key = modes.key_columns(resource, columns), self._feed.key()
-        if {*feeding} != {*key}:
-            raise unnamed_deletions(resource.id, feeding, key)
+        modes.fitting(resource, columns, self._feed.key())
         landed = parts.state.released(resource.table) is not None
 
         def whole(source: Source) -> Source:

@@ -10,11 +10,11 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.errors import changed
+from connectors.errors import SourceError, changed
 from connectors.manners import Limited, insist_on_all
 from runs.batch import Parts, code_lists
 from runs.control import control_of, operated, with_op
-from runs.errors import only_followed, wrong_key
+from runs.errors import only_followed, unnamed_deletions, wrong_key
 from runs.followed import Followed
 from runs.resources import Resource
 from schemas.mapping import resolve, standardise
@@ -92,11 +92,28 @@ def marked(resource: Resource, batches: Iterator[Batch]) -> Iterator[Batch]:
             rows = operated(rows, control)
         if deletes.detect == "flag":
             if deletes.column not in rows.schema.names:
-                found = [name for name in rows.schema.names if name not in RAW_COLUMNS]
-                raise changed(("列", "column"), resource.id, [deletes.column], found)
+                raise _no_flag(resource, [name for name in rows.schema.names if name not in RAW_COLUMNS])
             said = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(rows.column(deletes.column), "")))
             rows = with_op(rows, pc.is_in(said, value_set=pa.array(deletes.values)))
         yield batch if rows is batch.rows else replace(batch, rows=rows)
+
+
+def fitting(resource: Resource, columns: Sequence[str], named: Sequence[str] | None = None) -> None:
+    """SourceChanged or RunError where `columns` of the source are not what the resource's `read` speaks of.
+
+    `named` are those by which its log names a record, where it is followed.
+    """
+    reading = resource.reading
+    if reading.deletes.detect == "flag" and reading.deletes.column not in columns:
+        raise _no_flag(resource, columns)
+    if reading.key or reading.mode in ("snapshot_diff", "cdc"):
+        feeding = key_columns(resource, columns)
+        if named is not None and {*feeding} != {*named}:
+            raise unnamed_deletions(resource.id, feeding, named)
+
+
+def _no_flag(resource: Resource, columns: Sequence[str]) -> SourceError:
+    return changed(("列", "column"), resource.id, [resource.reading.deletes.column], columns)
 
 
 def _differing(

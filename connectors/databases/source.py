@@ -93,7 +93,7 @@ class SqlSource:
             lines.append(Check(name, ok=True, zh=f"{self._name}：{said}", en=f"{self._name}: {said}"))
         table = self._table()
         if self._cursor is not None:
-            lines.append(self._cursor.check(table))
+            lines.append(self._cursor.check(table, lambda cursor: self._highest(table, cursor)[0]))
         if not isinstance(self._choice().reader, postgres.Postgres) and self._ranges(table, self._asked()):
             lines.append(moments(self._name))
         if note := self._choice().note:
@@ -315,6 +315,11 @@ class SqlSource:
         return statement.where(sa.literal_column(f"({self._where})")) if self._where else statement
 
     def _window(self, table: Table, cursor: Cursor, kept: Mapping[str, Json]) -> Window | None:
+        high, latest = self._highest(table, cursor)
+        return cursor.window(table, high, kept, latest)
+
+    def _highest(self, table: Table, cursor: Cursor) -> tuple[Bound | None, Bound | None]:
+        """The highest usable value of the cursor, and the value above which none is."""
         column, kind = table.selectable().c[cursor.column], table.types[cursor.column]
         asked = self._filtered(sa.select(sa.func.max(column)))
 
@@ -326,8 +331,7 @@ class SqlSource:
                 raise wrong("source.cursor.column", f"的类型 {name} 不能作游标", f"has type {name}, which is no cursor")
             return value
 
-        high, latest = latest_of(column, kind, self._url.get_backend_name(), highest, times=cursor.times)
-        return cursor.window(table, high, kept, latest)
+        return latest_of(column, kind, self._url.get_backend_name(), highest, times=cursor.times)
 
     def _table(self) -> Table:
         """Reflect the table now; SourceChanged when it or a column an option names is not there."""

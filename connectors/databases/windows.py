@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,9 +112,18 @@ class Cursor:
             return None
         return Window(start, high, after, latest)
 
-    def check(self, table: Table) -> Check:
-        """What bounds a window, and what to ask the department for where nothing lost cannot be promised."""
-        reason = self._reason(table)
+    def check(self, table: Table, highest: Callable[[Cursor], Bound | None]) -> Check:
+        """What bounds a window, and what to ask the department for where nothing lost cannot be promised.
+
+        Not ok where no lag can be taken from the `highest` value of the column.
+        """
+        try:
+            high = highest(self)
+            if high is not None:
+                lowered(high, self.lag)
+            reason = self._reason(table)
+        except SourceError as error:
+            return Check("cursor", ok=False, zh=f"{error.zh}；{error.fix_zh}", en=f"{error.en}. {error.fix_en}")
         if reason is None:
             return Check(
                 "cursor",

@@ -82,13 +82,13 @@ def _source_lines(wired: Wired, resource: Resource) -> list[dict[str, object]]:
             lines += [_line(resource, one) for one in checks]
             if not all(one.ok for one in checks):
                 return lines
+            columns, named = _columns(source), None
             if resource.reading.mode == "cdc":
-                logs = _log_checks(wired, resource)
+                logs, named = _log_checks(wired, resource)
                 lines += [_line(resource, one) for one in logs]
-            columns = list(source.stream().columns)
             lines.append(_fed(resource, columns))
             if columns:
-                modes.fitting(resource, columns)
+                modes.fitting(resource, columns, named)
     except ShutongError as error:
         zh, en = f"{error.zh}；{error.fix_zh}", f"{error.en}. {error.fix_en}"
         lines.append({"resource": resource.id, "name": error.code, "ok": False, "zh": zh, "en": en})
@@ -99,9 +99,11 @@ def _line(resource: Resource, check: Check) -> dict[str, object]:
     return {"resource": resource.id, "name": check.name, "ok": check.ok, "zh": check.zh, "en": check.en}
 
 
-def _log_checks(wired: Wired, resource: Resource) -> list[Check]:
+def _log_checks(wired: Wired, resource: Resource) -> tuple[list[Check], Sequence[str] | None]:
+    """What following needs, and the columns by which the log names a record (None: it cannot be followed yet)."""
     with closing(wired.open_changes(resource)) as feed:
-        return feed.check()
+        checks = feed.check()
+        return checks, feed.key() if all(one.ok for one in checks if one.name == "key") else None
 
 
 def _columns(source: Source) -> list[str]:

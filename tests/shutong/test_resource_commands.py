@@ -121,3 +121,26 @@ def test_a_vanished_column_stops_the_next_ingest_until_it_is_accepted(run):
     assert "entname" in run("resource", "drift", "firms").output
     assert json.loads(run("resource", "drift", "firms", "--accept", "--json").stdout)["accepted_now"]
     assert "RUN-DRIFT" not in run("ingest", "firms").output
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        ("read: {deletes: {detect: flag, column: gone}}", "SRC-CHANGED"),
+        ("read: {key: [pripid]}", "RUN-READ-KEY"),
+        ("cursor: {column: memo}", "cursor"),
+    ],
+)
+def test_the_check_finds_what_would_stop_the_first_reads(run, read, said):
+    new(run, "--write")
+    path = run.home / "resources" / run.dept / "firms.yaml"
+    written = path.read_text().split("read: {mode: snapshot_diff}", 1)
+    text = f"{written[0]}{read}{written[1]}"
+    if said == "cursor":
+        text = f"{written[0]}{written[1]}".replace("e_baseinfo}", "e_baseinfo, " + read + "}")
+    path.write_text(text)
+    checked = run("resource", "check", "{dept}.firms", "--json")
+    lines = json.loads(checked.stdout)["checks"]
+    assert checked.exit_code == 1
+    assert [line["name"] for line in lines if not line["ok"]] == [said]
+    assert {"login", "table", "read"} <= {line["name"] for line in lines if line["ok"]}
