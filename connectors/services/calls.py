@@ -197,6 +197,8 @@ class Service:
             ) from None
         except (httpx.TransportError, httpx.StreamError) as error:
             self._breaker.came_out(well=False)
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise self._stranger(str(error)) from None
             raise Passing(f"{type(error).__name__}: {error}") from None
         except httpx.InvalidURL as error:
             raise wrong("connection.url", f"不是有效的地址：{error}", f"is no valid address: {error}") from None
@@ -273,6 +275,16 @@ class Service:
             en=f"{where} refuses access (HTTP {reply.status}{page_en}): {reply.shown(self.scrub)}",
             fix_zh="请向来源部门核对令牌、账号、签名方式、本机时间和授权范围",
             fix_en="Check token, account, signature, this machine's clock and permissions with the department.",
+        )
+
+    def _stranger(self, said: str) -> SourceRefused:
+        return SourceRefused(
+            "SRC-REST-CERTIFICATE",
+            zh=f"{self.base} 的证书不被信任，没有发送任何凭据：{said}",
+            en=f"the certificate of {self.base} is not trusted, so no credentials were sent: {said}",
+            fix_zh="请向来源部门索取其证书颁发机构的 PEM 文件，用选项 ca 写明路径；过期的证书请对方更换",
+            fix_en="Ask the department for the PEM file of its certificate authority and name it in the option ca; an"
+            " expired certificate they have to replace.",
         )
 
     def _unavailable(self, where: str, error: Passing) -> SourceUnavailable:

@@ -1,17 +1,24 @@
 """A service that is slow, tired, torn or strange is asked politely, and never believed when it breaks off."""
 
+import datetime as dt
 import email.utils
 import gzip
+import ipaddress
 import json
 import socket
+import ssl
 import threading
 import time
 import zlib
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from loopback_service import ids, ok, serving, source
 
-from connectors import SourceError, SourceUnavailable, open_source
+from connectors import SourceError, SourceRefused, SourceUnavailable, open_source
 from connectors.services import manners
 from connectors.services.manners import Breaker, Rate
 
@@ -128,6 +135,25 @@ def test_an_address_that_cannot_be_called_or_holds_a_password_is_refused_without
     with pytest.raises(SourceError, match=rf"SRC-OPTION.*connection\.url {said}") as refused:
         open_source("rest", {"path": "/list"}, {"url": url}, None)
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_certificate_nobody_vouches_for_is_not_tried_again_until_its_authority_is_named(tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "department")])
+    day, now = dt.timedelta(days=1), dt.datetime.now(dt.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now - day, now + day)
+    made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+    certificate, ours = tmp_path / "department.pem", tmp_path / "key.pem"
+    certificate.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    ours.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, ours)
+    with serving() as service:
+        service.socket = context.wrap_socket(service.socket, server_side=True)
+        service.url, service.answer = service.url.replace("http:", "https:"), lambda *_: ok(FINE)
+        with pytest.raises(SourceRefused, match=r"SRC-REST-CERTIFICATE.*option ca"):
+            ids(source(service))
+        assert ids(source(service, ca=str(certificate))) == ["王镕𠮷"]
 
 
 def test_a_header_that_cannot_be_sent_is_not_tried_again(service):
