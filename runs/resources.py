@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from quality.gate import Gate
+from quality.orders_policy import read_order_policy
+from quality.orders_values import OrderPolicy
 from runs.drift import DriftPolicy, read_drift
 from runs.reading import Reading, read_reading
 from schemas.errors import StandardError
@@ -48,6 +50,7 @@ class Resource:
     gate: Gate = field(default_factory=Gate)
     limits: Mapping[str, Json] = field(default_factory=dict)
     drift: DriftPolicy = field(default_factory=DriftPolicy)
+    orders: OrderPolicy = field(default_factory=OrderPolicy)
     reading: Reading = field(default_factory=Reading)
     schedule: str | None = None
     expect_within: timedelta | None = None
@@ -73,7 +76,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
     """Read `resources/<department>/<resource>.yaml`; StandardError with file and line when it cannot be used."""
     node = read(path).only(
         "resource", "title", "standard", "connection", "source", "map", "order", "severity", "rules", "gate",
-        "limits", "drift", "read", "schedule", "expect_within",
+        "limits", "drift", "orders", "read", "schedule", "expect_within",
     )  # fmt: skip
     name = node.pattern("resource", NAME, example="enterprise_base")
     title, source = _required(node, "title"), _required(node, "source")
@@ -103,6 +106,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
         gate=_gate(node),
         limits=_limits(node),
         drift=read_drift(node),
+        orders=read_order_policy(node),
         reading=read_reading(node, source.text("kind"), options),
         schedule=_schedule(node),
         expect_within=_span(node, "expect_within"),
