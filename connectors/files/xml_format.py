@@ -58,7 +58,7 @@ class XmlFormat:
                 raise _broken(name, error, empty=not records.seen and not records.matched) from error
             except DeclarationError:
                 raise _declares(name) from None
-            if last and not records.matched and len(records.seen) > 1:
+            if last and ((not records.matched and len(records.seen) > 1) or records.renamed):
                 raise changed(("元素", "element"), name, [self._path], list(records.seen))
             while len(records.found) >= size or (last and (records.found or first == 1)):
                 yield _batch(records.found[:size], names, first, self._longest)

@@ -49,6 +49,9 @@ class Records:
         self.found: list[tuple[int, Record, Odd | None]] = []
         self.seen: dict[str, None] = {}
         self.matched = False  # whether a record, or the element that would hold records, was seen
+        self.any = False  # whether a record was seen
+        self._beside = ""  # the element beside records that began last, until something begins inside it
+        self._others: dict[str, int] = {}  # how many elements with something inside them stand there, by name
         self._parser = parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
@@ -73,23 +76,37 @@ class Records:
         if self._depth:
             self._inside(name, attributes)
         elif self._is_record():
-            self.matched = True
+            self.matched = self.any = True
             self._depth, self._size, self._line, self._odd = 1, 0, self._parser.CurrentLineNumber, None
             self._open = [Element(self._path[-1], attributes)]
             self._parser.CharacterDataHandler = self._text
-        elif len(self.seen) < _PATHS:
-            self.seen["/".join(self._path)] = None
-        self.matched = self.matched or self._may_hold()
+        else:
+            self._outside()
+        self.matched = self.matched or self._may_hold(self._path)
 
     def _is_record(self) -> bool:
         if self._from_root:
             return self._path == self._wanted
         return self._path[-len(self._wanted) :] == self._wanted
 
-    def _may_hold(self) -> bool:
+    def _outside(self) -> None:
+        if len(self.seen) < _PATHS:
+            self.seen["/".join(self._path)] = None
+        if self._may_hold(self._path[:-1]):
+            self._beside = self._path[-1]
+        elif self._beside and self._may_hold(self._path[:-2]) and len(self._others) < _PATHS:
+            self._others[self._beside] = self._others.get(self._beside, 0) + 1
+            self._beside = ""
+
+    @property
+    def renamed(self) -> bool:
+        """True when no record stands where they should, but several others of one name with fields of their own."""
+        return not self.any and max(self._others.values(), default=0) > 1
+
+    def _may_hold(self, path: list[str]) -> bool:
         """True at the element around records, when the path says which one that is."""
         around = self._wanted[:-1]
-        return bool(around) and (self._path == around if self._from_root else self._path[-len(around) :] == around)
+        return bool(around) and (path == around if self._from_root else path[-len(around) :] == around)
 
     def _inside(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1

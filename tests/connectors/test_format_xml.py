@@ -145,6 +145,13 @@ def test_a_list_without_records_has_no_rows():
     assert table("<list><total>0</total></list>").num_rows == 0
 
 
+def test_records_of_another_name_are_a_change_and_not_an_empty_list():
+    with pytest.raises(SourceChanged, match=r"/list/firm.*list/company"):
+        table("<list><company><n>1</n></company><company><n>2</n></company></list>")
+    assert table("<list><head><count>0</count></head><page>1</page><page>2</page></list>").num_rows == 0
+    assert table("<list><x><n>1</n></x><x><n>2</n></x><firm><n>3</n></firm></list>").num_rows == 1
+
+
 def test_an_enormous_field_is_a_reject_that_was_never_held(monkeypatch):
     monkeypatch.setattr(encoding, "PIECE", 1 << 12)
     data = "<list><firm><id>1</id><x>" + "经" * 50_000 + "</x><y>z</y></firm><firm><id>2</id></firm></list>"
