@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql
 from connectors.databases.batches import repaired
 from connectors.databases.engines import SETTINGS, libpq_arguments
 from connectors.databases.errors import driver_missing, explained
+from connectors.databases.postgres_copy import copied
 from connectors.databases.reader import ReaderOptions
 from connectors.databases.silence import Waiting, within_silence
 from connectors.databases.values import unhexed
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 # Parameters are written into the text, where a doubled percent sign would stay doubled.
 _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-_ROWS = 65_536  # in one batch at most: each waits as an object of its own
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # Storage of a table and all its partitions; another one after TRUNCATE, which old snapshots see as an empty table.
 STORAGE = """
@@ -84,16 +84,10 @@ class Postgres:
             parse.trusted = connection.info.parameter_status("server_encoding") != "SQL_ASCII"
             connection.execute(_BEGIN)
             self._take_pin(connection)
-            with connection.cursor() as cursor, cursor.copy(_copy(query, trusted=parse.trusted)) as copy:
-                content, records = bytearray(), 0  # a list of records, joined, takes half as much time again
-                for record in copy:
-                    content += record
-                    records += 1
-                    if len(content) >= self.options.batch_bytes or records >= _ROWS:
-                        yield parse.batch(content, records)
-                        content, records, parse.empty = bytearray(), 0, False
+            for content, records in copied(connection, _copy(query, trusted=parse.trusted), self.options.batch_bytes):
                 if records or parse.empty:
                     yield parse.batch(content, records)
+                    parse.empty = False
 
     def _take_pin(self, connection: psycopg.Connection[Any]) -> None:
         if self.pin is None:

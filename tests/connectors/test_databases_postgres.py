@@ -1,5 +1,6 @@
 """A real PostgreSQL: values psycopg cannot hold come out as PostgreSQL writes them, and refusals are told apart."""
 
+import time
 from pathlib import Path
 
 import psycopg
@@ -113,3 +114,26 @@ def test_infinity_and_a_far_year_do_not_stop_a_cursor(server):
 def test_the_managers_own_condition_keeps_its_colons_and_percent_signs(server):
     src = source(server, where="name_of like '%:1' or '100%' = '100%'".replace("name_of", '"名"'), columns=["id"])
     assert read(src)[0]["id"].to_pylist() == ["1", "2", "3"]
+
+
+def test_a_byte_order_mark_in_the_first_value_is_part_of_it(server):
+    with connect(server) as db:
+        db.execute("create table marked (name text primary key, more text)")
+        db.execute("insert into marked values ('\ufeff丁', 'x'), ('\ufeff\ufeff丙', null)")
+    tab, _ = read(source(server, table="marked"))
+    assert sorted(tab["name"].to_pylist()) == ["\ufeff丁", "\ufeff\ufeff丙"]
+
+
+def test_a_query_that_nobody_reads_to_its_end_is_ended_at_the_server(server):
+    with connect(server) as db:
+        db.execute("create view endless as select repeat('x', 1000) as text from pg_class a, pg_class b, pg_class c")
+        src = source(server, table="endless", order_by=[])
+        batches = src.read(src.plan(None)[0])
+        next(batches)
+        batches.close()
+        src.close()
+        running = "select count(*) from pg_stat_activity where query like 'COPY%endless%' and state = 'active'"
+        deadline = time.monotonic() + 10
+        while db.execute(running).fetchone()[0] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert db.execute(running).fetchone()[0] == 0
