@@ -163,8 +163,8 @@ def _altered(table: Keyed, schema: str, text: str) -> bool:
         "SRC-LOG-REBUILT",
         zh=f"表 {table.name} 被清空、删除或改名：{text}",
         en=f"the table {table.name} was emptied, dropped or renamed: {text}",
-        fix_zh="请先完整读取一次该资源，再继续跟踪",
-        fix_en="Read the resource in full once, then follow it again.",
+        fix_zh="请与来源部门确认，然后完整读取一次再继续：shutong follow <资源> --full",
+        fix_en="Ask the department, then read everything once and go on: shutong follow <resource> --full",
     )
 
 
