@@ -32,7 +32,7 @@ _LOST = (OSError, TimeoutError, EOFError)  # what waiting may mend; requests' er
 def open_dlt(options: Mapping[str, Json], connection: Mapping[str, Json], secrets: Secrets) -> DltBridge:
     """A source of kind `dlt`; OPTIONS are allowed, a connection is not needed.
 
-    `resource` is `package.module:name` of a resource, a source or a function that returns one, in a package installed
+    `resource` is `package.module:name` of a function marked `@dlt.resource` or `@dlt.source`, in a package installed
     beside Shutong. `args` are its arguments, `secrets` those that are secrets (argument → name of the secret), `stream`
     the resource wanted of a source that has several.
     """
@@ -172,15 +172,22 @@ class DltBridge:
 
     def _resource(self, found: object, values: Mapping[str, str]) -> Iterable[object]:
         from dlt.extract import DltResource, DltSource
+        from dlt.extract.decorators import SourceFactory
 
         arguments = {**self._args, **values}
         made = found
-        if callable(found) and (arguments or not isinstance(found, DltResource | DltSource)):
+        # Nothing else is ever called: a resource file must not be a way to run any function there is.
+        if isinstance(found, SourceFactory) or (arguments and isinstance(found, DltResource | DltSource)):
             made = found(**arguments)
         if isinstance(made, DltSource):
             return self._chosen(made.resources)
-        if not isinstance(made, Iterable) or isinstance(made, str | bytes | Mapping):
-            raise wrong("source.resource", "不是 dlt 资源", "is no dlt resource", ("package.module:function",))
+        if not isinstance(made, DltResource):
+            raise wrong(
+                "source.resource",
+                "不是 dlt 资源；函数须用 @dlt.resource 或 @dlt.source 标注",
+                "is no dlt resource; a function must be marked @dlt.resource or @dlt.source",
+                ("package.module:function",),
+            )
         return made
 
     def _chosen(self, resources: Mapping[str, DltResource]) -> Iterable[object]:

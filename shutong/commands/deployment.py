@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from schemas.errors import ShutongError
-from shutong.deployment import load
+from shutong.deployment import load, vault
 from shutong.layout import init, read_secrets
 from shutong.session import FAILED, Session, command
 from shutong.settings import SETTINGS, Settings
@@ -31,8 +31,8 @@ def init_command(session: Session, example: str, *, force: bool) -> None:
     home = session.settings.home
     session.voice.line(f"部署目录 {home}：写入 {len(written)} 个文件", f"{home}: wrote {len(written)} files")
     session.voice.line(
-        "下一步：shutong resource check，shutong ingest <资源>",
-        "Next: shutong resource check, then shutong ingest <resource>",
+        "下一步：shutong resource check <资源>，shutong ingest <资源>",
+        "Next: shutong resource check <resource>, then shutong ingest <resource>",
     )
 
 
@@ -107,7 +107,7 @@ def _examine(settings: Settings) -> Iterator[tuple[str, bool, str]]:
             yield one.name, folder.is_dir() or one.name == "SHUTONG_SHARED", str(folder)
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("departments · resources · connections", lambda: _folder(settings)),
-        ("secrets.yaml", lambda: f"{len(read_secrets(settings.home))} secrets, mode 600"),
+        ("secrets", lambda: _secrets(settings)),
         ("grants.yaml", lambda: _grants(settings)),
         ("state", lambda: _state(settings)),
     )
@@ -124,6 +124,15 @@ def _folder(settings: Settings) -> str:
         found.connection(resource)
         found.department(resource.department)
     return f"{len(found.departments)} · {len(found.resources)} · {len(found.connections)}"
+
+
+def _secrets(settings: Settings) -> str:
+    """How many there are in the encrypted file, each of which its key must open, and in secrets.yaml."""
+    kept = vault(settings)
+    names = kept.names()
+    for name in names:
+        kept.find(name)
+    return f"{len(names)} encrypted · {len(read_secrets(settings.home))} in secrets.yaml"
 
 
 def _grants(settings: Settings) -> str:

@@ -47,6 +47,7 @@ def records():
     yield {"id": 3, "名称": None}
 
 
+@dlt.resource
 def plain(token, page):
     yield {"token": len(token), "page": page["from"]}
 
@@ -233,6 +234,13 @@ def test_a_name_that_is_not_there_is_answered_with_the_nearest():
 def test_what_is_no_resource_is_turned_down(name):
     with pytest.raises(SourceError, match="SRC-OPTION"):
         read(source(name))
+
+
+def test_a_function_that_is_no_resource_is_not_called(tmp_path):
+    touch = {"command": f"touch {tmp_path}/called"}
+    with pytest.raises(SourceError, match=r"@dlt\.resource"):
+        read(open_source("dlt", {"resource": "os:system", "args": touch}, {}, Vault()))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("written", ["gsj_resources", "gsj_resources:", ":tables", "a:b c"])

@@ -185,6 +185,13 @@ def test_migrating_again_changes_nothing_and_leaves_logging_alone(state: State) 
     assert len(state.runs()) == 1
 
 
+def test_a_database_of_a_newer_version_is_left_alone(state: State) -> None:
+    with state.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999_later'")
+    with pytest.raises(WarehouseError, match="WH-STATE-NEWER"):
+        state.migrate()
+
+
 def test_the_migrations_make_the_tables_the_code_knows(state: State) -> None:
     found = sa.inspect(state.engine)
     for table in METADATA.tables.values():

@@ -10,9 +10,12 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from warehouse.errors import WarehouseError
 
 BUSY_MS = 30_000
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -66,10 +69,23 @@ def serialised(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Bring the database to the newest revision of every branch; safe when several processes start at once."""
+    """Bring the database to the newest revision of every branch; safe when several processes start at once.
+
+    WH-STATE-NEWER when it has revisions this version does not know: one never goes back by itself.
+    """
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     with _one_migration, serialised(engine) as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "heads")
+        try:
+            command.upgrade(config, "heads")
+        except CommandError as error:
+            raise WarehouseError(
+                "WH-STATE-NEWER",
+                zh=f"状态数据库由更新的版本写过：{error}",
+                en=f"the state database was written by a newer version: {error}",
+                fix_zh="请安装写过它的版本或更新的版本；要退回旧版本，请从升级前的备份恢复",
+                fix_en="Install the version that wrote it or a newer one; to go back, restore the backup made before"
+                " the upgrade",
+            ) from error
