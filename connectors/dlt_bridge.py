@@ -172,12 +172,12 @@ class DltBridge:
 
     def _resource(self, found: object, values: Mapping[str, str]) -> Iterable[object]:
         from dlt.extract import DltResource, DltSource
-        from dlt.extract.decorators import SourceFactory
+        from dlt.extract.reference import SourceFactory
 
         arguments = {**self._args, **values}
         made = found
         # Nothing else is ever called: a resource file must not be a way to run any function there is.
-        if isinstance(found, SourceFactory) or (arguments and isinstance(found, DltResource | DltSource)):
+        if isinstance(found, SourceFactory) or (arguments and isinstance(found, DltResource)):
             made = found(**arguments)
         if isinstance(made, DltSource):
             return self._chosen(made.resources)
