@@ -6,18 +6,22 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from quality import expectations
+from quality import expectations, rowsets
 from quality.dialect import lend, quote
 from quality.engine import FusedExecutionEngine, validate
 from quality.errors import QualityError
 from quality.gate import Gate, Judgement, judge
+from quality.kept import KEPT, Kept
 from quality.parts import Parts
+from quality.repeats import Repeats
+from quality.streamed import Late
 from quality.suite import suite
 from quality.violations import Rows, by_row, for_quarantine
 from schemas.standard import Rule
@@ -29,6 +33,7 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 TABLE = "checked"
 SAMPLE = 20  # row numbers kept in the results, per rule
 _FORMAT = {"result_format": "BASIC", "exclude_unexpected_values": True, "partial_unexpected_count": 0}
+_NONE: Mapping[str, pa.Table] = MappingProxyType({})
 _CLOSED = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
@@ -51,22 +56,27 @@ def check_parts(  # noqa: PLR0917 - what, by what, in the order they are said
     codes: Mapping[str, frozenset[str]],
     gate: Gate,
     today: date,
+    references: Mapping[str, pa.Table] = _NONE,
 ) -> Verdict:
     """Evaluate every rule on every row, going through the parts once, so that memory grows only with what is wrong.
 
     `parts` are a standardised batch with `_row` (each once), all of one `schema`; `codes` the code lists by name;
-    `today` the day of the check. A rule that cannot be evaluated carries its error in its count and violates no row; if
-    it is an error rule the batch is held. `results` is Great Expectations' own result, with row numbers in place of
-    values: it is kept where personal data has no place. Rows that say only that the source deleted their record are not
-    judged; they count in `rows`. QualityError: QUA-TABLE, and QUA-RULE-… as quality.suite; what `parts` raise.
+    `today` the day of the check; `references` the relations that rules look at (quality.rowsets.references says which
+    columns). Rules about several rows keep the columns they read, and uniqueness 24 bytes a row. A rule that cannot be
+    evaluated carries its error in its count and violates no row; if it is an error rule the batch is held. `results` is
+    Great Expectations' own result, with row numbers in place of values: it is kept where personal data has no place.
+    Rows that say only that the source deleted their record are not judged; they count in `rows`. QualityError:
+    QUA-TABLE, and QUA-RULE-… as quality.suite; what `parts` raise.
     """
     wanted = suite(rules, codes, today)
     with duckdb.connect(":memory:", config=_CLOSED) as connection, lend(connection) as url:
-        _set_up(connection, codes, rules, today)
+        _set_up(connection, codes, rules, today, references)
         shown = Parts(connection, TABLE, parts, schema, lambda part: _with_marks(part, rules, today))
-        result, engine = validate(url, TABLE, wanted, _FORMAT, parts=shown)
-        if shown.error is None:
-            shown.finish()
+        several = [rule for rule in rules if rule.beyond]
+        beyond = {rule.id: _several(rule, shown.nothing.schema) for rule in several}
+        columns = {one for rule in several if isinstance(beyond[rule.id], str) for one in rowsets.needed(rule)}
+        kept = Kept(connection, TABLE, columns)
+        result, engine = validate(url, TABLE, wanted, _FORMAT, parts=shown, kept=kept, beyond=beyond)
         if shown.error is not None:
             raise shown.error
         by_rule = {one.expectation_config.meta["rule"]: one for one in result.results}
@@ -104,8 +114,20 @@ def _with_marks(table: pa.Table, rules: Sequence[Rule], today: date) -> pa.Table
     return table
 
 
+def _several(rule: Rule, schema: pa.Schema) -> Late | str:
+    """How the rows that violate a rule about several rows are found: by their keys, or by a query."""
+    if rule.kind == "unique" and "where" not in rule.params:
+        by = rule.params.get("by")
+        return Repeats([str(one) for one in by] if isinstance(by, list) else rule.columns, schema)
+    return rowsets.violators(rule, KEPT)
+
+
 def _set_up(
-    connection: duckdb.DuckDBPyConnection, codes: Mapping[str, frozenset[str]], rules: Sequence[Rule], today: date
+    connection: duckdb.DuckDBPyConnection,
+    codes: Mapping[str, frozenset[str]],
+    rules: Sequence[Rule],
+    today: date,
+    references: Mapping[str, pa.Table] = _NONE,
 ) -> None:
     connection.execute("SET TimeZone = 'Asia/Shanghai'")
     for macro in ("today", "current_date"):
@@ -113,6 +135,11 @@ def _set_up(
     for name in {str(rule.params["list"]) for rule in rules if rule.kind == "code"}:
         listed = pa.table({"code": pa.array(sorted(codes[name]), pa.string())})
         connection.register(expectations.code_table(name), listed)
+    for name, relation in references.items():
+        connection.register(rowsets.reference_table(name), relation)
+    for rule in rules:
+        if rule.beyond:
+            connection.register(expectations.violators_table(rule.id), pa.table({ROW: pa.array([], pa.int64())}))
     connection.execute("SET lock_configuration = true")
 
 
@@ -150,7 +177,7 @@ def _error(info: Mapping[str, Any] | None) -> str | None:
     if not messages:
         return None
     first = str(messages[0]).strip().splitlines() or [""]
-    return re.sub(r"'[^']*'", "'…'", first[0])[:300]  # quoted text may be somebody's number
+    return re.sub(r"'.*'", "'…'", first[0])[:300]  # quoted text may be somebody's number, and have quotes itself
 
 
 def _results(

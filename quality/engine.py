@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from itertools import chain
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import duckdb
@@ -16,9 +14,13 @@ import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from quality import asked
 from quality.errors import QualityError
-from quality.fused import Condition, Marks, Scanner, together
+from quality.fused import Condition, Marks, Scanner
+from quality.kept import Kept, Query
 from quality.parts import Parts
+from quality.repeats import Repeats
+from quality.streamed import Late, Stream
 from schemas.values import ROW
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
@@ -28,30 +30,15 @@ with warnings.catch_warnings():
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
+    from great_expectations.exceptions import GreatExpectationsError, MetricResolutionError
     from great_expectations.execution_engine import SqlAlchemyExecutionEngine
+    from great_expectations.expectations.row_conditions import Condition as RowCondition
+    from great_expectations.expectations.row_conditions import deserialize_row_condition
 
 logging.getLogger("great_expectations").addHandler(logging.NullHandler())  # never its last resort, stderr
 
-COUNT, VALUES, INDEXES, RECORDS, COUNTED = (
-    "unexpected_count",
-    "unexpected_values",
-    "unexpected_index_list",
-    "unexpected_rows",
-    "filtered_row_count",
-)
-_ANSWERED = (COUNT, VALUES, INDEXES, RECORDS, COUNTED)
-_SAMPLES = (VALUES, INDEXES, RECORDS)
-_MISSING = "column_values.nonnull"  # asked of every column for its missing values
 _EVERY = "table.row_count"
 _MOST = 200  # great_expectations.constants.MAX_RESULT_RECORDS
-# Their conditions are windows over, or joins with, the whole table.
-_WINDOWED = frozenset(("column_values.unique", "compound_columns.unique", "compound_columns.count"))
-_IGNORED = {
-    "both_values_are_missing": sa.and_,
-    "all_values_are_missing": sa.and_,
-    "either_value_is_missing": sa.or_,
-    "any_value_is_missing": sa.or_,
-}
 
 
 class DuckDBExecutionEngine(SqlAlchemyExecutionEngine):  # type: ignore[misc] # great_expectations is not typed for us
@@ -76,11 +63,13 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         super().__init__(*args, **kwargs)
         self._resolved: dict[Any, tuple[Any, dict[str, Any], dict[str, Any]]] = {}
         self._conditions: dict[Any, Condition] = {}
-        self._refused: set[Any] = set()
+        self._refused: dict[Any, str] = {}  # conditions that cannot be evaluated, and why
         self._marks: Marks | None = None
-        self._counting: set[Any] = set()  # ids of metrics that count rows
+        self._counting: dict[Any, Any] = {}  # metrics that count rows by id, and which rows
         self.scans = 0
         self.parts: Parts | None = None  # set before anything is asked: what the one scan goes through
+        self.kept: Kept | None = None  # what is to be kept of the parts
+        self.beyond: Mapping[str, Late | str] = {}  # how to find the rows a rule about several rows lists, by rule
 
     def resolve_metrics(
         self,
@@ -94,26 +83,29 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         the suite is known, and there is one scan however many waves it takes.
         """
         known = metrics or {}
-        jobs = {metric: _condition_of(metric) for metric in metrics_to_resolve}
+        streamed = self.parts is not None
+        jobs = {metric: asked.condition_of(metric, windowed=streamed) for metric in metrics_to_resolve}
         ours = {metric: key for metric, key in jobs.items() if key is not None and key in known}
-        self._counting |= {metric.id for metric in jobs if metric.metric_name == _EVERY}
+        self._counting |= {metric.id: self._filter(metric) for metric in jobs if metric.metric_name == _EVERY}
         others = [metric for metric in jobs if metric not in ours]
         if not others:
             answers = self._answer(ours, known)
             others = [metric for metric in ours if metric.id not in answers]
-            self._refuse_to_guess(ours[metric] for metric in others)
+            if streamed and others and not answers:
+                raise self._refusal({metric: ours[metric] for metric in others})
+            others = [] if streamed else others
         else:
             answers = {}
         resolved = super().resolve_metrics(others, metrics, runtime_configuration) if others else {}
-        if self._marks is not None and self.parts is not None:
+        if self._marks is not None and streamed:
             # Great Expectations asks for the number of rows before it has conditions, when no part has come.
-            answers |= dict.fromkeys(self._counting, self._marks.total)
+            answers |= {one: self._marks.counts.get(one, self._marks.total) for one in self._counting}
         self._resolved |= {key: value for key, value in resolved.items() if key.metric_name.endswith(".condition")}
         return {**resolved, **answers}
 
     def violating(self, metric: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401 - a MetricConfiguration
         """The `_row`s, ordered, that violate the condition `metric`; KeyError when it was never resolved."""
-        if self._marks is not None and metric.id in self._marks.bits:
+        if self._marks is not None and self._marks.holds(metric.id):
             return self._marks.of(metric.id)
         expression, compute, accessor = self._resolved[metric.id]
         records = self.get_domain_records(domain_kwargs={**compute, **accessor})
@@ -122,9 +114,17 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         query: sa.Select[Any] = sa.select(sa.column(ROW)).select_from(records).where(expression)
         return np.unique(np.array([row[0] for row in self.execute_query(query).fetchall()], dtype=np.int64))
 
-    def _refuse_to_guess(self, left: Iterable[Any]) -> None:
-        """When a table was scanned part by part, nobody can look at all of it any more."""
-        if self.parts is not None and self.parts.error is None and not self._refused.issuperset(left):
+    def go_through(self) -> None:
+        """See all parts, when no condition made that necessary."""
+        scanner = self._scanner()
+        if self.parts is not None and self._marks is None and self.parts.error is None and scanner is not None:
+            self._stream(scanner, self.parts, {}, {})
+
+    def _refusal(self, left: Mapping[Any, Any]) -> Exception:
+        """Why metrics cannot be answered, for those of one condition; the others are asked again."""
+        metric, key = next(iter(left.items()))
+        why = self._refused.get(key)
+        if why is None and self.parts is not None and self.parts.error is None:
             self.parts.error = QualityError(
                 "QUA-SCAN",
                 zh="有规则无法与其他规则一起逐块执行，批次未作判定",
@@ -132,58 +132,94 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
                 fix_zh="请报告此问题",
                 fix_en="Report this",
             )
+        failed = [one for one, other in left.items() if other == key]
+        refusal: Exception = MetricResolutionError(
+            message=why or f"{metric.metric_name} has no answer", failed_metrics=failed
+        )
+        return refusal
 
     def _answer(self, jobs: Mapping[Any, Any], known: Mapping[Any, Any]) -> dict[Any, Any]:
         try:
             marks = self._scan(jobs, known)
             return self._read(marks, jobs) if marks is not None else {}
-        except (duckdb.Error, sa.exc.SQLAlchemyError, NotImplementedError, LookupError, TypeError, ValueError):
+        except (duckdb.Error, sa.exc.SQLAlchemyError, NotImplementedError, LookupError, TypeError, ValueError) as error:
+            if self.parts is not None:
+                self.parts.error = self.parts.error or error
             return {}  # the usual way says what is wrong, rule by rule
 
     def _scan(self, jobs: Mapping[Any, Any], known: Mapping[Any, Any]) -> Marks | None:
         fresh: dict[Any, Condition] = {}
-        sampled = {key for metric, key in jobs.items() if metric.metric_name.endswith(_SAMPLES)}
+        late: dict[Any, Late] = {}
         for key in dict.fromkeys(jobs.values()):
             if key not in self._conditions and key not in self._refused:
-                marked = not key.metric_name.startswith(_MISSING) or key in sampled
-                one = _understood(key.metric_name.removesuffix(".condition"), known[key], marked=marked)
-                if one is not None:
+                found = self._late(key, known[key]) if self.parts is not None else None
+                one = asked.understood(key, known[key], self._where(known[key]), jobs)
+                if found is not None:
+                    late[key] = found
+                elif one is not None:
                     fresh[key] = one
-        if not fresh:
-            return self._marks
         scanner = self._scanner()
-        if scanner is None or (self.parts is not None and self._marks is not None):
-            return None  # parts are gone through once
+        if not (fresh or late) or scanner is None or (self.parts is not None and self._marks is not None):
+            return self._marks  # parts are gone through once
         self.scans += 1
         if self.parts is not None:
-            return self._stream(scanner, self.parts, fresh)
+            return self._stream(scanner, self.parts, fresh, late)
         everything = {**self._conditions, **fresh}
         try:
             self._marks = scanner.scan(everything)
         except (duckdb.Error, sa.exc.SQLAlchemyError, NotImplementedError):
-            self._refused |= {key for key, one in everything.items() if not scanner.holds(one)}
+            self._refused |= {key: "" for key, one in everything.items() if not scanner.holds(one)}
             everything = {key: one for key, one in everything.items() if key not in self._refused}
             self._marks = scanner.scan(everything) if everything else None
         self._conditions = everything
         return self._marks
 
-    def _stream(self, scanner: Scanner, parts: Parts, fresh: Mapping[Any, Condition]) -> Marks:
+    def _stream(
+        self, scanner: Scanner, parts: Parts, fresh: Mapping[Any, Condition], late: Mapping[Any, Late]
+    ) -> Marks:
         """Scan part by part; a condition that cannot be evaluated on one of them is left out from there on."""
-        live, found = dict(fresh), list[Marks]()
-        scan = scanner.prepare(live)
-        for _ in chain((None,), parts):  # first as it is before the first part: empty, the shape of the answer
-            try:
-                found.append(scan())
-            except (duckdb.Error, sa.exc.SQLAlchemyError, NotImplementedError):
-                broken = {key for key, one in live.items() if not scanner.holds(one)}
-                self._refused |= broken
-                parts.failing()
-                live |= {key: replace(live[key], expression=sa.false()) for key in broken}
-                scan = scanner.prepare(live)
-                found.append(scan())
-        self._conditions = {key: one for key, one in live.items() if key not in self._refused}
-        self._marks = together(found, self._refused)
+        counted = {key: where for key, where in self._counting.items() if where is not None}
+        beside = {key: Condition(where, (), (), marked=False) for key, where in counted.items()}
+        stream = Stream(self.duckdb, scanner.sql, scanner.selectable, {**fresh, **beside}, late)
+        if self.kept is not None:
+            self.kept.begin(parts.nothing.schema)
+        found = stream.run(parts, self.kept.add if self.kept is not None else lambda: None)
+        self._refused |= found.failed
+        self._conditions = {key: one for key, one in fresh.items() if key not in self._refused}
+        self._marks = found.marks
         return self._marks
+
+    def _late(self, key: Any, resolved: Any) -> Late | None:  # noqa: ANN401 - as GX resolved it
+        """What finds the rows of a condition that no part can tell."""
+        name = key.metric_name.removesuffix(".condition")
+        if name in asked.REPEATED and self.parts is not None and self._where(resolved) == ():
+            return Repeats(asked.columns_of({**resolved[1], **resolved[2]}), self.parts.nothing.schema)
+        if name == asked.LISTED and self.kept is not None:
+            rule = asked.rule_of(resolved[0])
+            found = self.beyond.get(rule) if rule is not None else None
+            return Query(self.kept, found) if isinstance(found, str) else found
+        return None
+
+    def _filter(self, metric: Any) -> Any:  # noqa: ANN401 - MetricConfiguration → a clause
+        """Which rows a metric that counts rows counts; None: all of them."""
+        where = self._where((None, metric.metric_domain_kwargs, {}))
+        return sa.and_(*where) if where else None
+
+    def _where(self, resolved: Any) -> tuple[sa.ColumnElement[bool], ...] | None:  # noqa: ANN401 - as GX resolved it
+        """What the rows must satisfy to be looked at at all; None when that cannot be told row by row."""
+        domain = {**resolved[1], **resolved[2]}
+        said = domain.get("row_condition")
+        if domain.get("filter_conditions") or domain.get("table"):
+            return None
+        if said is None:
+            return ()
+        condition = deserialize_row_condition(said) if isinstance(said, dict) else said
+        if not isinstance(condition, RowCondition):
+            return None
+        try:
+            return (self.condition_to_filter_clause(condition),)
+        except (TypeError, ValueError, NotImplementedError, LookupError, GreatExpectationsError):
+            return None
 
     def _scanner(self) -> Scanner | None:
         selectable = self.batch_manager.active_batch_data.selectable
@@ -197,74 +233,31 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
             if key not in marks.counts:
                 continue
             suffix = metric.metric_name.rpartition(".")[2]
-            if suffix == COUNT:
+            if suffix == asked.COUNT:
                 answers[metric.id] = marks.counts[key]
-            elif suffix == COUNTED:
+            elif suffix == asked.COUNTED:
                 answers[metric.id] = marks.looked_at[key]
-            elif key in marks.bits:
+            elif marks.holds(key):
                 answers[metric.id] = self._sample(marks, metric, key, suffix)
         return answers
 
     def _sample(self, marks: Marks, metric: Any, key: Any, suffix: str) -> Any:  # noqa: ANN401 - metric, id, metric value
         wanted = metric.metric_value_kwargs.get("result_format") or {}
-        columns = self._conditions[key].columns
+        columns = self._conditions[key].columns if key in self._conditions else ()
         indexes = wanted.get("unexpected_index_column_names")
-        if suffix == INDEXES and indexes is None:
+        if suffix == asked.INDEXES and indexes is None:
             return None
-        complete = wanted.get("result_format") == "COMPLETE" and suffix != INDEXES
+        complete = wanted.get("result_format") == "COMPLETE" and suffix != asked.INDEXES
         limit = _MOST if complete else min(wanted.get("partial_unexpected_count", 20), _MOST)
         rows = [int(row) for row in marks.of(key)[:limit]]
         scanner = self._scanner()
         if scanner is None or not rows:
             return []
-        picked = () if suffix == RECORDS else tuple(dict.fromkeys((*(indexes or ()), *columns)))
+        picked = () if suffix == asked.RECORDS else tuple(dict.fromkeys((*(indexes or ()), *columns)))
         values = scanner.values(rows, picked)
-        if suffix == VALUES:
-            return [_value(values[row], columns, metric.metric_name) for row in rows]
-        return [values[row] for row in rows]
-
-
-def _value(row: Mapping[str, Any], columns: Sequence[str], metric: str) -> Any:  # noqa: ANN401 - a cell, or several
-    if len(columns) == 1:
-        return row[columns[0]]
-    if metric.startswith("column_pair"):
-        return tuple(row[name] for name in columns)
-    return {name: row[name] for name in columns}
-
-
-def _condition_of(metric: Any) -> Any:  # noqa: ANN401 - MetricConfiguration → MetricConfigurationID
-    """The id of the condition behind a metric that a scan can answer; None for any other metric."""
-    base, _, suffix = metric.metric_name.rpartition(".")
-    if suffix not in _ANSWERED or base in _WINDOWED:
-        return None
-    needs = metric.metric_dependencies
-    if "metric_partial_fn" in needs:
-        needs = needs["metric_partial_fn"].metric_dependencies
-    return needs["unexpected_condition"].id if "unexpected_condition" in needs else None
-
-
-def _understood(name: str, resolved: Any, *, marked: bool) -> Condition | None:  # noqa: ANN401 - as GX resolved it
-    expression, compute, accessor = resolved
-    domain = {**compute, **accessor}
-    filtered = domain.get("row_condition") or domain.get("filter_conditions") or domain.get("table")
-    if filtered or not isinstance(expression, sa.ColumnElement):
-        return None
-    columns = _columns(domain)
-    ignored = domain.get("ignore_row_if", "never")
-    where: tuple[sa.ColumnElement[bool], ...] = ()
-    if ignored in _IGNORED and not name.startswith("column_values."):
-        where = (sa.not_(_IGNORED[ignored](*(sa.column(column).is_(None) for column in columns))),)
-    elif ignored not in ("never", "neither", None) and not name.startswith("column_values."):
-        return None
-    return Condition(expression, where, columns, marked)
-
-
-def _columns(domain: Mapping[str, Any]) -> tuple[str, ...]:
-    if "column" in domain:
-        return (str(domain["column"]),)
-    if "column_A" in domain:
-        return (str(domain["column_A"]), str(domain["column_B"]))
-    return tuple(str(name) for name in domain["column_list"])
+        if suffix == asked.VALUES:
+            return [asked.value(values[row], columns, metric.metric_name) for row in rows if row in values]
+        return [values[row] for row in rows if row in values]
 
 
 class DuckDBDatasource(SQLDatasource):  # type: ignore[misc]
@@ -300,18 +293,25 @@ def validate(
     *,
     fused: bool = True,
     parts: Parts | None = None,
+    kept: Kept | None = None,
+    beyond: Mapping[str, Late | str] | None = None,
 ) -> tuple[Any, Any]:
     """Great Expectations' result of the suite over a table of the lent connection, and the engine that made it.
 
     `url` is what quality.dialect.lend gave. With `parts` the table shows one part after the other while it is scanned;
-    conditions on rows are all that can be asked then. The context lives in memory; nothing is written or printed.
+    conditions on rows and uniqueness are all that can be asked then. `kept` takes columns of every part, over which
+    `beyond` tells how to find the rows a rule about several rows lists. The context lives in memory; nothing is written
+    or printed.
     """
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     add = context.data_sources.add_shutong_fused if fused else context.data_sources.add_shutong_duckdb
     source = add("live", connection_string=url)
     whole = source.add_table_asset("batch", table_name=table).add_batch_definition_whole_table("whole")
+    engine = source.get_execution_engine()
     if parts is not None:
-        source.get_execution_engine().parts = parts
+        engine.parts, engine.kept, engine.beyond = parts, kept, beyond or {}
     result = whole.get_batch().validate(suite, result_format=result_format)
-    return result, source.get_execution_engine()
+    if parts is not None:
+        engine.go_through()
+    return result, engine

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import duckdb
 import numpy as np
@@ -45,12 +45,60 @@ class Marks:
     counts: Mapping[Any, int]
     looked_at: Mapping[Any, int]
     total: int
+    late: Mapping[Any, npt.NDArray[np.int64]] = field(default_factory=dict)
 
     def of(self, key: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401 - any hashable
         """The `_row`s for which the condition holds, ordered; KeyError when it was not marked."""
+        if key in self.late:
+            return self.late[key]
         word, bit = divmod(self.bits[key], WORD)
         found: npt.NDArray[np.int64] = self.rows[(self.masks[word] >> np.uint64(bit)) & np.uint64(1) == 1]
         return found
+
+    def holds(self, key: Any) -> bool:  # noqa: ANN401 - any hashable
+        """Whether it is known which rows the condition holds for."""
+        return key in self.bits or key in self.late
+
+    def with_late(self, late: Mapping[Any, npt.NDArray[np.int64]]) -> Marks:
+        """The same and, for conditions that only the whole tells, the rows (ordered) they hold for."""
+        counts = {key: len(rows) for key, rows in late.items()}
+        looked_at = {key: self.looked_at.get(key, self.total) for key in late}
+        return replace(self, late=late, counts={**self.counts, **counts}, looked_at={**self.looked_at, **looked_at})
+
+
+class Answer(Protocol):
+    """How one condition came out for the rows of a part."""
+
+    @property
+    def hits(self) -> npt.NDArray[np.bool_]:
+        """The rows it holds for."""
+        ...
+
+    @property
+    def looked_at(self) -> int:
+        """How many rows counted at all."""
+        ...
+
+
+def marks_of(rows: npt.NDArray[np.int64], answers: Mapping[Any, Answer], conditions: Mapping[Any, Condition]) -> Marks:
+    """The marks of one part, whose `_row`s these are: a bit for each condition that is marked, answered or not."""
+    bits = {key: place for place, key in enumerate(key for key, one in conditions.items() if one.marked)}
+    anything = np.zeros(len(rows), np.bool_)
+    for key in bits.keys() & answers.keys():
+        anything |= answers[key].hits
+    places = np.flatnonzero(anything)
+    masks = [np.zeros(len(places), np.uint64) for _ in range(_words_of(len(bits)))]
+    for key, bit in bits.items():
+        if key in answers:
+            masks[bit // WORD] |= answers[key].hits[places].astype(np.uint64) << np.uint64(bit % WORD)
+    return Marks(
+        rows[places].astype(np.int64),
+        tuple(masks),
+        bits,
+        {key: int(np.count_nonzero(one.hits)) for key, one in answers.items()},
+        {key: one.looked_at for key, one in answers.items()},
+        len(rows),
+    )
 
 
 def together(found: Sequence[Marks], left_out: Collection[Any] = ()) -> Marks:
@@ -64,13 +112,13 @@ def together(found: Sequence[Marks], left_out: Collection[Any] = ()) -> Marks:
     if (rows[1:] < rows[:-1]).any():
         order = np.argsort(rows, kind="stable")
         rows, masks = rows[order], [mask[order] for mask in masks]
-    kept = [key for key in first.counts if key not in left_out]
+    kept = [key for key in dict.fromkeys(key for one in found for key in one.counts) if key not in left_out]
     return Marks(
         rows,
         tuple(masks),
         {key: bit for key, bit in first.bits.items() if key not in left_out},
-        {key: sum(one.counts[key] for one in found) for key in kept},
-        {key: sum(one.looked_at[key] for one in found) for key in kept},
+        {key: sum(one.counts.get(key, 0) for one in found) for key in kept},
+        {key: sum(one.looked_at.get(key, 0) for one in found) for key in kept},
         sum(one.total for one in found),
     )
 
@@ -79,14 +127,10 @@ class Scanner:
     """Runs wide scans over one selectable through one DuckDB connection."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, dialect: sa.Dialect, selectable: sa.FromClause) -> None:
-        self._connection, self._dialect, self._selectable = connection, dialect, selectable
+        self._connection, self._dialect, self.selectable = connection, dialect, selectable
 
     def scan(self, conditions: Mapping[Any, Condition]) -> Marks:
         """Evaluate all conditions in one pass; duckdb.Error or sa.exc.CompileError when one of them cannot be."""
-        return self.prepare(conditions)()
-
-    def prepare(self, conditions: Mapping[Any, Condition]) -> Callable[[], Marks]:
-        """The same, to be run on whatever the selectable shows at that time."""
         marked = [key for key, one in conditions.items() if one.marked]
         bits = {key: place for place, key in enumerate(marked)}
         masks = [_mask([conditions[key] for key in some]) for some in _words(marked)]
@@ -98,21 +142,16 @@ class Scanner:
             if one.where:
                 numbers.add(("looked_at", key), *one.where)
         query = sa.select(*numbers.labelled(), _violators(len(masks))).select_from(
-            inner.select_from(self._selectable).subquery("__t")
+            inner.select_from(self.selectable).subquery("__t")
         )
-        text = self._sql(query)
-
-        def marks() -> Marks:
-            answer = self._connection.execute(text).to_arrow_table()
-            return _read(answer, bits, numbers.read(answer), conditions)
-
-        return marks
+        answer = self._connection.execute(self.sql(query)).to_arrow_table()
+        return _read(answer, bits, numbers.read(answer), conditions)
 
     def holds(self, condition: Condition) -> bool:
         """Whether the condition can be evaluated at all."""
         counted = sa.func.count().filter(sa.and_(condition.expression, *condition.where))
         try:
-            self._connection.execute(self._sql(sa.select(counted).select_from(self._selectable))).fetchall()
+            self._connection.execute(self.sql(sa.select(counted).select_from(self.selectable))).fetchall()
         except (duckdb.Error, sa.exc.SQLAlchemyError, NotImplementedError):
             return False
         return True
@@ -122,12 +161,13 @@ class Scanner:
         if not rows:
             return {}
         picked: list[Any] = [sa.column(name) for name in columns] or [sa.literal_column("*")]
-        query = sa.select(sa.column(ROW).label("__row"), *picked).select_from(self._selectable)
-        result = self._connection.execute(self._sql(query.where(sa.column(ROW).in_(list(rows)))))
+        query = sa.select(sa.column(ROW).label("__row"), *picked).select_from(self.selectable)
+        result = self._connection.execute(self.sql(query.where(sa.column(ROW).in_(list(rows)))))
         names = [one[0] for one in result.description or ()][1:]
         return {row[0]: dict(zip(names, row[1:], strict=True)) for row in result.fetchall()}
 
-    def _sql(self, query: sa.Select[Any]) -> str:
+    def sql(self, query: sa.Select[Any]) -> str:
+        """The query as text."""
         return str(query.compile(dialect=self._dialect, compile_kwargs={"literal_binds": True}))
 
 
@@ -146,6 +186,10 @@ class _Numbers:
 
     def read(self, answer: Any) -> dict[tuple[str, Any], int]:  # noqa: ANN401 - a pa.Table
         return {key: answer[f"__n{place}"][0].as_py() for place, (key, _) in enumerate(self._counts)}
+
+
+def _words_of(bits: int) -> int:
+    return (bits + WORD - 1) // WORD
 
 
 def _words(keys: Sequence[Any]) -> list[Sequence[Any]]:
@@ -181,7 +225,7 @@ def _read(
     numbers: Mapping[tuple[str, Any], int],
     conditions: Mapping[Any, Condition],
 ) -> Marks:
-    words = (len(bits) + WORD - 1) // WORD
+    words = _words_of(len(bits))
     rows, masks = np.empty(0, np.int64), [np.empty(0, np.uint64) for _ in range(words)]
     if answer["__rows"].null_count == 0:
         found = answer["__rows"].combine_chunks().flatten()

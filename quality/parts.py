@@ -13,11 +13,14 @@ import pyarrow.compute as pc
 from quality.errors import QualityError
 from schemas.values import BAD, DELETED, OP, REJECT, ROW
 
+PART_ROWS = 65_536  # looked at together: their columns stay in the caches from one rule to the next
+
 
 class Parts:
     """The parts of a standardised batch, each in its turn the table `name` of the connection; gone through once.
 
-    `rows` counts all that came, `records` those that are judged. Before the first part the table is empty.
+    `rows` counts all that came, `records` those that are judged. Before the first part and after the last the table is
+    empty. `prepared` adds to a part the columns that are known in advance.
     """
 
     def __init__(
@@ -28,39 +31,34 @@ class Parts:
         schema: pa.Schema,
         prepared: Callable[[pa.Table], pa.Table],
     ) -> None:
-        self._connection, self._name, self._prepared = connection, name, prepared
+        self._connection, self._name, self.prepared = connection, name, prepared
         self._parts = iter(parts)
         self._numbers = _Numbers()
         self._columns = frozenset(schema.names)
         self._filled: set[str] = set()  # columns with a value, or with one that could not be read
-        self._nothing = prepared(schema.empty_table())
-        self._failing: list[pa.Table] = []
-        self._current = self._nothing
+        self.nothing = prepared(schema.empty_table())
         self.rows = self.records = 0
         self.error: Exception | None = None
-        self._show(self._nothing)
+        self.show(self.nothing)
 
     def __iter__(self) -> Iterator[pa.Table]:
-        """Show the next part, until there is none; what breaks is remembered in `error` and raised."""
+        """The records of the next part, at most PART_ROWS; what breaks is remembered in `error` and raised."""
         try:
             for part in self._parts:
                 self._numbers.add(part)
                 records = _records(part)
                 self.rows, self.records = self.rows + part.num_rows, self.records + records.num_rows
                 self._filled |= {name for name in self._columns - self._filled if _something_in(records, name)}
-                self._current = self._prepared(records)
-                self._show(self._current)
-                yield self._current
+                for first in range(0, records.num_rows, PART_ROWS):
+                    yield records.slice(first, PART_ROWS)
             self._numbers.refuse_repeated()
         except Exception as error:
             self.error = error
             raise
-        self._current = self._nothing
-        self._show(pa.concat_tables(self._failing) if self._failing else self._nothing)
 
-    def failing(self) -> None:
-        """Remember the part that is shown as one that some rule cannot be evaluated on: it is shown at the end."""
-        self._failing.append(self._current)
+    def show(self, table: pa.Table) -> None:
+        """Make `table`, a prepared part, what the connection sees."""
+        self._connection.register(self._name, table)
 
     def finish(self) -> None:
         """Go through what nobody asked for."""
@@ -70,9 +68,6 @@ class Parts:
     def empty(self, columns: Sequence[str]) -> list[str]:
         """Those of the columns without a value: one that came but could not be read is for the rules to judge."""
         return [name for name in columns if name not in self._filled]
-
-    def _show(self, table: pa.Table) -> None:
-        self._connection.register(self._name, table)
 
 
 class _Numbers:

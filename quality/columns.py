@@ -1,0 +1,151 @@
+"""The columns of one part of a table as kernels see them: values as numbers or texts, nulls apart, distinct values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Booleans = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64] | npt.NDArray[np.int32]
+
+_SAMPLE: Final = 512  # rows looked at to guess whether values repeat
+_FEW: Final = 0.4  # of the sample: fewer distinct values than that are worth an encoding
+
+
+class DeclinedError(Exception):
+    """A kernel cannot be sure of its answer on this part: SQL is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """For each row whether a condition is true, and whether it is false; neither where it is not known (null)."""
+
+    true: Booleans
+    false: Booleans
+
+
+class Column:
+    """One column of a part; what is derived from it is made once, when it is first asked for."""
+
+    def __init__(self, values: pa.ChunkedArray) -> None:
+        self._chunked = values
+
+    @cached_property
+    def values(self) -> pa.Array:
+        """The values in one piece."""
+        one = self._chunked
+        return one.chunk(0) if one.num_chunks == 1 else one.combine_chunks()
+
+    @cached_property
+    def valid(self) -> Booleans:
+        """Which values are not null."""
+        if not self.values.null_count:
+            return np.ones(len(self.values), np.bool_)
+        marks: Booleans = self.values.is_valid().to_numpy(zero_copy_only=False)
+        return marks
+
+    def known(self, answer: Booleans) -> Truth:
+        """An answer that holds wherever there is a value."""
+        if not self.values.null_count:
+            return Truth(answer, ~answer)
+        true = answer & self.valid
+        return Truth(true, self.valid & ~true)
+
+    @cached_property
+    def texts(self) -> pa.Array:
+        """Plain strings that are UTF-8; DeclinedError when bytes are not."""
+        values = self.values
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        try:
+            values.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise DeclinedError from error
+        return values
+
+    @cached_property
+    def lengths(self) -> Numbers:
+        """Bytes of each text; of a null any number."""
+        edges = self._edges
+        return cast("Numbers", edges[1:] - edges[:-1])
+
+    @cached_property
+    def _edges(self) -> Numbers:
+        texts = self.texts
+        wide = pa.types.is_large_string(texts.type)
+        offsets = texts.buffers()[1]
+        if offsets is None:
+            return np.zeros(len(texts) + 1, np.int64)
+        width = 8 if wide else 4
+        edges = np.frombuffer(offsets, np.int64 if wide else np.int32, len(texts) + 1, texts.offset * width)
+        return cast("Numbers", edges)
+
+    @cached_property
+    def distinct(self) -> tuple[npt.NDArray[np.int32], pa.Array] | None:
+        """Place of each value among the distinct ones (of a null any), and those; None when few values repeat."""
+        if pa.types.is_dictionary(self.values.type):
+            encoded = self.values
+        else:
+            step = max(1, len(self.texts) // _SAMPLE)
+            sample = self.texts.take(pa.array(np.arange(0, len(self.texts), step)))
+            if pc.count_distinct(sample, mode="only_valid").as_py() > _FEW * len(sample):
+                return None
+            encoded = pc.dictionary_encode(self.texts)
+        places = encoded.indices
+        if places.null_count:
+            places = pc.fill_null(places, 0)
+        return places.to_numpy().astype(np.int32, copy=False), encoded.dictionary
+
+    @cached_property
+    def numbers(self) -> Numbers:
+        """Whole numbers, days, moments or the digits of decimals, of a null any; DeclinedError beyond 64 bits."""
+        values = self.values
+        kind = values.type
+        if pa.types.is_decimal128(kind):
+            return self._digits()
+        if pa.types.is_date32(kind):
+            values = values.view(pa.int32())
+        elif pa.types.is_timestamp(kind):
+            values = values.view(pa.int64())
+        plain = pa.Array.from_buffers(values.type, len(values), [None, values.buffers()[1]], offset=values.offset)
+        numbers: Numbers = plain.to_numpy()
+        return numbers
+
+    def _digits(self) -> Numbers:
+        values = self.values
+        if values.buffers()[1] is None:
+            return np.zeros(len(values), np.int64)
+        words = np.frombuffer(values.buffers()[1], np.int64, len(values) * 2, values.offset * 16).reshape(-1, 2)
+        low: npt.NDArray[np.int64] = words[:, 0]
+        if ((low >> 63) != words[:, 1])[self.valid].any():
+            raise DeclinedError
+        return low
+
+    @cached_property
+    def floats(self) -> npt.NDArray[np.float64]:
+        """Floating-point numbers, of a null any."""
+        values = self.values
+        plain = pa.Array.from_buffers(values.type, len(values), [None, values.buffers()[1]], offset=values.offset)
+        floats: npt.NDArray[np.float64] = plain.to_numpy()
+        return floats
+
+
+class Part:
+    """One part of a table."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self.rows: int = table.num_rows
+        self._columns: dict[str, Column] = {}
+
+    def __getitem__(self, name: str) -> Column:
+        """The column of that name."""
+        if name not in self._columns:
+            self._columns[name] = Column(self.table[name])
+        return self._columns[name]

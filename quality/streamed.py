@@ -1,0 +1,251 @@
+"""Go through a batch once, part by part: kernels, and SQL for the rest, mark the rows each condition holds for."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import sqlalchemy as sa
+
+from quality.columns import Booleans, DeclinedError, Part
+from quality.fused import Condition, Marks, marks_of, together
+from quality.kernels import Kernel, kernel
+from quality.parts import Parts
+from schemas.values import ROW
+
+_REFUSALS = (duckdb.Error, sa.exc.SQLAlchemyError, NotImplementedError)
+_WORKERS = max(1, min(os.cpu_count() or 1, 4))
+
+Key = Any  # what a condition is known by: anything hashable
+Text = Callable[[sa.Select[Any]], str]
+
+
+class Late(Protocol):
+    """A condition that only the whole can tell: what it takes from each part, and the rows it holds for in the end."""
+
+    def columns(self, name: str) -> Sequence[Any]:
+        """What to select from each part, under names that begin with `name`."""
+        ...
+
+    def add(self, answer: pa.Table, name: str) -> None:
+        """Take what was selected from the next part, and its rows' numbers as `r`."""
+        ...
+
+    def rows(self) -> npt.NDArray[np.int64]:
+        """The `_row`s it holds for, ordered; what `columns` or the query may raise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """What was found, and why conditions could not be evaluated."""
+
+    marks: Marks
+    failed: Mapping[Key, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A condition by kernels: whether it holds, and whether the row counts at all."""
+
+    holds: Kernel
+    counted: tuple[Kernel, ...]
+
+    def __call__(self, part: Part) -> _Answer:
+        """The rows of a part; DeclinedError as kernels."""
+        hits = self.holds(part).true
+        if not self.counted:
+            return _Answer(hits, part.rows)
+        first, *rest = (one(part).true for one in self.counted)
+        where = first
+        for one in rest:
+            where = where & one
+        return _Answer(hits & where, int(np.count_nonzero(where)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    hits: Booleans
+    looked_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One part when the kernels are done with it."""
+
+    table: pa.Table
+    part: Part
+    answers: dict[Key, _Answer]
+    declined: list[Key] = field(default_factory=list)
+
+
+class Stream:
+    """One pass over `parts` for all `conditions`; `late` are those that only the whole can tell."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        text: Text,
+        selectable: sa.FromClause,
+        conditions: Mapping[Key, Condition],
+        late: Mapping[Key, Late],
+    ) -> None:
+        self._connection, self._text, self._selectable = connection, text, selectable
+        self._conditions, self._late = dict(conditions), late
+        self._failed: dict[Key, str] = {}
+        self._judges: dict[Key, Judge] = {}
+        self._left: dict[Key, Condition] = {}
+
+    def run(self, parts: Parts, each: Callable[[], None]) -> Streamed:
+        """Go through the parts; `each` is called while a part is shown whole, after it was judged."""
+        for key, one in self._conditions.items():
+            judge = self._judge(one, parts.nothing.schema)
+            if judge is not None:
+                self._judges[key] = judge
+            else:
+                self._left[key] = one
+        found = [self._finished(parts, _Work(parts.nothing, Part(parts.nothing), self._kernels(Part(parts.nothing))))]
+        for work in self._worked(parts):
+            found.append(self._finished(parts, work))
+            each()
+        parts.show(parts.nothing)
+        marks = together(found, self._failed)
+        return Streamed(marks.with_late(self._in_the_end()), self._failed)
+
+    def _in_the_end(self) -> dict[Key, npt.NDArray[np.int64]]:
+        found = {}
+        for key, one in self._late.items():
+            if key not in self._failed:
+                try:
+                    found[key] = one.rows()
+                except _REFUSALS as error:
+                    self._failed[key] = str(error)
+        return found
+
+    def _judge(self, one: Condition, schema: pa.Schema) -> Judge | None:
+        made = [kernel(clause, schema, self._listed) for clause in (one.expression, *one.where)]
+        first, *rest = made
+        if first is None or None in rest:
+            return None
+        return Judge(first, tuple(each for each in rest if each is not None))
+
+    def _listed(self, select: Any) -> pa.Array:  # noqa: ANN401 - a SELECT of SQLAlchemy's
+        query: Any = select.element if isinstance(select, sa.ScalarSelect) else select
+        found = self._connection.execute(self._text(query)).to_arrow_table()
+        return found.column(0).combine_chunks()
+
+    def _worked(self, parts: Parts) -> Iterator[_Work]:
+        """The parts, in their order, as kernels leave them; several are worked on at the same time."""
+        waiting: deque[Future[_Work]] = deque()
+        with ThreadPoolExecutor(_WORKERS, "check") as pool:
+            try:
+                for records in parts:
+                    waiting.append(pool.submit(self._work, parts, records))
+                    if len(waiting) > _WORKERS:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for one in waiting:
+                    one.cancel()
+
+    def _work(self, parts: Parts, records: pa.Table) -> _Work:
+        table = parts.prepared(records)
+        part = Part(table)
+        declined: list[Key] = []
+        return _Work(table, part, self._kernels(part, declined), declined)
+
+    def _kernels(self, part: Part, declined: list[Key] | None = None) -> dict[Key, _Answer]:
+        answers = {}
+        for key, judge in self._judges.items():
+            try:
+                answers[key] = judge(part)
+            except (DeclinedError, pa.ArrowException, ArithmeticError):
+                if declined is not None:
+                    declined.append(key)
+        return answers
+
+    def _finished(self, parts: Parts, work: _Work) -> Marks:
+        """What is left for SQL, and all of it as marks."""
+        rows = work.part[ROW].numbers.astype(np.int64, copy=False)
+        left = {key: one for key, one in self._left.items() if key not in self._failed}
+        left |= {key: self._conditions[key] for key in work.declined if key not in self._failed}
+        keys = {key: one for key, one in self._late.items() if key not in self._failed and one.columns("")}
+        parts.show(work.table)
+        if left or keys:
+            work.answers.update(self._asked(left, keys, rows))
+        return marks_of(
+            rows, {key: one for key, one in work.answers.items() if key not in self._failed}, self._conditions
+        )
+
+    def _asked(self, left: Mapping[Key, Condition], keys: Mapping[Key, Late], rows: Any) -> dict[Key, _Answer]:  # noqa: ANN401 - numpy
+        try:
+            return self._query(left, keys, rows)
+        except _REFUSALS:
+            for key, one in left.items():
+                self._try(key, {key: one}, {}, rows)
+            for key, late in keys.items():
+                self._try(key, {}, {key: late}, rows)
+        left = {key: one for key, one in left.items() if key not in self._failed}
+        keys = {key: one for key, one in keys.items() if key not in self._failed}
+        return self._query(left, keys, rows) if left or keys else {}
+
+    def _try(self, key: Key, left: Mapping[Key, Condition], keys: Mapping[Key, Late], rows: Any) -> None:  # noqa: ANN401
+        try:
+            self._query(left, keys, rows, noted=False)
+        except _REFUSALS as error:
+            self._failed[key] = str(error)
+
+    def _query(
+        self,
+        left: Mapping[Key, Condition],
+        keys: Mapping[Key, Late],
+        rows: Any,  # noqa: ANN401 - numpy
+        *,
+        noted: bool = True,
+    ) -> dict[Key, _Answer]:
+        picked: list[Any] = [sa.column(ROW).label("r")]
+        for place, one in enumerate(left.values()):
+            picked.append(_flag(sa.and_(one.expression, *one.where)).label(f"h{place}"))
+            if one.where:
+                picked.append(_flag(sa.and_(*one.where)).label(f"w{place}"))
+        for place, late in enumerate(keys.values()):
+            picked += late.columns(f"k{place}")
+        query = self._text(sa.select(*picked).select_from(self._selectable))
+        answer = self._connection.execute(query).to_arrow_table()
+        order = _order(answer["r"].to_numpy(), rows)
+        if noted:
+            for place, late in enumerate(keys.values()):
+                late.add(answer, f"k{place}")
+        answers = {}
+        for place, (key, one) in enumerate(left.items()):
+            hits = _flags(answer[f"h{place}"], order)
+            looked_at = int(np.count_nonzero(_flags(answer[f"w{place}"], order))) if one.where else len(hits)
+            answers[key] = _Answer(hits, looked_at)
+        return answers
+
+
+def _flag(condition: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.case((condition, sa.literal_column("1::UTINYINT")), else_=sa.literal_column("0::UTINYINT"))
+
+
+def _flags(column: pa.ChunkedArray, order: Any) -> Booleans:  # noqa: ANN401 - numpy, or None
+    flags: Booleans = column.to_numpy().view(np.bool_)
+    return flags if order is None else flags[order]
+
+
+def _order(given: Any, rows: Any) -> Any:  # noqa: ANN401 - numpy
+    """How to sort what SQL gave into the order of the rows; None when it is in it."""
+    with suppress(ValueError):
+        if np.array_equal(given, rows):
+            return None
+    return np.argsort(given, kind="stable")[np.argsort(np.argsort(rows, kind="stable"), kind="stable")]
