@@ -73,7 +73,8 @@ def running(password: str = "a test's own", settings: str = "") -> Iterator[Mari
     try:
         data, log = folder / "data", folder / "log.err"
         (folder / "my.cnf").write_text(
-            f"{_SETTINGS}{settings}\nport = {port}\ndatadir = {data}\nsocket = {folder}/s\nlog-error = {log}\n"
+            f"{_SETTINGS}{settings}\nport = {port}\ndatadir = {data}\ntmpdir = {folder}\n"
+            f"socket = {folder}/s\nlog-error = {log}\n"
         )
         accounts = folder / "accounts.sql"
         accounts.write_text(_accounts(password), "utf-8")
