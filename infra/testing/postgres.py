@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 ACCOUNT = "postgres"  # initdb refuses to run as root; Debian's package brings this account
 
 
@@ -26,6 +28,15 @@ class Postgres:
     def url(self, database: str = "postgres", driver: str = "postgresql+psycopg") -> str:
         """The SQLAlchemy URL of one of its databases."""
         return f"{driver}://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def connect(
+        self, database: str = "postgres", options: str = "", application_name: str = "", *, autocommit: bool = True
+    ) -> psycopg.Connection[tuple[object, ...]]:
+        """A connection to one of its databases."""
+        return psycopg.connect(
+            host="127.0.0.1", port=self.port, user=self.user, password=self.password, dbname=database,
+            options=options, application_name=application_name, autocommit=autocommit,
+        )  # fmt: skip
 
 
 def binaries() -> Path:

@@ -6,8 +6,8 @@ import sqlite3
 import threading
 import time
 
-import psycopg
 import pytest
+from one_secret import Vault
 
 from connectors import SourceError, SourceRefused, SourceUnavailable, open_source
 from connectors.databases import choice
@@ -15,29 +15,11 @@ from connectors.databases import choice
 WIDE = 1_500
 
 
-class Vault:
-    def __init__(self, password):
-        self.password = password
-
-    def get(self, name):
-        return self.password
-
-
 @pytest.fixture(scope="module")
 def db(postgres_server):
-    server = postgres_server
-    with psycopg.connect(
-        host="127.0.0.1",
-        port=server.port,
-        user=server.user,
-        password=server.password,
-        dbname="postgres",
-        autocommit=True,
-    ) as connection:
+    with postgres_server.connect() as connection:
         connection.execute("create database faults")
-    with psycopg.connect(
-        host="127.0.0.1", port=server.port, user=server.user, password=server.password, dbname="faults", autocommit=True
-    ) as connection:
+    with postgres_server.connect("faults") as connection:
         connection.execute("create table ent as select i id, repeat('甲', 400) name from generate_series(1, 60000) i")
         connection.execute("create role turned login password 'first'; grant select on ent to turned")
         yield connection
@@ -98,14 +80,7 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server(postgres_server,
 
 
 def test_a_database_that_takes_no_connections_is_unavailable(postgres_server, db):
-    with psycopg.connect(
-        host="127.0.0.1",
-        port=postgres_server.port,
-        user=postgres_server.user,
-        password=postgres_server.password,
-        dbname="postgres",
-        autocommit=True,
-    ) as other:
+    with postgres_server.connect() as other:
         other.execute("alter database faults allow_connections false")
         try:
             with pytest.raises(SourceUnavailable, match=r"SRC-SQL-UNAVAILABLE.*not currently accepting"):
@@ -260,9 +235,7 @@ def test_bytes_in_another_encoding_are_decoded_or_rejected(postgres_server, db):
 def test_text_of_a_database_without_an_encoding_is_checked(postgres_server, db):
     db.execute("create database bytes encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C' template template0")
     server = postgres_server
-    with psycopg.connect(
-        host="127.0.0.1", port=server.port, user=server.user, password=server.password, dbname="bytes", autocommit=True
-    ) as raw:
+    with postgres_server.connect("bytes") as raw:
         raw.execute("create table ent (id int primary key, n text)")
         raw.execute(
             b"insert into ent values (1, convert_from('\\xcdf5', 'SQL_ASCII')), (2, convert_from('\\xe5a5bd', 'SQL_ASCII'))"

@@ -7,33 +7,18 @@ import time
 
 import psycopg
 import pytest
+from one_secret import Vault
 
 from connectors import SourceError, open_source
 from connectors.databases import horizon
 
 
-class Vault:
-    def __init__(self, password):
-        self.password = password
-
-    def get(self, name):
-        return self.password
-
-
 @pytest.fixture(scope="module")
 def connect(postgres_server):
-    def opened(**options):
-        return psycopg.connect(
-            host="127.0.0.1",
-            port=postgres_server.port,
-            user=postgres_server.user,
-            password=postgres_server.password,
-            dbname="postgres",
-            options="-c search_path=grown",
-            **options,
-        )
+    def opened(**more):
+        return postgres_server.connect(options="-c search_path=grown", **more)
 
-    with opened(autocommit=True) as db:
+    with opened() as db:
         db.execute("create schema grown")
     return opened
 
@@ -69,7 +54,7 @@ def read(postgres_server):
 
 @pytest.fixture
 def table(connect):
-    with connect(autocommit=True) as db:
+    with connect() as db:
         db.execute(
             "drop table if exists ent cascade; create table ent (id bigserial primary key, at timestamptz, n int)"
         )
@@ -80,7 +65,7 @@ def table(connect):
 def test_a_row_that_commits_late_is_read_however_long_its_transaction_was(table, connect, read, quick, column):
     table.execute("insert into ent (at) values (now())")
     found, position = read(None, column)
-    with connect() as late:
+    with connect(autocommit=False) as late:
         late.execute("insert into ent (at) values (now())")
         table.execute("insert into ent (at) values (now())")
         early, position = read(position, column)
@@ -99,7 +84,7 @@ def test_a_row_that_commits_late_is_read_however_long_its_transaction_was(table,
 def test_a_transaction_that_began_earlier_and_writes_later_holds_the_cursor_back(table, connect, read, quick):
     table.execute("insert into ent (at) values (now())")
     _, position = read(None)
-    with connect() as late:
+    with connect(autocommit=False) as late:
         late.execute("select 1")  # now() is taken here, without a transaction number
         table.execute("insert into ent (at) values (now())")
         _, position = read(position)
@@ -111,7 +96,7 @@ def test_a_transaction_that_began_earlier_and_writes_later_holds_the_cursor_back
 def test_a_prepared_transaction_holds_the_cursor_back(table, connect, read, quick):
     table.execute("insert into ent (at) values (now())")
     _, position = read(None)
-    with connect() as late:
+    with connect(autocommit=False) as late:
         late.execute("insert into ent (at) values (now())")
         late.execute("prepare transaction 'two'")
     table.execute("insert into ent (at) values (now())")
@@ -121,7 +106,7 @@ def test_a_prepared_transaction_holds_the_cursor_back(table, connect, read, quic
 
 
 def test_a_first_read_beside_a_long_transaction_goes_back_later(table, connect, read, quick):
-    with connect() as late:
+    with connect(autocommit=False) as late:
         late.execute("insert into ent (at) values (now())")
         table.execute("insert into ent (at) values (now())")
         found, position = read(None)
@@ -132,8 +117,8 @@ def test_a_first_read_beside_a_long_transaction_goes_back_later(table, connect, 
 
 def test_another_databases_transaction_and_our_own_readers_hold_nothing_back(table, connect, postgres_server, read):
     table.execute("insert into ent (at) values (now())")
-    other = connect(autocommit=True)
-    with contextlib.closing(other), contextlib.closing(connect(application_name="shutong")) as ours:
+    other = connect()
+    with contextlib.closing(other), contextlib.closing(connect(application_name="shutong", autocommit=False)) as ours:
         ours.execute("select 1")
         server = postgres_server
         with psycopg.connect(
@@ -148,7 +133,7 @@ def test_another_databases_transaction_and_our_own_readers_hold_nothing_back(tab
 
 def test_an_account_without_privileges_sees_who_runs_too(table, connect, postgres_server):
     table.execute("drop role if exists little; create role little login password 'little'")
-    with connect() as busy:
+    with connect(autocommit=False) as busy:
         busy.execute("select 1")
         with psycopg.connect(
             host="127.0.0.1", port=postgres_server.port, user="little", password="little", dbname="postgres"
@@ -180,7 +165,7 @@ def test_four_writers_and_a_long_transaction_lose_nothing(table, connect, read, 
 
     def write(seed, longest):
         rng = random.Random(seed)
-        with connect() as db:
+        with connect(autocommit=False) as db:
             while not stop.is_set():
                 for _ in range(rng.randint(1, 5)):
                     db.execute("insert into ent (at, n) values (now(), %s)", [seed])

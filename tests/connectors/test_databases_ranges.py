@@ -6,9 +6,9 @@ import sqlite3
 import time
 import uuid
 
-import psycopg
 import pyarrow as pa
 import pytest
+from one_secret import Vault
 
 from connectors import SourceChanged, SourceUnavailable, open_source
 from schemas.values import RAW_COLUMNS, Position
@@ -16,25 +16,9 @@ from schemas.values import RAW_COLUMNS, Position
 ROWS = 3_000
 
 
-class Vault:
-    def __init__(self, password):
-        self.password = password
-
-    def get(self, name):
-        return self.password
-
-
 @pytest.fixture(scope="module")
 def db(postgres_server):
-    server = postgres_server
-    with psycopg.connect(
-        host="127.0.0.1",
-        port=server.port,
-        user=server.user,
-        password=server.password,
-        dbname="postgres",
-        autocommit=True,
-    ) as connection:
+    with postgres_server.connect() as connection:
         connection.execute("create schema cut; set search_path to cut")
         yield connection
 
