@@ -18,12 +18,12 @@ from runs.reports import Report
 from runs.resources import Resource
 from schemas.code_lists import CodeList
 from schemas.code_lists import load as load_list
-from schemas.mapping import BATCH_ROWS as STANDARDISED_ROWS
 from schemas.mapping import Standardised, resolve, schema, standardise_batches
 from schemas.points import reached
 from schemas.standard import Standard, bind
 from schemas.values import DELETED, OP, ORDER, ROW, Json, Manifest, Source, Verdict
-from warehouse.checked import CheckedWriter, kept_check
+from warehouse import landed
+from warehouse.checked import CheckedWriter, KeptCheck, kept_check
 from warehouse.keep import received_batches
 from warehouse.land import land
 from warehouse.state import State
@@ -65,9 +65,11 @@ def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
     gate = replace(resource.gate, keys=tuple(key for key in standard.key if key in mapping))
     control = resource.reading.control
     kinds = ordered(schema(standard, mapping, manifest.columns).empty_table(), control).schema
-    with CheckedWriter(parts.store, manifest, kinds) as writer:
+    form = landed.form(kinds, {name: column for name, column in mapping.items() if name in kinds.names}, manifest)
+    form = replace(form, schema=parts.tables.shape(resource.table, form.schema))
+    with CheckedWriter(parts.store, manifest, form, key=standard.key) as writer:
         flow = _Flow(writer, control)
-        raw = received_batches(parts.store, manifest, STANDARDISED_ROWS)
+        raw = received_batches(parts.store, manifest)
         spellings = {name: one.spellings for name, one in lists.items()}
         made = standardise_batches(raw, standard, mapping, spellings, parts.today())
         verdict = check_parts(flow.through(made), kinds, rules, codes, gate, parts.today())
@@ -107,11 +109,9 @@ class _Flow:
 def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -> Report:
     """Land a checked batch as part of `run`; a held one waits for a data manager."""
     kept = kept_check(parts.store, manifest)
-    told = told_of(parts, resource, manifest)
-    if kept.verdict.decision == "hold":
+    told = _told(resource, manifest, kept)
+    if kept.decision == "hold":
         return replace(told, held=manifest.rows)
-    names = kept.schema.names
-    mapping = _mapping(resource, manifest, kept.reader(_says(names)))
     usual = () if resource.reading.mode == "cdc" else resource.order  # a log comes in the order of its changes
     landing = land(
         parts.store,
@@ -121,8 +121,7 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
         kept,
         resource=resource.id,
         key=resource.standard.key,
-        order=(ORDER,) if ORDER in names else usual,
-        columns={name: column for name, column in mapping.items() if name in names},
+        order=(ORDER,) if ORDER in kept.schema.names else usual,
         run=run,
     )
     return replace(
@@ -137,18 +136,21 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
 
 def told_of(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
     """What the check found in a batch."""
-    verdict = kept_check(parts.store, manifest).verdict
+    return _told(resource, manifest, kept_check(parts.store, manifest))
+
+
+def _told(resource: Resource, manifest: Manifest, kept: KeptCheck) -> Report:
     return Report(
         run=manifest.run,
         resource=resource.id,
         batch=manifest.batch,
         pulled=manifest.rows,
-        decision=verdict.decision,
-        reason_zh=verdict.reason_zh,
-        reason_en=verdict.reason_en,
-        rules={count.rule: count.rows for count in verdict.counts},
-        errors={count.rule: count.error for count in verdict.counts if count.error},
-        unparsed=cast("Mapping[str, Mapping[str, int]]", verdict.results.get(UNPARSED, {})),
+        decision=kept.decision,
+        reason_zh=kept.reason_zh,
+        reason_en=kept.reason_en,
+        rules={count.rule: count.rows for count in kept.counts},
+        errors={count.rule: count.error for count in kept.counts if count.error},
+        unparsed=cast("Mapping[str, Mapping[str, int]]", kept.results.get(UNPARSED, {})),
     )
 
 

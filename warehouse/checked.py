@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,13 +14,15 @@ from typing import Any, Self, TypedDict
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.points import reached
 from schemas.standard import Rule
-from schemas.values import ROW, Decision, Json, Manifest, RuleCount, Verdict
+from schemas.values import DELETED, OP, ROW, Decision, Json, Manifest, RuleCount, Verdict
 from warehouse.errors import WarehouseError
 from warehouse.keep import folder_of
+from warehouse.landed import Form, landed_rows, written_schema
 from warehouse.row_groups import RowGroups
 from warehouse.store import ObjectStore
 
@@ -30,32 +32,27 @@ _FILE = "checked.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """A standardised table, the verdict on it, and the rules it was checked by (JSON-ready)."""
-
-    table: pa.Table
-    verdict: Verdict
-    rules: tuple[dict[str, Json], ...] = ()
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The table's."""
-        return self.table.schema
-
-    @property
-    def rows(self) -> int:
-        """How many rows the table has."""
-        return int(self.table.num_rows)
-
-
-@dataclass(frozen=True, slots=True)
 class KeptCheck:
-    """The same with the rows left where they are: `files` of the store, read when asked, all of one `schema`."""
+    """A checked batch: rows in the form of their landed table, what was found, and the rules it was checked by.
+
+    Rows are left where they are: `files` of the store, read when asked, all of one `schema`; `violations`,
+    `quarantine` and `deletions` (the rows that say that the source deleted their record) are files as well, of `_row`
+    and what is said of it. `columns` is field → source column.
+    """
 
     store: ObjectStore
     files: tuple[str, ...]
     schema: pa.Schema
-    verdict: Verdict
+    columns: Mapping[str, str]
+    violations: str
+    quarantine: str
+    deletions: str
+    rows: int
+    counts: tuple[RuleCount, ...]
+    decision: Decision
+    reason_zh: str
+    reason_en: str
+    results: Mapping[str, Json]
     rules: tuple[dict[str, Json], ...] = ()
 
     def reader(self, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS) -> pa.RecordBatchReader:
@@ -68,8 +65,7 @@ class KeptCheck:
         """All rows in memory."""
         return self.reader(columns).read_all()
 
-    @property
-    def rows(self) -> int:
+    def held(self) -> int:
         """How many rows the files have."""
         counted = 0
         for path in self.files:
@@ -77,11 +73,24 @@ class KeptCheck:
                 counted += pq.read_metadata(stream).num_rows
         return counted
 
+    def verdict(self) -> Verdict:
+        """The verdict whole, in memory."""
+        found = {}
+        for path in (self.violations, self.quarantine):
+            with self.store.open(path) as stream:
+                found[path] = pq.read_table(stream)
+        quarantine = found[self.quarantine][ROW].combine_chunks()
+        return Verdict(
+            self.rows, self.counts, found[self.violations], quarantine,
+            self.decision, self.reason_zh, self.reason_en, self.results,
+        )  # fmt: skip
+
     @contextmanager
-    def on_this_machine(self) -> Iterator[list[Path]]:
-        """The files where they can be opened by name: where they lie, or copies that go when the block ends."""
+    def on_this_machine(self) -> Iterator[Mapping[str, Path]]:
+        """Every file where it can be opened by name: where it lies, or a copy that goes when the block ends."""
         with TemporaryDirectory(prefix="shutong-checked-") as folder:
-            yield [self.store.local(path) or self._copied(path, Path(folder)) for path in self.files]
+            every = (*self.files, self.violations, self.quarantine, self.deletions)
+            yield {path: self.store.local(path) or self._copied(path, Path(folder)) for path in every}
 
     def _copied(self, path: str, folder: Path) -> Path:
         target = folder / path.replace("/", "_")
@@ -101,6 +110,7 @@ class _Note(TypedDict):
 
     parts: list[str]
     files: dict[str, str]
+    columns: dict[str, str]
     rows: int
     counts: list[dict[str, Any]]
     decision: Decision
@@ -113,29 +123,29 @@ class _Note(TypedDict):
 class CheckedWriter:
     """Keeps standardised batches beside a raw batch as they come, so that memory does not grow with their number.
 
-    Rows are ordered by `sort_by` inside each row group, nulls last; without it they stay as they come. A file is
-    durable when it is full; all count together once `keep` has named them. Left without that, as a context manager,
-    nothing is kept: an earlier check still counts, and what was written goes.
+    Rows are written as the landed table will have them, in `form`, ordered by `key` inside each row group, nulls last.
+    A file is durable when it is full; all count together once `keep` has named them. Left without that, as a context
+    manager, nothing is kept: an earlier check still counts, and what was written goes.
     """
 
-    def __init__(
-        self, store: ObjectStore, manifest: Manifest, schema: pa.Schema, *, sort_by: Sequence[str] = ()
-    ) -> None:
-        self._store, self._manifest, self._schema, self._sort_by = store, manifest, schema, tuple(sort_by)
+    def __init__(self, store: ObjectStore, manifest: Manifest, form: Form, *, key: Sequence[str]) -> None:
+        self._store, self._manifest, self._form, self._key = store, manifest, form, tuple(key)
         self._mark = uuid.uuid4().hex[:12]
         self._parts: list[str] = []
+        self._deletions: list[pa.Array] = []
         self._file = ExitStack()
         self._groups: RowGroups | None = None
-        self._in_file = 0
         self._kept = False
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Take the next rows; their columns are the schema's."""
-        groups = self._groups or self._start()
-        groups.write(batch)
-        self._in_file += batch.num_rows
-        if self._in_file >= FILE_ROWS:
-            self._close()
+        """Take the next rows, as standardising made them."""
+        if OP in batch.schema.names:
+            self._deletions.append(batch.column(ROW).filter(pc.equal(batch.column(OP), DELETED)))
+        for rows in landed_rows(batch, self._form):
+            groups = self._groups or self._start()
+            groups.write(rows)
+            if groups.rows >= FILE_ROWS:
+                self._close()
 
     def keep(self, verdict: Verdict, rules: Sequence[Rule] = ()) -> None:
         """Keep the verdict with the rows written; what an earlier check kept of the batch goes."""
@@ -145,7 +155,8 @@ class CheckedWriter:
         earlier = _note(self._store, self._manifest) if self._store.exists(_path(self._manifest)) else None
         note: _Note = {
             "parts": self._parts,
-            "files": _keep_tables(self._store, self._manifest, self._mark, verdict),
+            "files": self._keep_tables(verdict),
+            "columns": dict(self._form.columns),
             "rows": verdict.rows,
             "counts": [asdict(one) for one in verdict.counts],
             "decision": verdict.decision,
@@ -181,7 +192,7 @@ class CheckedWriter:
         path = f"{folder_of(self._manifest)}/checked-table-{self._mark}-{len(self._parts):05d}.parquet"
         self._file = ExitStack()
         stream = self._file.enter_context(self._store.create(path))
-        self._groups = RowGroups(stream, self._schema, sort_by=self._sort_by)
+        self._groups = RowGroups(stream, written_schema(self._form), sort_by=self._key)
         self._parts.append(path)
         return self._groups
 
@@ -189,59 +200,46 @@ class CheckedWriter:
         if self._groups is not None:
             self._groups.close()
             self._file.close()
-            self._groups, self._in_file = None, 0
+            self._groups = None
+
+    def _keep_tables(self, verdict: Verdict) -> dict[str, str]:
+        deletions = pa.chunked_array(self._deletions, pa.int64())
+        tables = {
+            "violations": verdict.violations,
+            "quarantine": pa.table({ROW: verdict.quarantine.cast(pa.int64())}),
+            "deletions": pa.table({ROW: deletions}),
+        }
+        files = {}
+        for name, content in tables.items():
+            files[name] = f"{folder_of(self._manifest)}/checked-{name}-{self._mark}.parquet"
+            with self._store.create(files[name]) as stream:
+                pq.write_table(content, stream, compression="zstd", store_schema=False)
+        return files
 
 
 class _GivenUpError(Exception):
     """Tells the store that the file is not to appear."""
 
 
-def keep_checked(
-    store: ObjectStore, manifest: Manifest, table: pa.Table, verdict: Verdict, rules: Sequence[Rule] = ()
-) -> None:
-    """Keep table and verdict beside the batch; they count, all together, once checked.json names them."""
-    with CheckedWriter(store, manifest, table.schema) as writer:
-        for batch in table.to_batches(max_chunksize=BATCH_ROWS):
-            writer.write(batch)
-        writer.keep(verdict, rules)
-
-
-def checked(store: ObjectStore, manifest: Manifest) -> Checked:
-    """What was kept last, with all rows in memory; WH-CHECK-MISSING when the batch was not checked."""
-    kept = kept_check(store, manifest)
-    return Checked(kept.table(), kept.verdict, kept.rules)
-
-
 def kept_check(store: ObjectStore, manifest: Manifest) -> KeptCheck:
     """What was kept last, the rows still in their files; WH-CHECK-MISSING when the batch was not checked."""
     note = _note(store, manifest)
-    tables = {}
-    for name, path in note["files"].items():
-        with store.open(path) as stream:
-            tables[name] = pq.read_table(stream)
     with store.open(note["parts"][0]) as stream:
         schema = pq.read_schema(stream)
-    verdict = Verdict(
+    return KeptCheck(
+        store,
+        tuple(note["parts"]),
+        schema,
+        note["columns"],
+        **note["files"],
         rows=note["rows"],
         counts=tuple(RuleCount(**one) for one in note["counts"]),
-        violations=tables["violations"],
-        quarantine=tables["quarantine"][ROW].combine_chunks(),
         decision=note["decision"],
         reason_zh=note["reason_zh"],
         reason_en=note["reason_en"],
         results=note["results"],
+        rules=tuple(note["rules"]),
     )
-    return KeptCheck(store, tuple(note["parts"]), schema, verdict, tuple(note["rules"]))
-
-
-def _keep_tables(store: ObjectStore, manifest: Manifest, mark: str, verdict: Verdict) -> dict[str, str]:
-    files = {}
-    quarantine = pa.table({ROW: verdict.quarantine.cast(pa.int64())})
-    for name, content in {"violations": verdict.violations, "quarantine": quarantine}.items():
-        files[name] = f"{folder_of(manifest)}/checked-{name}-{mark}.parquet"
-        with store.create(files[name]) as stream:
-            pq.write_table(content, stream, compression="zstd")
-    return files
 
 
 def _path(manifest: Manifest) -> str:

@@ -10,6 +10,7 @@ from pyiceberg.types import DecimalType, IcebergType, IntegerType, ListType, Lon
 from warehouse.errors import WarehouseError
 from warehouse.sql import literal, quote
 
+FIELD_ID = "PARQUET:field_id"  # what Arrow calls the id of a column in a Parquet file
 _NARROW = (pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16())
 _DUCKDB = {
     "boolean": "BOOLEAN",
@@ -50,6 +51,22 @@ def _storable(kind: pa.DataType) -> pa.DataType:  # noqa: PLR0911 (one line per 
 def iceberg_schema(schema: pa.Schema) -> Schema:
     """The Iceberg schema of an Arrow schema; field ids are given out by the table."""
     return _pyarrow_to_schema_without_ids(storable(schema))
+
+
+def shape(existing: Schema | None, last: int, schema: pa.Schema) -> pa.Schema:
+    """The Arrow schema as files of a table have it, with field ids: those of `existing`, or those the table would give.
+
+    `last` is the greatest id given so far; columns are no lists. An integer is as wide as the table has it.
+    """
+    known = {field.name: field for field in existing.fields} if existing else {}
+    fields = []
+    for field in storable(schema):
+        have = known.get(field.name)
+        last += have is None
+        wide = have is not None and isinstance(have.field_type, LongType) and pa.types.is_integer(field.type)
+        number = str(have.field_id if have else last)
+        fields.append(pa.field(field.name, pa.int64() if wide else field.type, metadata={FIELD_ID: number}))
+    return pa.schema(fields)
 
 
 def changes(table: str, existing: Schema, wanted: Schema) -> tuple[list[NestedField], list[NestedField]]:

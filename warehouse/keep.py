@@ -10,6 +10,8 @@ from enum import Enum, auto
 from queue import Full, Queue
 from urllib.parse import quote
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -104,6 +106,24 @@ def received_batches(
                 there = set(batch.schema.names)
                 arrays = [batch.column(name) if name in there else null for name in kinds.names]
                 yield pa.RecordBatch.from_arrays(arrays, schema=kinds)
+
+
+def received_rows(store: ObjectStore, manifest: Manifest, rows: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
+    """The rows of a batch with these numbers (ordered, each once), all columns; what holds none of them is not read."""
+    kinds, first = _kinds(manifest), 1
+    for path in manifest.files:
+        with store.open(path) as stream, pq.ParquetFile(stream) as file:
+            for number in range(file.num_row_groups):
+                count = file.metadata.row_group(number).num_rows
+                low, high = np.searchsorted(rows, (first, first + count))
+                if low < high:
+                    group = file.read_row_group(number)
+                    found = group.take(pa.array(rows[low:high] - first))
+                    null = pa.nulls(len(found), pa.string())
+                    there = set(found.column_names)
+                    columns = [found[name] if name in there else null for name in kinds.names]
+                    yield from pa.Table.from_arrays(columns, schema=kinds).combine_chunks().to_batches()
+                first += count
 
 
 def _kinds(manifest: Manifest) -> pa.Schema:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from urllib.parse import quote as safe
 
 import duckdb
 
 from schemas.points import reached
 from schemas.values import Manifest
-from warehouse import duck, fates
-from warehouse.checked import Checked, KeptCheck
+from warehouse import duck, fates, landing_files
+from warehouse.checked import KeptCheck
 from warehouse.errors import WarehouseError
+from warehouse.keep import received_rows
+from warehouse.landed import HASH
 from warehouse.sql import literal
 from warehouse.state import Release, State
 from warehouse.store import ObjectStore
@@ -49,12 +51,11 @@ def land(
     state: State,
     tables: Tables,
     manifest: Manifest,
-    checked: Checked | KeptCheck,
+    kept: KeptCheck,
     *,
     resource: str,
     key: tuple[str, ...],
     order: tuple[str, ...],
-    columns: Sequence[str] | Mapping[str, str],
     run: str | None = None,
 ) -> Landing:
     """Land the batch and release it; the same batch again changes nothing and gives the counts it had.
@@ -63,35 +64,42 @@ def land(
     greatest `order` (null lowest), then the greatest `_row`, wins; the winner lands unless the landed row says the same
     or has a greater order. Where the winner says that the source deleted its record, the landed row goes, in the same
     release; a deletion of what is not landed counts as superseded. `order` are fields, or schemas.values.ORDER.
-    `columns` are the standard's fields delivered, best as a map to the source column that feeds each, from which `_raw`
-    is told. `run` is the run that lands, by default the one that pulled.
+    `run` is the run that lands, by default the one that pulled, which rows name.
 
     Killed at any point and called again it ends in the same tables; readers, who follow `state.released`, see both
     tables change at once.
     """
-    _refuse_lost_rows(manifest, checked)
+    _refuse_lost_rows(manifest, kept)
     run = run or manifest.run
     with store.lock(f"land-{safe(resource, safe='')}"):
         made = _made(state, resource, run, manifest.batch)
         if made is not None:
             return made
         targets = (landed_table(resource), quarantine_table(resource))
-        fields = tuple(columns)
-        tables.ensure(targets[0], fates.landed_schema(checked.schema, fields, order))
+        tables.ensure(targets[0], kept.schema)
         tables.ensure(targets[1], fates.QUARANTINE_SCHEMA)
         done = {table: _settle(state, tables, table, run, manifest.batch) for table in targets}
         with (
             duck.connect(tables.folder / "spill", memory=MEMORY) as connection,
-            fates.present(connection, checked, key=key, order=order, fields=columns) as shown,
+            fates.present(connection, kept, key=key, order=order) as shown,
         ):
-            compared = list(dict.fromkeys([*shown.key, *shown.order, fates.HASH]))
+            compared = list(dict.fromkeys([*shown.key, *shown.order, HASH]))
             base = tables.relation(targets[0], state.released(targets[0]), compared)
             landing = Landing(**asdict(fates.decide(connection, shown, base)))
             reached("land.planned")
-            fates.present_landing(connection, resource, run, manifest.batch)
-            passed, failed = _stage(
-                connection, state, tables, shown, resource=resource, batch=manifest.batch, done=done
-            )
+            passed, failed = (Staged(table, (), 0) for table in targets)
+            if done[targets[0]] is None:
+                passed = landing_files.staged(connection, tables, targets[0], kept, key)
+            if done[targets[1]] is None and landing.quarantined:
+                there = tables.relation(targets[1], state.released(targets[1]), ["_row", "_batch"])
+                taken = f"(SELECT _row FROM {there} WHERE _batch = {literal(manifest.batch)})"
+                barred = fates.barred(connection)
+
+                def rows() -> str:
+                    received = received_rows(store, manifest, barred)
+                    return fates.quarantined_rows(connection, shown, manifest, received, taken)
+
+                failed = _quarantined(connection, tables, targets[1], rows)
         reached("land.files_written")
         properties = {"shutong.resource": resource, RUN: run, BATCH: manifest.batch}
         pins = {targets[1]: _commit(tables, failed, properties, done[targets[1]])}
@@ -104,9 +112,9 @@ def land(
         return landing
 
 
-def _refuse_lost_rows(manifest: Manifest, checked: Checked | KeptCheck) -> None:
-    rows = checked.rows
-    if rows != manifest.rows or checked.verdict.rows != manifest.rows:
+def _refuse_lost_rows(manifest: Manifest, kept: KeptCheck) -> None:
+    rows = kept.held()
+    if rows != manifest.rows or kept.rows != manifest.rows:
         raise WarehouseError(
             "WH-ROWS-LOST",
             zh=f"批次 {manifest.batch} 收到 {manifest.rows} 行，检查结果却有 {rows} 行",
@@ -143,38 +151,13 @@ def _settle(state: State, tables: Tables, table: str, run: str, batch: str) -> i
     return None
 
 
-def _stage(
-    connection: duckdb.DuckDBPyConnection,
-    state: State,
-    tables: Tables,
-    shown: fates.Columns,
-    *,
-    resource: str,
-    batch: str,
-    done: Mapping[str, int | None],
-) -> tuple[Staged, Staged]:
-    """Write the files of both tables, unless the table's snapshot is there already."""
-    landed, quarantine = landed_table(resource), quarantine_table(resource)
-    passed = failed = Staged("", (), 0)
-    if done[landed] is None:
-        passed = _written(connection, tables, landed, fates.passed_rows(shown), shown.key)
-        passed = replace(passed, gone=connection.table("goes").to_arrow_table())
-    if done[quarantine] is None:
-        kept = tables.relation(quarantine, state.released(quarantine), ["_row", "_batch"])
-        query = fates.quarantined_rows(shown, f"(SELECT _row FROM {kept} WHERE _batch = {literal(batch)})")
-        failed = _written(connection, tables, quarantine, query, ("_row",))
-    return passed, failed
-
-
-def _written(
-    connection: duckdb.DuckDBPyConnection, tables: Tables, table: str, query: str, sort: Sequence[str]
-) -> Staged:
-    """The rows as files of the table; rows so wide that a row group does not fit get the memory they need."""
+def _quarantined(connection: duckdb.DuckDBPyConnection, tables: Tables, table: str, rows: Callable[[], str]) -> Staged:
+    """The rows of a query as files; rows so wide that a row group does not fit get the memory they need."""
     try:
-        return tables.stage(table, connection.sql(query), sort=sort)
+        return tables.stage(table, connection.sql(rows()), sort=("_row",))
     except duckdb.OutOfMemoryException:
         connection.execute(f"SET memory_limit = '{AMPLE}'")
-        return tables.stage(table, connection.sql(query), sort=sort)
+        return tables.stage(table, connection.sql(rows()), sort=("_row",))
 
 
 def _commit(

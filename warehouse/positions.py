@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.conversions import from_bytes
 from pyiceberg.manifest import DataFile
@@ -19,6 +20,7 @@ from warehouse.durable_io import sync
 from warehouse.errors import WarehouseError
 from warehouse.sql import literal, quote
 
+_ROWS = 100_000  # places written at once
 _SCHEMA = pa.schema(  # field ids reserved by the Iceberg v2 specification, "Position Delete Files"
     [
         pa.field("file_path", pa.string(), nullable=False, metadata={b"PARQUET:field_id": b"2147483546"}),
@@ -44,17 +46,20 @@ def refuse_bad_keys(table: str, files: Sequence[str], key: Sequence[str]) -> Non
         raise WarehouseError("WH-KEY-TWICE", zh=zh, en=en, **fix)
 
 
-def replaced(table: Table, files: Sequence[str], key: Sequence[str], gone: pa.Table | None = None) -> list[DataFile]:
-    """A position-delete file for the live rows of `table` whose key is in the staged files or in `gone`, if any."""
+def replaced(
+    table: Table, key: Sequence[str], *, files: Sequence[str] = (), keys: pa.Table | None = None
+) -> list[DataFile]:
+    """A position-delete file for the live rows of `table` whose key is among `keys`, or in the staged files, if any."""
+    if keys is not None and not keys.num_rows:
+        return []
     current = table.current_snapshot()
     planned = scan.plan(table, current.snapshot_id if current else None)
-    keys = ", ".join(quote(one) for one in key)
+    names = ", ".join(quote(one) for one in key)
     with duck.connect() as connection:
-        queries = [f"SELECT {keys} FROM read_parquet({_listed(files)})"] if files else []
-        if gone is not None:
-            connection.register("gone", gone)
-            queries.append(f"SELECT {keys} FROM gone")
-        connection.execute(f"CREATE TEMP VIEW incoming AS {' UNION ALL '.join(queries)}")
+        if keys is not None:
+            connection.register("incoming", keys)
+        else:
+            connection.execute(f"CREATE TEMP VIEW incoming AS SELECT {names} FROM read_parquet({_listed(files)})")
         first = quote(key[0])
         low, high = connection.execute(f"SELECT min({first}), max({first}) FROM incoming").fetchone() or (None, None)
         candidates = [file for file in planned.data if _may_hold(table, file, key[0], low, high)]
@@ -62,10 +67,20 @@ def replaced(table: Table, files: Sequence[str], key: Sequence[str], gone: pa.Ta
             return []
         live = scan.located(planned, candidates, list(key))
         found = connection.execute(
-            f"SELECT t.filename AS file_path, t.file_row_number AS pos FROM {live} t "
-            f"SEMI JOIN incoming USING ({keys}) ORDER BY ALL"
-        ).to_arrow_table()
-    return [_write(table, found)] if found.num_rows else []
+            f"SELECT '{scan.SCHEME}' || t.filename AS file_path, t.file_row_number AS pos FROM {live} t "
+            f"SEMI JOIN incoming USING ({names}) ORDER BY ALL"
+        )
+        written = write(table, found.to_arrow_reader(_ROWS))
+    return [written] if written else []
+
+
+def places(files: Mapping[str, npt.NDArray[np.int64]]) -> pa.Table:
+    """The rows at these places of these files, as `write` takes them; places in order, each file's path said once."""
+    paths = sorted(files)
+    numbers = np.repeat(np.arange(len(paths), dtype=np.int32), [len(files[one]) for one in paths])
+    located = pa.array([scan.SCHEME + one for one in paths], pa.string())
+    rows = np.concatenate([files[one] for one in paths])
+    return pa.table({"file_path": pa.DictionaryArray.from_arrays(pa.array(numbers), located), "pos": rows})
 
 
 def _may_hold(table: Table, file: DataFile, column: str, low: object, high: object) -> bool:
@@ -79,12 +94,21 @@ def _may_hold(table: Table, file: DataFile, column: str, low: object, high: obje
     return from_bytes(kind, lower) <= high and from_bytes(kind, upper) >= low
 
 
-def _write(table: Table, found: pa.Table) -> DataFile:
+def write(table: Table, found: pa.RecordBatchReader) -> DataFile | None:
+    """A position-delete file of the table for the rows found (file_path, pos, ordered by both); None for no row."""
     target = Path(scan.path(table.location())) / "data" / f"{uuid.uuid4().hex}-deletes.parquet"
-    places = pc.binary_join_element_wise(scan.SCHEME, found["file_path"].cast(pa.string()), "")
-    pq.write_table(pa.table([places, found["pos"]], schema=_SCHEMA), target, compression="zstd")
+    path = found.schema.field("file_path").type
+    schema = pa.schema([_SCHEMA.field("file_path").with_type(path), _SCHEMA.field("pos")])
+    rows = 0
+    with pq.ParquetWriter(target, schema, compression="zstd", store_schema=False) as writer:
+        for batch in found:
+            writer.write_batch(batch.cast(schema))
+            rows += batch.num_rows
+    if not rows:
+        target.unlink()
+        return None
     sync(target)
-    return row_delta.delete_file(f"{scan.SCHEME}{target}", found.num_rows, target.stat().st_size)
+    return row_delta.delete_file(f"{scan.SCHEME}{target}", rows, target.stat().st_size)
 
 
 def _listed(files: Sequence[str]) -> str:

@@ -46,12 +46,18 @@ class TableContendedError(WarehouseError):
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Rows written as data files of a table, durable, and in no snapshot yet; `gone` are keys whose rows go with it."""
+    """Rows in data files of a table, durable, and in no snapshot yet.
+
+    `rows` count; with them come those at the places of `dropped` (file_path, pos: `positions.places`), which do not.
+    `replaced` are the keys whose rows in the table go; where it is None they are looked for in the files, each of whose
+    rows must have a key, and its own.
+    """
 
     table: str
     files: tuple[str, ...]
     rows: int
-    gone: pa.Table | None = None
+    replaced: pa.Table | None = None
+    dropped: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,19 @@ class Tables:
         """The columns the table has now."""
         return tuple(field.name for field in self._load(name).schema().fields)
 
+    def shape(self, name: str, schema: pa.Schema) -> pa.Schema:
+        """The schema as files of the table have it, field ids included, also of a table or columns yet to be made."""
+        if not self.exists(name):
+            return columns.shape(None, 0, schema)
+        table = self._load(name)
+        return columns.shape(table.schema(), table.metadata.last_column_id, schema)
+
+    def place(self, name: str) -> Path:
+        """Where a new data file of the table may be written."""
+        target = Path(scan.path(self._load(name).location())) / "data" / f"{uuid.uuid4().hex}.parquet"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
     def stage(self, name: str, rows: Rows, *, sort: Sequence[str] = ()) -> Staged:
         """Write rows as data files, sorted, zstd, with field ids; they count once `commit` names them.
 
@@ -156,8 +175,7 @@ class Tables:
         shaped = rows.project(", ".join(cast))
         if sort:
             shaped = shaped.order(", ".join(quote(one) for one in sort))
-        target = Path(scan.path(table.location())) / "data" / f"{uuid.uuid4().hex}.parquet"
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self.place(name)
         ids = columns.field_ids(table.schema(), list(rows.columns))
         shaped.to_parquet(str(target), compression="zstd", field_ids=ids, row_group_size=ROW_GROUP)
         count = pq.read_metadata(target).num_rows
@@ -177,23 +195,29 @@ class Tables:
     ) -> int | None:
         """Make staged rows the table's newest snapshot and return its id.
 
-        With `key` each row takes the place of the row with the same key, and rows with the keys of `staged.gone` go;
-        with `whole` the rows are the whole contents; otherwise they are added. Nothing to add or to remove changes
+        With `key` each row takes the place of the row with the same key, and rows with the keys of `staged.replaced`
+        go; with `whole` the rows are the whole contents; otherwise they are added. Nothing to add or to remove changes
         nothing: the answer is the head as it stands.
         `properties` go into the snapshot's summary. Raises TableContendedError when others keep committing first.
         """
-        removes = staged.gone is not None and staged.gone.num_rows > 0
-        if not staged.rows and not whole and not removes:
+        if not staged.rows and not whole and not (staged.replaced is not None and staged.replaced.num_rows):
             head = self.head(staged.table)
             return head.snapshot if head else None
-        if key and staged.files:
+        if key and staged.replaced is None:
             positions.refuse_bad_keys(staged.table, staged.files, key)
+        dropped = (
+            positions.write(self._load(staged.table), staged.dropped.to_reader())
+            if staged.dropped is not None
+            else None
+        )
         for attempt in range(ATTEMPTS):
             table = self._load(staged.table)
             data = [parquet_file_to_data_file(table.io, table.metadata, scan.SCHEME + one) for one in staged.files]
-            deletes = positions.replaced(table, staged.files, key, staged.gone) if key else []
+            deletes = positions.replaced(table, key, files=staged.files, keys=staged.replaced) if key else []
             with suppress(*row_delta.MOVED):
-                return self._commit(table, data, deletes, properties or {}, whole=whole)
+                return self._commit(
+                    table, data, [*([dropped] if dropped else []), *deletes], properties or {}, whole=whole
+                )
             for file in deletes:
                 Path(scan.path(file.file_path)).unlink(missing_ok=True)
             time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 25)))  # noqa: S311 (only to get out of step)

@@ -89,6 +89,7 @@ def ours_standardised(plan: Plan) -> Work:
     from schemas.load import find_standard
     from schemas.mapping import resolve, standardise, standardise_batches
     from schemas.values import Manifest, Position, Verdict
+    from warehouse import landed
     from warehouse.checked import CheckedWriter
     from warehouse.store import LocalStore
 
@@ -107,7 +108,9 @@ def ours_standardised(plan: Plan) -> Work:
                 pa.Table.from_batches([first.slice(0, 1)]), standard, mapping, codes, today
             ).table.schema
             writer = stack.enter_context(
-                CheckedWriter(LocalStore(Path(plan["folder"])), manifest, schema, sort_by=("uscc",))
+                CheckedWriter(
+                    LocalStore(Path(plan["folder"])), manifest, landed.form(schema, mapping, manifest), key=("uscc",)
+                )
             )
             for made in standardise_batches(chain((first,), raw), standard, mapping, codes, today):
                 for part in made.table.to_batches():

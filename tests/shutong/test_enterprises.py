@@ -17,7 +17,7 @@ from enterprise_truth import HEADER, SPELLINGS, WAN, YUAN, Truth, read, valid_us
 from shutong.cli import main
 from shutong.settings import read as read_settings
 from shutong.wiring import Wired, open_deployment
-from warehouse.checked import checked
+from warehouse.checked import kept_check
 from warehouse.keep import received
 from warehouse.merge import base_table
 
@@ -106,7 +106,7 @@ def assert_tables_equal(wired: Wired, truth: Truth) -> None:
             assert as_received[name] == cell
     manifest = wired.state.manifests(resource.id)[0]
     store = wired.store
-    violations = checked(store, manifest).verdict.violations.to_pylist()
+    violations = kept_check(store, manifest).verdict().violations.to_pylist()
     codes = received(store, manifest).column("统一社会信用代码").to_pylist()
     wrong = {row["_row"]: codes[row["_row"] - 1] or "" for row in violations if "uscc_check" in row["rules"]}
     assert wrong == truth.wrong_codes

@@ -6,13 +6,15 @@ import datetime as dt
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from schemas.values import Batch, Manifest, Position, RuleCount, Verdict
-from warehouse.checked import keep_checked, kept_check
+from warehouse import landed
+from warehouse.checked import CheckedWriter, kept_check
 from warehouse.keep import keep, received
 from warehouse.land import Landing, land, landed_table, quarantine_table
 from warehouse.state import State
@@ -62,8 +64,16 @@ class Warehouse:
         return keep(self.store, self.state, resource, run, batches(records, cut))
 
     def check(self, manifest: Manifest, records: list[Record]) -> None:
-        table, verdict = standardise(received(self.store, manifest), records)
-        keep_checked(self.store, manifest, table, verdict)
+        self.keep(manifest, *standardise(received(self.store, manifest), records))
+
+    def keep(self, manifest: Manifest, table: pa.Table, verdict: Verdict, columns: Mapping[str, str] = FIELDS) -> None:
+        """Keep a standardised table and its verdict as a check does, `columns` being field → source column."""
+        form = landed.form(table.schema, columns, manifest)
+        form = replace(form, schema=self.tables.shape(landed_table(manifest.resource), form.schema))
+        with CheckedWriter(self.store, manifest, form, key=("code",)) as writer:
+            for batch in table.to_batches():
+                writer.write(batch)
+            writer.keep(verdict)
 
     def land(self, manifest: Manifest, run: str | None = None, *, resource: str = RESOURCE) -> Landing:
         return land(
@@ -75,7 +85,6 @@ class Warehouse:
             resource=resource,
             key=("code",),
             order=("day",),
-            columns=FIELDS,
             run=run,
         )
 

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from land_factory import FIELDS, RESOURCE, Record, Warehouse, standardise
+from land_factory import FIELDS, RESOURCE, Record, Warehouse, batches, standardise
 
 from schemas.points import POINTS
 from warehouse import land as landing_of
-from warehouse.checked import Checked, checked, keep_checked
+from warehouse.checked import kept_check
 from warehouse.errors import WarehouseError
-from warehouse.keep import received
+from warehouse.keep import keep, received
 from warehouse.land import Landing, land, landed_table, quarantine_table
 from warehouse.store import LocalStore
 
@@ -152,7 +152,7 @@ def test_a_checked_table_that_lost_a_row_is_refused(warehouse: Warehouse) -> Non
     records = [Record("A", None, "甲"), Record("B", None, "乙")]
     manifest = warehouse.pull(records, "run-1")
     table, verdict = standardise(received(warehouse.store, manifest).slice(0, 1), records[:1])
-    keep_checked(warehouse.store, manifest, table, verdict)
+    warehouse.keep(manifest, table, verdict)
     with pytest.raises(WarehouseError, match="WH-ROWS-LOST"):
         warehouse.land(manifest)
 
@@ -168,9 +168,9 @@ def test_a_check_kept_again_takes_the_place_of_the_first(warehouse: Warehouse) -
     manifest = warehouse.pull(records, "run-1")
     warehouse.check(manifest, records)
     warehouse.check(manifest, [replace(records[0], ok=True)])
-    kept = checked(warehouse.store, manifest)
-    assert kept.verdict.quarantine.to_pylist() == []
-    assert kept.verdict.counts[0].rows == 0
+    kept = kept_check(warehouse.store, manifest)
+    assert kept.verdict().quarantine.to_pylist() == []
+    assert kept.counts[0].rows == 0
 
 
 def test_a_field_delivered_later_lands_and_leaves_earlier_rows_alone(warehouse: Warehouse) -> None:
@@ -179,16 +179,16 @@ def test_a_field_delivered_later_lands_and_leaves_earlier_rows_alone(warehouse: 
     manifest = warehouse.pull(records, "run-2")
     table, verdict = standardise(received(warehouse.store, manifest), records)
     wider = table.append_column("capital", pa.array([None, 7.5]).cast(pa.float64()).cast(pa.decimal128(24, 6)))
+    warehouse.keep(manifest, wider, verdict, {**FIELDS, "capital": "注册资本"})
     counts = land(
         warehouse.store,
         warehouse.state,
         warehouse.tables,
         manifest,
-        Checked(wider, verdict),
+        kept_check(warehouse.store, manifest),
         resource=RESOURCE,
         key=("code",),
         order=("capital",),
-        columns=(*FIELDS, "capital"),
     )
     assert counts == Landing(1, 0, 1)
     assert [(row["code"], str(row["capital"])) for row in warehouse.landed()] == [("A", "None"), ("B", "7.500000")]
@@ -196,10 +196,11 @@ def test_a_field_delivered_later_lands_and_leaves_earlier_rows_alone(warehouse: 
 
 def test_source_columns_that_differ_by_case_alone_are_kept_apart(warehouse: Warehouse) -> None:
     records = [Record("A", None, "甲", ok=False)]
-    manifest = warehouse.pull(records, "run-1")
-    table, verdict = standardise(received(warehouse.store, manifest), records)
-    table = table.append_column("raw:ID", pa.array(["1"])).append_column("raw:id", pa.array(["2"]))
-    keep_checked(warehouse.store, manifest, table, verdict)
+    warehouse.state.start_run("run-1", RESOURCE)
+    (batch,) = batches(records, 1)
+    rows = batch.rows.append_column("ID", pa.array(["1"])).append_column("id", pa.array(["2"]))
+    manifest = keep(warehouse.store, warehouse.state, RESOURCE, "run-1", [replace(batch, rows=rows)])
+    warehouse.check(manifest, records)
     warehouse.land(manifest)
     received_values = json.loads(warehouse.quarantined()[0]["received"])
     assert (received_values["ID"], received_values["id"]) == ("1", "2")
@@ -232,4 +233,4 @@ def test_rows_that_do_not_fit_into_the_memory_of_a_landing_land_all_the_same(
     warehouse.check(manifest, records)
     assert warehouse.land(manifest) == Landing(60_000, 0, 0)
     names = warehouse.tables.read(landed_table(RESOURCE), warehouse.state.released(landed_table(RESOURCE)), ["code"])
-    assert names["code"].to_pylist() == sorted(one.code for one in records)
+    assert sorted(names["code"].to_pylist()) == sorted(one.code for one in records)

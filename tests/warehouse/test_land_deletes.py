@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from land_factory import FIELDS, RESOURCE, Record, Warehouse, deletion
+from land_factory import RESOURCE, Record, Warehouse, deletion, standardise
 
 from schemas.values import ORDER
-from warehouse.checked import Checked, checked
+from warehouse.checked import kept_check
+from warehouse.keep import received
 from warehouse.land import Landing, land, landed_table
 
 TABLE = landed_table(RESOURCE)
@@ -156,12 +157,12 @@ def test_the_order_a_source_gives_its_changes_counts_before_any_field(warehouse:
     def come(run: str, *changes: tuple[Record, str]) -> Landing:
         records = [one for one, _ in changes]
         manifest = warehouse.pull(records, run)
-        warehouse.check(manifest, records)
-        kept = checked(warehouse.store, manifest)
-        said = kept.table.append_column(ORDER, pa.array([order for _, order in changes], pa.string()))
+        table, verdict = standardise(received(warehouse.store, manifest), records)
+        said = table.append_column(ORDER, pa.array([order for _, order in changes], pa.string()))
+        warehouse.keep(manifest, said, verdict)
         return land(
-            warehouse.store, warehouse.state, warehouse.tables, manifest, Checked(said, kept.verdict),
-            resource=RESOURCE, key=("code",), order=(ORDER,), columns=FIELDS,
+            warehouse.store, warehouse.state, warehouse.tables, manifest, kept_check(warehouse.store, manifest),
+            resource=RESOURCE, key=("code",), order=(ORDER,),
         )  # fmt: skip
 
     first = ((Record("A1", None, "二"), "t2"), (Record("A1", None, "一"), "t1"), (Record("A2", None, "一"), "t1"))

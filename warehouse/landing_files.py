@@ -1,0 +1,104 @@
+"""Make the rows that land data files of their table: the checked files as they stand, or only the rows that land."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from warehouse import fates, positions
+from warehouse.checked import KeptCheck
+from warehouse.durable_io import sync
+from warehouse.row_groups import RowGroups
+from warehouse.tables import Staged, Tables
+
+ADOPTED = 0.5  # share of the rows that land from which the files are taken as they stand
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)  # another disk, or one without second names
+_Places = tuple[npt.NDArray[np.int64], ...]
+
+
+def staged(
+    connection: duckdb.DuckDBPyConnection, tables: Tables, table: str, kept: KeptCheck, key: Sequence[str]
+) -> Staged:
+    """The rows that `fates.decide` found to land as durable files of the table, and the keys whose rows they replace.
+
+    Where most rows land the checked files become the table's, under names of their own, and the other rows are dropped
+    from them by position: a row is written once. Otherwise the rows that land are written anew, group by group.
+    """
+    replaced = connection.table("replaced").to_arrow_table()
+    places = tuple(fates.places(connection, number) for number in range(len(kept.files)))
+    rows = sum(map(len, places))
+    if not rows:
+        return Staged(table, (), 0, replaced)
+    with_ids = tables.shape(table, kept.schema)
+    if rows >= ADOPTED * kept.rows and kept.schema.equals(with_ids, check_metadata=True):
+        return _adopted(tables, table, kept, places, replaced)
+    target = tables.place(table)
+    _write(target, kept, places, with_ids, key)
+    return Staged(table, (str(target),), rows, replaced)
+
+
+def _adopted(tables: Tables, table: str, kept: KeptCheck, places: _Places, replaced: pa.Table) -> Staged:
+    files, dropped = [], {}
+    for path, landing in zip(kept.files, places, strict=True):
+        if len(landing):
+            target = tables.place(table)
+            _take(kept, path, target)
+            files.append(str(target))
+            others = np.ones(pq.read_metadata(target).num_rows, np.bool_)
+            others[landing] = False
+            if others.any():
+                dropped[str(target)] = np.flatnonzero(others)
+    gone = positions.places(dropped) if dropped else None
+    return Staged(table, tuple(files), sum(map(len, places)), replaced, gone)
+
+
+def _take(kept: KeptCheck, path: str, target: Path) -> None:
+    """Make the file the table's: the same bytes under a second name where that can be, else a copy."""
+    local = kept.store.local(path)
+    if local is None or not _linked(local, target):
+        with kept.store.open(path) as stream, target.open("xb") as file:
+            shutil.copyfileobj(stream, file)
+    sync(target)
+
+
+def _linked(local: Path, target: Path) -> bool:
+    try:
+        os.utime(local)  # young, so that no sweep takes it before it is committed
+        os.link(local, target)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return False
+    return True
+
+
+def _write(target: Path, kept: KeptCheck, places: _Places, schema: pa.Schema, key: Sequence[str]) -> None:
+    with target.open("xb") as sink:
+        groups = RowGroups(sink, schema, sort_by=key)
+        for path, landing in zip(kept.files, places, strict=True):
+            with kept.store.open(path) as stream, pq.ParquetFile(stream) as file:
+                for batch in _rows_at(file, landing):
+                    groups.write(batch.select(schema.names).cast(schema))
+        groups.close()
+    sync(target)
+
+
+def _rows_at(file: pq.ParquetFile, places: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
+    """The rows of a file at these places, in order; groups without any are not read."""
+    first = 0
+    for number in range(file.num_row_groups):
+        count = file.metadata.row_group(number).num_rows
+        low, high = np.searchsorted(places, (first, first + count))
+        if low < high:
+            group = file.read_row_group(number).take(pa.array(places[low:high] - first))
+            yield from group.combine_chunks().to_batches()
+        first += count
