@@ -18,6 +18,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from departmental_table import MAP
+from forks import done, started
 from small_deployment import SMALL_STANDARD, add_resource, code, lay_out, looked_up, opened, shown, write_small_standard
 
 import quality.check  # noqa: F401 - imported before the fork
@@ -30,22 +31,6 @@ ROWS, CODES = 60, 90
 LAST = 999_999
 FAST = Following(every=timedelta(seconds=0), merge_every=timedelta(seconds=1))
 TABLE = "CREATE TABLE ent (uniscid varchar(18) PRIMARY KEY, entname varchar(80), apprdate date, dom varchar(80))"
-
-
-def forked(work: Callable[[], None]) -> int:
-    """Fork a process that does the work; its id."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException:  # noqa: BLE001 - told on stderr, and by the status
-            sys.excepthook(*sys.exc_info())
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    return child
 
 
 def laid_out(home: Path, url: str) -> None:
@@ -124,10 +109,10 @@ def main(home: Path, url: str, seed: int, kills: int) -> None:
     """Kill followers while the table changes, then let one come to the end; tell what is there and at the source."""
     laid_out(home, url)
     chance, enough = random.Random(seed), home / "enough"
-    writer = forked(lambda: write(url, seed, enough))
+    writer = started(lambda: write(url, seed, enough))
     met = 0
     while met < kills:
-        child = forked(lambda: follow(home))
+        child = started(lambda: follow(home))
         time.sleep(chance.uniform(0.05, 2.5 if met % 5 else 4.0))
         os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
@@ -140,7 +125,7 @@ def main(home: Path, url: str, seed: int, kills: int) -> None:
     with engine.begin() as connection:
         put(connection, LAST, "末", "2020-01-01")
     start = time.monotonic()
-    assert os.waitpid(forked(lambda: follow(home, complete)), 0)[1] == 0
+    assert done(lambda: follow(home, complete)) == 0
     delay = time.monotonic() - start
     with engine.connect() as connection:
         source = {row[0]: [row[1], str(row[2])] for row in connection.execute(sa.text("SELECT * FROM ent"))}

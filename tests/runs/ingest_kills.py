@@ -241,15 +241,15 @@ class Scenarios:
         return kills
 
 
-def main(root: Path, seed: int, kills: int) -> None:
-    """Every point once (with `kills`, in every way the command can come again), then that many kills at random."""
+def main(root: Path, seed: int, kills: int, *, every_way: bool) -> None:
+    """Every point once (or in every way the command can come again), then that many kills at random."""
     root.mkdir(exist_ok=True)
     ways, chance = list(AGAIN), random.Random(seed)
-    scenarios = Scenarios(root, STANDARDS[bool(kills)])
+    scenarios = Scenarios(root, STANDARDS[every_way])
     for again in ways:
-        scenarios.undisturbed(again, timed=bool(kills))
+        scenarios.undisturbed(again, timed=kills > 0)
     for number, point in enumerate(POINTS):
-        for again in ways if kills else [ways[(number + seed) % len(ways)]]:
+        for again in ways if every_way else [ways[(number + seed) % len(ways)]]:
             scenarios.at_point(point, again, chance)
     number = met = 0
     while met < kills:
@@ -259,4 +259,4 @@ def main(root: Path, seed: int, kills: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), every_way=sys.argv[4] == "each point in every way")

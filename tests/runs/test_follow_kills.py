@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from killing import PROVE, killed, told
 
 from infra.testing import mariadb, postgres
 
-HERE = Path(__file__).parent
-PROVE = os.environ.get("SHUTONG_PROVE") == "1"
-SEED, KILLS, PROVEN_KILLS = 7, 3, 100
+SEED, KILLS, PROVEN_KILLS = 7, 10, 100
 PASSWORD = "plain"
 pytestmark = [pytest.mark.kills, pytest.mark.timeout(600)]
 
@@ -35,22 +31,11 @@ def server(kind: str):
         yield running.url()
 
 
-def told(home: Path, url: str, seed: int, kills: int, patience: float) -> dict:
-    """What `follow_kills.py` tells."""
-    search = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
-    done = subprocess.run(
-        [sys.executable, str(HERE / "follow_kills.py"), str(home), url, str(seed), str(kills)],
-        env={**os.environ, "PYTHONPATH": search, "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=patience,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads((home / "told.json").read_text())
-
-
-def as_at_the_source(said: dict) -> None:
+def ends_with_what_the_source_has(home: Path, kind: str, seed: int, kills: int, patience: float) -> None:
+    with server(kind) as url:
+        killed("follow_kills.py", home, url, seed, kills, patience=patience)
+    said = told(home)["told"]
+    assert said["kills"] == kills
     assert said["landed"] == said["source"]
     assert len(said["landed"]) > 20
     assert said["published"]
@@ -60,8 +45,7 @@ def as_at_the_source(said: dict) -> None:
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_killed_followers_end_with_what_the_source_has(tmp_path, kind):
-    with server(kind) as url:
-        as_at_the_source(told(tmp_path / "home", url, SEED, KILLS, 300))
+    ends_with_what_the_source_has(tmp_path, kind, SEED, KILLS, 300)
 
 
 @pytest.mark.prove
@@ -69,5 +53,4 @@ def test_killed_followers_end_with_what_the_source_has(tmp_path, kind):
 @pytest.mark.skipif(not PROVE, reason="make prove runs the full counts")
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_killed_a_hundred_times_followers_end_with_what_the_source_has(tmp_path, kind):
-    with server(kind) as url:
-        as_at_the_source(told(tmp_path / "home", url, 20250301, PROVEN_KILLS, 2900))
+    ends_with_what_the_source_has(tmp_path, kind, 20250301, PROVEN_KILLS, 2900)
