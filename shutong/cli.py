@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import click
 
-from shutong.commands import deployment, follow, ingest, libraries, quality, records, resource, resource_new, secret
+from shutong.commands import (
+    alarms,
+    deployment,
+    follow,
+    ingest,
+    libraries,
+    orders,
+    quality,
+    records,
+    resource,
+    resource_new,
+    secret,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -17,6 +29,7 @@ def main() -> None:
 
 
 resource.resource_group.add_command(resource_new.new_command)
+quality.quality_group.add_command(orders.orders_group)
 for one in (
     deployment.init_command,
     deployment.demo_command,
@@ -27,6 +40,7 @@ for one in (
     ingest.runs_command,
     follow.follow_command,
     quality.quality_group,
+    alarms.alarms_group,
     libraries.library_group,
     records.query_command,
     records.usage_command,

@@ -18,6 +18,7 @@ from shutong.supervisor import Program, Supervisor, free_port, python
 LOG = logging.getLogger(__name__)
 DEPARTMENT_SLOTS = 2
 READY_SECONDS = 240.0
+ALARM_SECONDS = 60
 
 
 @dataclass(slots=True)
@@ -63,6 +64,12 @@ def follower(settings: Settings, resource: str) -> Program:
     return Program(f"follow-{resource}", command, environment(settings), again=True)
 
 
+def alarms(settings: Settings) -> Program:
+    """The process that looks every minute whether somebody must be told of something; it is started again."""
+    command = python("-m", "shutong", "alarms", "run", "--every", str(ALARM_SECONDS))
+    return Program("alarms", command, environment(settings), again=True)
+
+
 def environment(settings: Settings, api_port: int | None = None) -> dict[str, str]:
     """The settings as a child process needs them; secrets stay in the environment it inherits."""
     return {
@@ -88,6 +95,8 @@ def running(settings: Settings, voice: Voice, extra: tuple[Program, ...] = ()) -
     with Supervisor(settings.home / "logs") as supervisor, AirflowClient(airflow) as client:
         for program in (*extra, *airflow.programs(), Program("sharing-api", python("-m", "shutong.serve_api"), base)):
             supervisor.start(program)
+        if (settings.home / "people.yaml").exists():  # else there is nobody to tell
+            supervisor.start(alarms(settings))
         api_url = f"http://{settings.api_host}:{api_port}"
         took = supervisor.wait(lambda: answers(f"{api_url}/healthz"), ("共享接口", "the sharing API"), READY_SECONDS)
         voice.progress(f"共享接口已启动（{took:.0f} 秒）：{api_url}", f"sharing API is up ({took:.0f} s): {api_url}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.errors import ShutongError
 
 LARGEST_PORT, MOST_WORKERS, DIGITS = 65535, 256, 5
+SECURITIES = ("starttls", "tls", "none")
 
 
 class SettingError(ShutongError):
@@ -42,9 +43,37 @@ SETTINGS = (
     Setting("SHUTONG_API_PORT", "8600", "共享接口端口", "Port of the sharing API; 0 takes a free one"),
     Setting("SHUTONG_API_WORKERS", "1", "共享接口进程数", "Worker processes of the sharing API"),
     Setting("SHUTONG_AIRFLOW_PORT", "8680", "Airflow 界面端口", "Port of Airflow's own pages; 0 takes a free one"),
+    Setting(
+        "SHUTONG_SMTP_HOST",
+        "",
+        "发送告警的邮件服务器，缺省不发邮件",
+        "Mail server for alarms; without it no mail is sent",
+    ),
+    Setting("SHUTONG_SMTP_PORT", "587", "邮件服务器端口", "Port of the mail server"),
+    Setting("SHUTONG_SMTP_SECURITY", "starttls", "邮件加密：starttls、tls 或 none", "starttls, tls or none"),
+    Setting(
+        "SHUTONG_SMTP_USER",
+        "",
+        "邮件服务器用户名，口令为密钥 smtp_password",
+        "User of the mail server; its password is the secret smtp_password",
+    ),
+    Setting("SHUTONG_SMTP_FROM", "shutong@localhost", "告警邮件的发件人", "Sender of alarms"),
+    Setting("SHUTONG_SMTP_CA", "", "自建证书机构的 PEM 文件", "PEM file of your own certificate authority, for mail"),
     Setting("SHUTONG_LANG", "zh", "命令行语言：zh 或 en", "Language of the command line: zh or en"),
 )
 SECRET_PREFIX = "SHUTONG_SECRET_"  # noqa: S105 - a variable's prefix, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """The mail server for alarms; no `host`: no mail."""
+
+    host: str = ""
+    port: int = 587
+    security: str = "starttls"
+    user: str = ""
+    sender: str = "shutong@localhost"
+    ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +90,7 @@ class Settings:
     airflow_port: int
     lang: str
     secrets: Mapping[str, str]
+    smtp: Smtp = field(default_factory=Smtp)
 
 
 def read(environment: Mapping[str, str] | None = None) -> Settings:
@@ -83,6 +113,14 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
             for name, value in env.items()
             if name.startswith(SECRET_PREFIX)
         },
+        smtp=Smtp(
+            host=said["SHUTONG_SMTP_HOST"],
+            port=_number(said, "SHUTONG_SMTP_PORT", 1, LARGEST_PORT),
+            security=_choice(said, "SHUTONG_SMTP_SECURITY", SECURITIES),
+            user=said["SHUTONG_SMTP_USER"],
+            sender=said["SHUTONG_SMTP_FROM"],
+            ca=Path(said["SHUTONG_SMTP_CA"]).expanduser() if said["SHUTONG_SMTP_CA"] else None,
+        ),
     )
 
 
@@ -103,3 +141,15 @@ def _number(said: Mapping[str, str], name: str, least: int, most: int) -> int:
             fix_en=f"Write a whole number from {least} to {most}, or leave it unset",
         )
     return int(text)
+
+
+def _choice(said: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
+    if said[name] not in allowed:
+        raise SettingError(
+            "SYS-SETTING",
+            zh=f"{name}=“{said[name]}”不能用",
+            en=f"{name}='{said[name]}' cannot be used",
+            fix_zh=f"可用：{'、'.join(allowed)}，或不设置",
+            fix_en=f"Choose from {', '.join(allowed)}, or leave it unset",
+        )
+    return said[name]

@@ -18,9 +18,11 @@ from connectors.changes.opening import open_changes
 from connectors.manners import Limited, read_limits
 from connectors.options import Secrets
 from connectors.registry import open_source
+from quality.orders import QualityOrders
 from quality.store import QualityStore
 from runs.resources import Resource
 from runs.steps import Parts, Steps
+from schemas.calendar import read_calendar
 from schemas.lines import read as read_yaml
 from schemas.values import Json, Source
 from shutong.deployment import Deployment, DeploymentSecrets, load
@@ -47,6 +49,7 @@ class Wired:
     look: Callable[[str, Mapping[str, Json], Mapping[str, Json]], Source]
     parts: Parts
     open_changes: Callable[[Resource], ChangeFeed]
+    orders: QualityOrders
 
 
 @contextmanager
@@ -68,6 +71,7 @@ def open_deployment(
             store = LocalStore(home / "warehouse")
             tables = Tables(home / "warehouse" / "tables", f"sqlite:///{home}/state/catalog.db")
         quality = QualityStore(state.engine)
+        orders = QualityOrders(state.engine, read_calendar(home / "calendar.csv"))
         secrets = DeploymentSecrets(settings, elsewhere)
 
         def look(kind: str, options: Mapping[str, Json], connection: Mapping[str, Json]) -> Source:
@@ -105,7 +109,7 @@ def open_deployment(
             authority=read_authority(deployment),
             today=today,
         )
-        yield Wired(deployment, state, store, tables, quality, Steps(parts), source, look, parts, changes)
+        yield Wired(deployment, state, store, tables, quality, Steps(parts), source, look, parts, changes, orders)
     finally:
         state.close()
 

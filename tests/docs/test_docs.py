@@ -62,7 +62,7 @@ def test_every_command_a_page_shows_exists():
             first, _, second = line.partition(" ")
             group = main.commands.get(first)
             if isinstance(group, click.Group):
-                if f"shutong {first} {second}" not in known:
+                if f"shutong {first} {second}" not in known and not isinstance(group.commands.get(second), click.Group):
                     wrong.append(f"{page.name}: shutong {line}")
             elif group is None:
                 wrong.append(f"{page.name}: shutong {line}")

@@ -1,0 +1,71 @@
+"""Put together who is told what over which channels, from a deployment's people.yaml and the settings of mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import cast
+
+from runs.alarms.mail import Mailer, MailServer, Security
+from runs.alarms.people import Channel, Directory, Person, read_people
+from runs.alarms.refusals import unknown_person
+from runs.alarms.store import Alarms
+from runs.alarms.watch import Sender, Watch
+from runs.alarms.webhook import Webhooks
+from shutong.deployment import Deployment, DeploymentSecrets
+from shutong.settings import Settings
+from shutong.wiring import ZONE, Wired
+
+
+def now() -> datetime:
+    """The present instant, in Asia/Shanghai."""
+    return datetime.now(ZONE)
+
+
+def directory(deployment: Deployment) -> Directory:
+    """Everybody in people.yaml, as the file says."""
+    return read_people(deployment.home / "people.yaml", [one.id for one in deployment.departments])
+
+
+def person(deployment: Deployment, name: str) -> Person:
+    """The person of that id; RUN-PERSON-UNKNOWN when there is none."""
+    everybody = directory(deployment)
+    found = everybody.find(name)
+    if found is None:
+        raise unknown_person(name, [one.id for one in everybody.people])
+    return found
+
+
+@contextmanager
+def senders(settings: Settings, everybody: Directory) -> Iterator[dict[Channel, Sender]]:
+    """The channels that are set up, closed again on leaving; mail needs SHUTONG_SMTP_HOST."""
+    secrets, smtp = DeploymentSecrets(settings), settings.smtp
+    found: dict[Channel, Sender] = {"webhook": Webhooks(everybody.webhooks, secrets)}
+    if smtp.host:
+        security = cast("Security", smtp.security)
+        server = MailServer(smtp.host, smtp.port, security, smtp.user, sender=smtp.sender, ca=smtp.ca)
+        found["mail"] = Mailer(server, secrets)
+    try:
+        yield found
+    finally:
+        for one in found.values():
+            one.close()
+
+
+@contextmanager
+def watching(wired: Wired) -> Iterator[Watch]:
+    """Everything a look at the alarms needs. Without a mail server nobody has an address for mail."""
+    everybody, settings = directory(wired.deployment), wired.deployment.settings
+    if not settings.smtp.host:
+        everybody = replace(everybody, people=tuple(replace(one, mail=None) for one in everybody.people))
+    with senders(settings, everybody) as channels:
+        yield Watch(
+            wired.state.engine,
+            wired.deployment.resources,
+            wired.orders,
+            Alarms(wired.state.engine),
+            everybody,
+            channels,
+        )
