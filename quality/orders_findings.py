@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -14,6 +15,8 @@ from quality.orders_values import HELD, Kind
 from quality.store import QUALITY_RULE, QUALITY_RUN
 
 NEWEST = 10  # checks that are looked at again, in case they were repeated with another result
+OVERTAKEN = timedelta(days=7)
+_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +66,48 @@ def waiting(connection: sa.Connection, resource: str) -> list[Checked]:
     ours = QUALITY_RUN.c.resource == resource
     applied = sa.and_(APPLIED.c.resource == QUALITY_RUN.c.resource, APPLIED.c.run == QUALITY_RUN.c.run)
     query = sa.select(QUALITY_RUN.c.run, APPLIED.c.digest).outerjoin(APPLIED, applied).where(ours)
-    newest = query.order_by(QUALITY_RUN.c.checked_at.desc()).limit(NEWEST)
-    known = {run: digest for run, digest in connection.execute(newest).tuples() if digest is not None}
-    new = set(connection.execute(query.where(APPLIED.c.run.is_(None))).scalars())
+    newest = connection.execute(query.order_by(QUALITY_RUN.c.checked_at.desc()).limit(NEWEST)).tuples()
+    known = {run: digest for run, digest in newest if digest}
+    last = sa.select(sa.func.max(APPLIED.c.checked_at)).where(APPLIED.c.resource == resource)
+    unknown = query.where(APPLIED.c.run.is_(None), QUALITY_RUN.c.checked_at >= _days_before(connection.scalar(last)))
+    new = set(connection.execute(unknown).scalars())
+    again = {
+        one.run["run"] for one in _pieces(connection, resource, list(known)) if one.digest != known[one.run["run"]]
+    }
     found: list[Checked] = []
-    for base in {_base(run) for run in (*known, *new)}:
-        pieces = _pieces(connection, resource, base)
-        digests = {piece.run["run"]: piece.digest for piece in pieces}
-        news = [run for run, digest in digests.items() if run in new or known.get(run, digest) not in ("", digest)]
-        if news:
-            found.append(_together(base, pieces, [(run, digests[run]) for run in news], repeated=not new & set(news)))
+    for base in {run.partition("#")[0] for run in new | again}:
+        pieces = _whole(connection, resource, base)
+        news = [(name, one.digest) for one in pieces if (name := one.run["run"]) in new | again]
+        found.append(_together(base, pieces, news, repeated=not any(name in new for name, _ in news)))
     return sorted(found, key=lambda one: (one.at, one.run))
 
 
-def _base(run: str) -> str:
-    """The run of a check; the second batch of a run and those after it are known as `<run>#2`, …"""
-    return run.partition("#")[0]
+def _days_before(last: str | None) -> str:
+    """From when on checks are looked for: one that is older than the newest applied by more is nobody's any more."""
+    return "" if last is None else (datetime.fromisoformat(last) - OVERTAKEN).isoformat(timespec="microseconds")
 
 
-def _pieces(connection: sa.Connection, resource: str, base: str) -> list[_Piece]:
+def _whole(connection: sa.Connection, resource: str, base: str) -> list[_Piece]:
+    """All batches of a run: the second of them and those after it are known as `<run>#2`, …"""
+    found, first = _pieces(connection, resource, [base]), 2
+    while True:
+        more = _pieces(connection, resource, [f"{base}#{number}" for number in range(first, first + _AT_ONCE)])
+        found += more
+        if len(more) < _AT_ONCE:
+            return sorted(found, key=lambda one: str(one.run["checked_at"]))
+        first += _AT_ONCE
+
+
+def _pieces(connection: sa.Connection, resource: str, names: Sequence[str]) -> list[_Piece]:
     def of(table: sa.Table) -> sa.ColumnElement[bool]:
-        mine = sa.or_(table.c.run == base, table.c.run.startswith(f"{base}#", autoescape=True))
-        return sa.and_(table.c.resource == resource, mine)
+        return sa.and_(table.c.resource == resource, table.c.run.in_(names))
 
     wanted = [column for column in QUALITY_RUN.columns if column.name != "results"]
-    runs = connection.execute(sa.select(*wanted).where(of(QUALITY_RUN)).order_by(QUALITY_RUN.c.checked_at)).mappings()
+    runs = connection.execute(sa.select(*wanted).where(of(QUALITY_RUN))).mappings().all()
     rules: dict[str, list[sa.RowMapping]] = {}
-    for row in connection.execute(sa.select(QUALITY_RULE).where(of(QUALITY_RULE)).order_by(QUALITY_RULE.c.place)):
-        rules.setdefault(row.run, []).append(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    if runs:
+        for row in connection.execute(sa.select(QUALITY_RULE).where(of(QUALITY_RULE)).order_by(QUALITY_RULE.c.place)):
+            rules.setdefault(row.run, []).append(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
     return [_Piece(run, rules.get(run["run"], [])) for run in runs]
 
 

@@ -8,12 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
-from runs.alarms.mail import Mailer, MailServer, Security
 from runs.alarms.people import Channel, Directory, Person, read_people
 from runs.alarms.refusals import unknown_person
 from runs.alarms.store import Alarms
 from runs.alarms.watch import Sender, Watch
-from runs.alarms.webhook import Webhooks
 from shutong.deployment import Deployment, DeploymentSecrets
 from shutong.settings import Settings
 from shutong.wiring import ZONE, Wired
@@ -41,6 +39,9 @@ def person(deployment: Deployment, name: str) -> Person:
 @contextmanager
 def senders(settings: Settings, everybody: Directory) -> Iterator[dict[Channel, Sender]]:
     """The channels that are set up, closed again on leaving; mail needs SHUTONG_SMTP_HOST."""
+    from runs.alarms.mail import Mailer, MailServer, Security
+    from runs.alarms.webhook import Webhooks
+
     secrets, smtp = DeploymentSecrets(settings), settings.smtp
     found: dict[Channel, Sender] = {"webhook": Webhooks(everybody.webhooks, secrets)}
     if smtp.host:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from croniter import croniter  # type: ignore[import-untyped]
 
 from quality.orders_values import LIVE, Order
 from runs.alarms.people import Kind
@@ -87,6 +86,8 @@ def _late(
 
 def _due(one: Resource, fresh: datetime, grace: timedelta) -> datetime | None:
     """When the run after the last good one should have been done; None for a resource nobody runs by the clock."""
+    from croniter import croniter  # type: ignore[import-untyped]
+
     if one.schedule is None or one.reading.mode == "cdc":
         return None
     following: datetime = croniter(one.schedule, fresh.astimezone(SHANGHAI)).get_next(datetime)

@@ -58,11 +58,15 @@ class Office:
 
     def record(self, run: str, when: datetime, found: Verdict | None = None, resource: str = RESOURCE, **rows) -> None:
         """A check is recorded, at a time that the test says, and nothing is made of it yet."""
-        self.checks.record(resource, DEPARTMENT, run, f"batch-{run}", list(RULES.values()), found or verdict(**rows))
+        self.record_now(run, found or verdict(**rows), resource)
         same = sa.and_(QUALITY_RUN.c.resource == resource, QUALITY_RUN.c.run == run)
         with self.engine.begin() as connection:
             said = when.isoformat(timespec="microseconds")
             connection.execute(sa.update(QUALITY_RUN).where(same).values(checked_at=said))
+
+    def record_now(self, run: str, found: Verdict, resource: str = RESOURCE) -> None:
+        """A check is recorded at this moment."""
+        self.checks.record(resource, DEPARTMENT, run, f"batch-{run}", list(RULES.values()), found)
 
     def check(self, run: str, when: datetime, found: Verdict | None = None, policy=POLICY, **rows) -> list[Order]:
         """A check is recorded and turned into orders."""

@@ -188,7 +188,8 @@ def checks_at_the_same_time(offices: list[Office]) -> None:
         try:
             start.wait(30)
             for turn in range(5):
-                office.check(f"r{who}-{turn}", at(1 + turn, who), code=1, name=1)
+                office.record_now(f"r{who}-{turn}", verdict(code=1, name=1))
+                office.orders.settle(RESOURCE, POLICY, at(1 + turn, who))
                 office.orders.tick({}, at(25))
         except Exception as error:  # noqa: BLE001 - told below
             failed.append(error)
@@ -202,7 +203,8 @@ def checks_at_the_same_time(offices: list[Office]) -> None:
     live = [one for one in offices[0].live() if one.resource == RESOURCE]
     assert sorted((one.rule, one.recurrences) for one in live) == [("code", 19), ("name", 19)]
     assert [offices[0].path(one).count("opened") for one in live] == [1, 1]
-    offices[0].check("good", datetime.now(ZONE))  # later than what the others saw before the test said another time
+    offices[0].record_now("good", verdict())
+    offices[0].orders.settle(RESOURCE, POLICY, at(28))
     assert offices[0].orders.orders(RESOURCE, states=LIVE) == []
 
 
