@@ -167,8 +167,14 @@ def _joined(rule: Rule, place: int, test: str) -> str:
     return (
         f"SELECT {quote(ROW)}, {test} AS fits FROM {_LOOKED} AS {_HERE}"
         f" JOIN (SELECT {there} FROM {quote(reference_table(name))}) AS {_THERE}"
-        f" ON {' AND '.join(f'{_HERE}.{quote(here)} = {_THERE}.{quote(other)}' for here, other in matches.items())}"
+        f" ON {' AND '.join(f'{_part(rule, here)} = {_THERE}.{quote(other)}' for here, other in matches.items())}"
     )
+
+
+def _part(rule: Rule, column: str) -> str:
+    part = rule.params.get("part")
+    whole = f"{_HERE}.{quote(column)}"
+    return f"substr({whole}, {part[0]}, {part[1]})" if isinstance(part, list) else whole
 
 
 def _groups(rule: Rule, table: str, by: Sequence[str], having: str, and_there: Sequence[str] = ()) -> str:

@@ -19,7 +19,7 @@ PARAMS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "sum": (("by", "where", "min", "max", "to", "match", "column", "tolerance"), ("by",)),
     "no_overlap": (("by", "where"), ("by",)),
     "share": (("where", "max", "rows"), ("where", "max")),
-    "reference": (("to", "match", "expect", "where", "when"), ("to", "match")),
+    "reference": (("to", "match", "part", "expect", "where", "when"), ("to", "match")),
 }
 EXAMPLES: Final = {
     "single": "{by: subject_id}",
@@ -29,7 +29,7 @@ EXAMPLES: Final = {
     "share": "{where: '\"id_no\" LIKE ''%000''', max: 0.01}",
     "reference": "{to: legal_person, match: {uscc: uscc}}",
 }
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"[a-z][a-z0-9_]*(@[0-9]+)?")
 _QUOTED = re.compile(r'"([^"]+)"')
 _ENOUGH = 100  # rows before a share means anything
 
@@ -40,7 +40,8 @@ def beyond_params(node: Node, below: Node | None, kind: str, columns: Sequence[s
     `by` are the columns that make rows belong together (unique: all of them, if it is not written); what a `single`,
     `sum` or `no_overlap` rule looks at are the first columns besides. `by` and conditions (`where`, `when`) speak of
     the rule's own columns; in the `where` of a reference rule the other relation's columns are written
-    `"relation.column"`. Raises StandardError with file and line.
+    `"relation.column"`; `part` matches some characters of the row's value only. A code list is a relation by its id,
+    with the columns code, zh, en, valid_from and valid_to. Raises StandardError with file and line.
     """
     if below is None:
         if PARAMS[kind][1]:
@@ -106,6 +107,8 @@ def _reference(below: Node, columns: Sequence[str]) -> Mapping[str, Json]:
         params["where"] = where
     if when is not None:
         params["when"] = when
+    if below.has("part"):
+        params["part"] = _part(below)
     here = [one for one in named(where) if relation_of(one, to) is None]
     _known(below, "match", matched, columns)
     _known(below, "where", here, columns)
@@ -141,6 +144,20 @@ def _matched(below: Node, relations: int) -> dict[str, Json]:
             )
         matched[column] = list(there)
     return matched
+
+
+def _part(below: Node) -> list[Json]:
+    """Which characters of the row's value are matched: where they begin, from 1, and how many they are."""
+    written = below.texts("part")
+    if len(written) != len(("start", "length")) or not all(re.fullmatch("[1-9][0-9]?", one) for one in written):
+        below.fail(
+            "part",
+            "part 写明从第几个字符起、取几个字符",
+            "part says at which character the matched part begins and how many it has",
+            "请写成，例如 part: [1, 6]",
+            "Write, for example, part: [1, 6]",
+        )
+    return [int(one) for one in written]
 
 
 def named(sql: str | None) -> tuple[str, ...]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
+import pyarrow as pa
+
 from schemas.errors import StandardError
 from schemas.lines import Node, read
-from schemas.standard import Standard
+from schemas.standard import Rule, Standard
 from schemas.syntax import nearest
 
 FOLDER = Path(__file__).parent / "codes"
@@ -39,31 +41,53 @@ class CodeList:
     valid: Mapping[str, tuple[date | None, date | None]]
 
 
-@cache
-def available() -> frozenset[str]:
-    """The ids of the code lists shipped: `gb_t_2261_1@2003`, …"""
-    return frozenset(_index())
+def available(folders: tuple[Path, ...] = ()) -> frozenset[str]:
+    """The ids of the code lists: those that ship (`gb_t_2261_1@2003`, …) and those of a deployment's `folders`.
+
+    A deployment's folder holds `index.yaml` and CSV files, as the folder `codes` beside this file does. Raises
+    StandardError with file and line where an index cannot be read, STD-CODES where an id is taken already.
+    """
+    return frozenset(_entries(folders))
 
 
-@cache
-def load(id: str) -> CodeList:  # noqa: A002 — it is what a standard calls it
+def load(id: str, folders: tuple[Path, ...] = ()) -> CodeList:  # noqa: A002 — it is what a standard calls it
     """The code list of that id. Raises StandardError STD-CODES when there is none, or its file contradicts itself."""
-    entry = _index().get(id)
-    if entry is None:
-        near = nearest(id, available())
+    found = _entries(folders).get(id)
+    if found is None:
+        known = available(folders)
+        near = nearest(id, known)
         raise StandardError(
             "STD-CODES",
             zh=f"没有代码表“{id}”",
             en=f"there is no code list '{id}'",
-            fix_zh=f"是否应写“{near}”？" if near else f"可用：{'、'.join(sorted(available()))}",
-            fix_en=f"Did you mean '{near}'?" if near else f"Available: {', '.join(sorted(available()))}",
+            fix_zh=f"是否应写“{near}”？" if near else f"可用：{'、'.join(sorted(known))}",
+            fix_en=f"Did you mean '{near}'?" if near else f"Available: {', '.join(sorted(known))}",
         )
-    return read_list(FOLDER / entry.text("file"), id, entry)
+    path = found.file.parent / found.text("file")
+    return _kept(path, id, folders, _stamp(path), _stamp(found.file))
 
 
 def spellings(standard: Standard) -> dict[str, Mapping[str, str]]:
     """Of every code list a standard's fields cite: list id → spelling → code."""
-    return {field.codes: load(field.codes).spellings for field in standard.fields if field.codes}
+    return {field.codes: load(field.codes, standard.folders).spellings for field in standard.fields if field.codes}
+
+
+def lists(standard: Standard, rules: Iterable[Rule] = ()) -> dict[str, CodeList]:
+    """Every code list that a check needs, by id: of the standard's fields, and of `rules` of kind code."""
+    cited = [field.codes for field in standard.fields]
+    cited += [str(rule.params["list"]) for rule in rules if rule.kind == "code"]
+    return {name: load(name, standard.folders) for name in sorted({one for one in cited if one})}
+
+
+def relation(found: CodeList) -> pa.Table:
+    """A code list as the relation that rules look at: code, zh, en (text), valid_from, valid_to (date32)."""
+    rows = [(code, *names, *found.valid[code]) for code, names in found.codes.items()]
+    kinds = [pa.string(), pa.string(), pa.string(), pa.date32(), pa.date32()]
+    columns = zip(*rows, strict=True) if rows else [()] * len(kinds)
+    return pa.table(
+        [pa.array(values, kind) for values, kind in zip(columns, kinds, strict=True)],
+        names=["code", "zh", "en", "valid_from", "valid_to"],
+    )
 
 
 def read_list(path: Path, id: str, entry: Node) -> CodeList:  # noqa: A002 — as above
@@ -111,10 +135,39 @@ def read_list(path: Path, id: str, entry: Node) -> CodeList:  # noqa: A002 — a
     )
 
 
-@cache
-def _index() -> dict[str, Node]:
-    lists = read(FOLDER / "index.yaml").only("lists").nodes("lists")
-    return {one.text("id"): one.only("id", "file", "title", "standard", "complete", "names") for one in lists}
+@lru_cache(maxsize=256)
+def _kept(path: Path, id: str, folders: tuple[Path, ...], *_stamps: int) -> CodeList:  # noqa: A002 — as above
+    return read_list(path, id, _entries(folders)[id])
+
+
+def _stamp(path: Path) -> int:
+    """When a file was last written, so that one that changed is read again; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def _entries(folders: tuple[Path, ...]) -> dict[str, Node]:
+    indexes = tuple(folder / "index.yaml" for folder in (FOLDER, *folders))
+    there = tuple(path for path in indexes if path.parent == FOLDER or path.exists())
+    return _indexed(there, tuple(map(_stamp, there)))
+
+
+@lru_cache(maxsize=64)
+def _indexed(indexes: tuple[Path, ...], _stamps: tuple[int, ...]) -> dict[str, Node]:
+    entries: dict[str, Node] = {}
+    for index in indexes:
+        for one in read(index).only("lists").nodes("lists"):
+            id = one.only("id", "file", "title", "standard", "complete", "names", "source").text("id")  # noqa: A001
+            if id in entries:
+                one.fail(
+                    "id",
+                    f"代码表“{id}”已存在（{entries[id].where}）",
+                    f"the code list '{id}' is there already ({entries[id].where})",
+                    "请改用另一个名称或版本",
+                    "Give it another name or version",
+                    code="STD-CODES",
+                )
+            entries[id] = one
+    return entries
 
 
 def _day(path: Path, line: int, written: str) -> date | None:

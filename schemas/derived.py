@@ -17,7 +17,6 @@ _READ_AS = {
     "boolean": ("是或否", "yes or no", "1 / 0"),
     "capital": ("金额", "an amount", "5000万元人民币"),
 }
-_OWN_LENGTH = frozenset({"uscc", "citizen_id", "org_code"})  # their check digits fix the length
 # Rule id → what is wrong (Chinese, English) and what to do about it (Chinese, English).
 _STRUCTURAL = {
     "row_shape": (
@@ -60,13 +59,24 @@ _STRUCTURAL = {
 
 
 @dataclass(frozen=True, slots=True)
+class Demanded:
+    """When a field must not be empty: SQL over other fields, those fields, and the same in words 条件."""
+
+    when: str
+    columns: tuple[str, ...]
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
 class Severities:
-    """How much a field's implied rules weigh; `required` None: the field may be empty."""
+    """How much a field's implied rules weigh; `required` None: the field may be empty; `demanded`: only at times."""
 
     required: Severity | None = None
     length: Severity = "error"
     format: Severity = "error"
     code: Severity = "error"
+    demanded: Demanded | None = None
 
 
 def structural() -> tuple[Rule, ...]:
@@ -90,7 +100,7 @@ def structural() -> tuple[Rule, ...]:
 def implied(field: Field, weigh: Severities) -> Iterator[Rule]:
     """The rules a field brings along, named `<field>_required`, `_length`, `_format`, `_code`, `_repaired`.
 
-    A field with a code list has no length rule (its codes say more), nor has a type with a check digit.
+    Only text has a length rule: codes and check digits say more, and what is no text any more has no length.
     """
     yield from _filled(field, weigh)
     yield from _understood(field, weigh)
@@ -109,7 +119,9 @@ def implied(field: Field, weigh: Severities) -> Iterator[Rule]:
 
 def _filled(field: Field, weigh: Severities) -> Iterator[Rule]:
     """Whether there is a value, and not more of it than fits."""
-    if weigh.required:
+    if weigh.required and weigh.demanded:
+        yield _demanded(field, weigh.required, weigh.demanded)
+    elif weigh.required:
         yield Rule(
             id=f"{field.name}_required",
             kind="required",
@@ -121,7 +133,7 @@ def _filled(field: Field, weigh: Severities) -> Iterator[Rule]:
             fix_zh=f"请补填{field.zh}",
             fix_en=f"Fill in {field.en}",
         )
-    if field.length and not field.codes and field.type not in _OWN_LENGTH:
+    if field.length and field.type == "text":
         yield Rule(
             id=f"{field.name}_length",
             kind="length",
@@ -134,6 +146,21 @@ def _filled(field: Field, weigh: Severities) -> Iterator[Rule]:
             fix_en="Check that the column is the right one, or shorten the value",
             params={"max": field.length},
         )
+
+
+def _demanded(field: Field, severity: Severity, demanded: Demanded) -> Rule:
+    return Rule(
+        id=f"{field.name}_required",
+        kind="condition",
+        columns=tuple(dict.fromkeys((field.name, *demanded.columns))),
+        zh=f"{demanded.zh}，{field.zh}不能为空",
+        en=f"{field.en} must not be empty {demanded.en}",
+        severity=severity,
+        indicator="0201",
+        fix_zh=f"请补填{field.zh}",
+        fix_en=f"Fill in {field.en}",
+        params={"sql": f'coalesce(NOT ({demanded.when}), true) OR "{field.name}" IS NOT NULL'},
+    )
 
 
 def _understood(field: Field, weigh: Severities) -> Iterator[Rule]:

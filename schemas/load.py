@@ -7,7 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from schemas import code_lists
-from schemas.derived import Severities, implied, structural
+from schemas.beyond import named
+from schemas.derived import Demanded, Severities, implied, structural
 from schemas.errors import StandardError
 from schemas.lines import Node, read
 from schemas.rules import read_rule, severity_of
@@ -27,6 +28,7 @@ _KEYS = (
     "order",
     "identifiers",
     "sentinels",
+    "authority",
     "fields",
     "rules",
 )
@@ -49,6 +51,10 @@ _FIELD_KEYS = (
     "length_severity",
     "format_severity",
     "code_severity",
+    "required_severity",
+    "when",
+    "when_zh",
+    "when_en",
 )
 _NAME = r"[a-z][a-z0-9_]*"
 _LEVELS = range(1, 5)  # DB33/T 2351-2021
@@ -63,7 +69,7 @@ def find_standard(id: str, folders: Sequence[Path] = ()) -> Standard:  # noqa: A
     for path in everywhere:
         if _cited(path, id) == id:
             stat = path.stat()
-            return _loaded(path, stat.st_mtime_ns, stat.st_size)
+            return _loaded(path, stat.st_mtime_ns, stat.st_size, _beside(folders))
     known = sorted({cited for path in everywhere if (cited := _cited(path, id))})
     near = nearest(id, known)
     raise StandardError(
@@ -81,8 +87,10 @@ def known_standards(folders: Sequence[Path] = ()) -> list[str]:
     return sorted({cited for path in files if (cited := _cited(path, ""))})
 
 
-def load_standard(path: Path, codes_available: Collection[str]) -> Standard:
+def load_standard(path: Path, codes_available: Collection[str], folders: tuple[Path, ...] = ()) -> Standard:
     """The standard a YAML file describes; `codes_available` are the ids its fields may cite as code lists.
+
+    `folders` are where those of them lie that do not ship.
 
     Raises StandardError with file and line for whatever cannot be used, and says what to write instead.
     """
@@ -94,7 +102,7 @@ def load_standard(path: Path, codes_available: Collection[str]) -> Standard:
     fields = {one.name: one for one in (_field(field, codes_available) for field in below)}
     _no_two_alike(below)
     written = {rule.id: rule for rule in _written(node, fields, codes_available)}
-    rules = tuple(_together(below, fields, written))
+    rules = tuple(_together(below, fields, written, folders))
     return Standard(
         name=node.pattern("standard", _NAME, example="legal_person"),
         version=node.integer("version"),
@@ -108,13 +116,15 @@ def load_standard(path: Path, codes_available: Collection[str]) -> Standard:
         library=node.text("library", None),
         sentinels=tuple(node.texts("sentinels")),
         source=node.text("source", ""),
+        authority=tuple(node.texts("authority")),
+        folders=folders,
     )
 
 
 def read_rules(node: Node, standard: Standard) -> tuple[Rule, ...]:
     """The extra rules a resource file lists under `rules`, over the fields of its standard and its source's columns."""
     names = (*(field.name for field in standard.fields), *node.mapping("map").values())
-    return tuple(_written(node, names, code_lists.available()))
+    return tuple(_written(node, names, code_lists.available(standard.folders)))
 
 
 def _cited(path: Path, wanted: str) -> str | None:
@@ -135,8 +145,13 @@ def _header(path: Path, _changed: int, _size: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _loaded(path: Path, _changed: int, _size: int) -> Standard:
-    return load_standard(path, code_lists.available())
+def _loaded(path: Path, _changed: int, _size: int, codes: tuple[Path, ...]) -> Standard:
+    return load_standard(path, code_lists.available(codes), codes)
+
+
+def _beside(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """Where code lists of a deployment lie: `codes` beside its folder of standards."""
+    return tuple(folder.resolve().parent / "codes" for folder in folders)
 
 
 def _field(node: Node, lists: Collection[str]) -> Field:
@@ -182,18 +197,53 @@ def _field(node: Node, lists: Collection[str]) -> Field:
 
 
 def _required(node: Node) -> str:
-    written = node.one_of("required", ("true", "false", "warning"), "false")
-    return {"true": "error", "false": ""}.get(written, written)
+    written = node.one_of("required", ("true", "false", "warning", "conditional"), "false")
+    return {"true": "error", "false": "", "conditional": ""}.get(written, written)
 
 
-def _weigh(node: Node, codes: str | None) -> Severities:
+def _demanded(node: Node, fields: Collection[str]) -> Demanded | None:
+    """When a field that is `required: conditional` must not be empty."""
+    if node.text("required", None) != "conditional":
+        for key in ("when", "when_zh", "when_en", "required_severity"):
+            if node.has(key):
+                node.fail(
+                    key,
+                    f"“{key}”只用于 required: conditional",
+                    f"'{key}' belongs to required: conditional",
+                    "请写 required: conditional",
+                    "Write required: conditional",
+                )
+        return None
+    when = node.text("when")
+    for column in named(when):
+        if column not in fields:
+            near = nearest(column, fields)
+            node.fail(
+                "when",
+                f"没有名为“{column}”的字段",
+                f"there is no field '{column}'",
+                f"是否应写“{near}”？" if near else f"可用的字段：{'、'.join(fields)}",
+                f"Did you mean '{near}'?" if near else f"Fields: {', '.join(fields)}",
+            )
+    return Demanded(when, named(when), node.text("when_zh"), node.text("when_en"))
+
+
+def _weigh(node: Node, codes: str | None, fields: Collection[str], folders: tuple[Path, ...]) -> Severities:
+    demanded = _demanded(node, fields)
     required = _required(node)
-    partial = codes is not None and not code_lists.load(codes).complete
+    partial = codes is not None and not code_lists.load(codes, folders).complete
     weigh = Severities(
-        required="error" if required == "error" else "warning" if required else None,
+        required=severity_of(node, "required_severity", "error")
+        if demanded
+        else "error"
+        if required == "error"
+        else "warning"
+        if required
+        else None,
         length=severity_of(node, "length_severity", "error"),
         format=severity_of(node, "format_severity", "warning" if node.text("type", "text") == "capital" else "error"),
         code=severity_of(node, "code_severity", "warning" if partial else "error"),
+        demanded=demanded,
     )
     if partial and weigh.code == "error":
         node.fail(
@@ -238,7 +288,9 @@ def _written(node: Node, fields: Collection[str], lists: Collection[str]) -> Ite
         yield rule
 
 
-def _together(below: Sequence[Node], fields: dict[str, Field], written: dict[str, Rule]) -> Iterator[Rule]:
+def _together(
+    below: Sequence[Node], fields: dict[str, Field], written: dict[str, Rule], folders: tuple[Path, ...]
+) -> Iterator[Rule]:
     """Structural rules, what each field implies, then the rest as written; a written rule replaces its namesake."""
     # A check that fails on an empty value as received already says that the field is required.
     said = {
@@ -249,7 +301,9 @@ def _together(below: Sequence[Node], fields: dict[str, Field], written: dict[str
     every = {rule.id: rule for rule in structural()}
     for node in below:
         field = fields[node.text("name")]
-        every |= {rule.id: rule for rule in implied(field, _weigh(node, field.codes)) if rule.id not in said}
+        every |= {
+            rule.id: rule for rule in implied(field, _weigh(node, field.codes, fields, folders)) if rule.id not in said
+        }
     every |= written
     for rule in written.values():
         if rule.forgiven_by and rule.forgiven_by not in every:
