@@ -100,7 +100,8 @@ def received_batches(
         kinds = pa.schema([kinds.field(name) for name in columns])
     for path in manifest.files:
         with store.open(path) as stream, pq.ParquetFile(stream) as file:
-            held = [name for name in kinds.names if name in file.schema_arrow.names]
+            in_file = set(file.schema_arrow.names)  # made anew each time it is asked for
+            held = [name for name in kinds.names if name in in_file]
             for batch in file.iter_batches(batch_size=rows, columns=held or [ROW]):
                 null = pa.nulls(batch.num_rows, pa.string())
                 there = set(batch.schema.names)
