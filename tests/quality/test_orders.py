@@ -124,6 +124,19 @@ def test_the_batches_of_one_run_count_together(office):
     assert (same.id, same.state, same.recurrences) == (order.id, "open", 1)
 
 
+def test_a_run_of_many_batches_is_good_only_as_a_whole(office):
+    (order,) = office.check("r1", at(1), code=1)
+    for number in range(1, 61):
+        office.record("r2" if number == 1 else f"r2#{number}", at(2), code=number == 60)
+    (same,) = office.orders.settle(RESOURCE, POLICY, at(3))
+    assert (same.id, same.state, same.last_batch) == (order.id, "open", "batch-r2#60")
+
+
+def test_a_check_that_was_overtaken_long_ago_is_nobodys_any_more(office):
+    office.check("r2", at(20))
+    assert office.check("r1", at(1), code=1) == []
+
+
 def test_a_check_repeated_with_another_result_counts_by_what_it_says_now(office):
     (order,) = office.check("r1", at(1), code=3)
     office.check("r1", at(1), code=0)  # its batch was held, a rule changed, it was checked again

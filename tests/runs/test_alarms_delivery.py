@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import socket
+from pathlib import Path
 
 import pytest
 import stamina
@@ -145,6 +146,22 @@ def test_a_post_is_signed_over_time_and_body(posts):
     assert headers["X-Shutong-Delivery"] == "d" * 32
     (told,) = posts.bodies()
     assert (told["subject"], told["what"], told["person"]) == (SUBJECT, "begin", "chen")
+
+
+@pytest.mark.parametrize("page", ["orders.md", "orders.zh-CN.md"])
+def test_what_the_docs_tell_a_receiver_to_check_tells_genuine_posts_from_others(posts, page):
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    told: dict[str, object] = {}
+    exec(text.split("```python")[1].split("```")[0], told)
+    sender = hooks(posts.url)
+    sender.send(MESSAGE, CHEN)
+    sender.close()
+    ((headers, body),) = posts.taken
+    genuine = told["genuine"]
+    assert genuine(b"signing key", headers, body, 1_788_300_010.0)
+    assert not genuine(b"signing key", headers, body + b" ", 1_788_300_010.0)
+    assert not genuine(b"another key", headers, body, 1_788_300_010.0)
+    assert not genuine(b"signing key", headers, body, 1_788_400_000.0)
 
 
 def test_an_answer_that_may_pass_is_asked_again_with_a_signature_of_its_own(posts):
