@@ -17,6 +17,7 @@ from warehouse.state.schema import RUN
 from warehouse.state.streams import Streams
 
 ENDED = ("done", "failed", "held")
+SETTLED = timedelta(minutes=2)  # a run that failed is often tried again at once, under its own id
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,22 @@ def of_runs(engine: sa.Engine, resources: Sequence[Resource], at: datetime, grac
             last, good = _last(connection, one.id, ENDED), _last(connection, one.id, ("done",))
             titles = (one.id, one.department, one.zh, one.en)
             found += _late(titles, one, good, at, grace)
-            found += _broken(connection, titles, last, good)
+            found += _broken(connection, titles, last, good, at)
         for library in libraries:
             last, good = _last(connection, library, ENDED), _last(connection, library, ("done",))
-            found += _broken(connection, (library, "", library, library), last, good)
+            found += _broken(connection, (library, "", library, library), last, good, at)
+    return found
+
+
+def undecided(engine: sa.Engine, lasting: Sequence[Condition]) -> list[Condition]:
+    """Of failed and held ones those that are being tried again just now: that is no end of it yet."""
+    found = []
+    with reading(engine) as connection:
+        for one in lasting:
+            since = sa.and_(RUN.c.resource == one.resource, RUN.c.started_at >= one.since)
+            statuses = set(connection.execute(sa.select(RUN.c.status).where(since).distinct()).scalars())
+            if one.kind in ("failed", "held") and "running" in statuses and "done" not in statuses:
+                found.append(one)
     return found
 
 
@@ -104,6 +117,7 @@ def _broken(
     titles: tuple[str, str, str, str],
     last: sa.RowMapping | None,
     good: sa.RowMapping | None,
+    at: datetime,
 ) -> list[Condition]:
     if last is None or last["status"] == "done":
         return []
@@ -111,8 +125,9 @@ def _broken(
     wanted = sa.and_(RUN.c.resource == resource, RUN.c.status == status)
     if good is not None:
         wanted = sa.and_(wanted, RUN.c.started_at > good["started_at"])
-    since = connection.execute(sa.select(sa.func.min(RUN.c.started_at)).where(wanted)).scalar() or last["started_at"]
-    run = last["run_id"]
+    first = sa.select(sa.func.min(RUN.c.started_at), sa.func.count()).where(wanted)
+    since, times = connection.execute(first).one()
+    since, run = since or last["started_at"], last["run_id"]
     if status == "held":
         what = (f"运行 {run} 的批次被挂起", f"the batch of the run {run} is held")
         todo = (
@@ -120,6 +135,8 @@ def _broken(
             f"look with shutong quality show {resource}, then decide",
         )
         return [Condition("held", *titles, since, *what, *todo)]
+    if times < 2 and at - datetime.fromisoformat(last["finished_at"] or last["started_at"]) < SETTLED:  # noqa: PLR2004
+        return []
     # The words of an error may quote what was received: only its code goes out.
     code = str((last["error"] or {}).get("code", "-"))
     what = (f"运行 {run} 出错 {code}", f"the run {run} ended with {code}")
@@ -158,8 +175,8 @@ def of_orders(
     for order in orders:
         if order.state in LIVE and order.overdue(day):
             late.setdefault((order.resource, 0), []).append(order)
-            if order.escalated:
-                late.setdefault((order.resource, order.escalated), []).append(order)
+            for level in range(1, order.escalated + 1):  # who heard of it first is still concerned
+                late.setdefault((order.resource, level), []).append(order)
     found = []
     for (resource, level), those in sorted(late.items()):
         one, department = resources.get(resource), those[0].department

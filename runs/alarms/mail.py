@@ -49,7 +49,10 @@ class Mailer:
         """Hand in one message; raises NotDelivered (LineDown where the server cannot be used) or Refused."""
         line = self._line or self._opened()
         mail = EmailMessage()
-        mail["Subject"], mail["From"], mail["To"] = message.subject, self._server.sender, person.mail or ""
+        try:
+            mail["Subject"], mail["From"], mail["To"] = message.subject, self._server.sender, person.mail or ""
+        except ValueError:
+            raise self._failed("From, To") from None
         mail["Date"], mail["Message-ID"] = formatdate(), f"<{message.delivery}@{_OWN}>"
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.body, charset="utf-8", cte="base64")

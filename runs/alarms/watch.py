@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from quality.orders import QualityOrders
 from quality.orders_values import DRIFT, LIVE
-from runs.alarms.conditions import Condition, of_orders, of_runs, of_streams
+from runs.alarms.conditions import Condition, of_orders, of_runs, of_streams, undecided
 from runs.alarms.people import Channel, Directory, Person
 from runs.alarms.refusals import LineDown, Refused
 from runs.alarms.store import Alarms
@@ -64,6 +64,9 @@ def look(watch: Watch, clock: Callable[[], datetime]) -> Round:
     watch.orders.tick({one.id: one.orders for one in watch.resources}, at)
     _drift_orders(watch, at)
     found = tuple(conditions(watch, at))
+    keys = {one.key for one in found}
+    gone = [one.condition for one in watch.alarms.lasting() if one.condition.key not in keys]
+    found += tuple(undecided(watch.engine, gone))
     watch.alarms.see(found, watch.directory, at)
     return Round(found, deliver(watch, clock))
 

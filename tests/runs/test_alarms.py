@@ -161,6 +161,22 @@ def test_a_failed_run_is_told_by_its_code_since_the_first_failure_and_without_it
     assert town.kinds(at(1, 7)) == []
 
 
+def test_a_run_that_is_tried_again_at_once_rings_no_bell_and_one_tried_later_does_not_end_the_alarm(town):
+    def status(new):
+        with town.engine.begin() as connection:
+            connection.execute(sa.update(RUN).where(RUN.c.run_id == "f1").values(status=new))
+
+    town.run("f1", at(1, 2), "failed", error={"code": "SRC-LOGIN"})
+    assert town.kinds(at(1, 2, 1)) == []
+    assert town.look(at(1, 2, 2)) == [("chen", "begin")]
+    status("running")
+    assert town.look(at(1, 2, 3)) == []
+    status("failed")
+    assert town.look(at(1, 2, 6)) == []
+    status("done")
+    assert town.look(at(1, 2, 7)) == [("chen", "recovery")]
+
+
 def test_a_held_batch_and_a_library_that_cannot_be_merged_are_told(town):
     town.run("h1", at(1, 2), "held")
     town.run("m1", at(1, 2), "failed", resource=LIBRARY)
@@ -238,7 +254,8 @@ def test_overdue_and_escalated_orders_are_grouped_and_go_to_whom_they_should(tow
         16: [("chen", "begin")],  # level 2 to the data managers
     }
     kinds = [(one.condition.kind, one.condition.level) for one in town.alarms.lasting()]
-    assert kinds == [("drifting", 0), ("overdue", 0), ("escalated", 2)]
+    assert sorted(kinds) == [("drifting", 0), ("escalated", 1), ("escalated", 2), ("overdue", 0)]
+    assert "recovery" not in [what for _, what, _ in town.post.taken]
 
 
 @pytest.mark.parametrize(
