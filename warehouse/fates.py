@@ -71,7 +71,7 @@ def present(
 
 
 def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str) -> Fates:
-    """Make the temporary tables `barred` (_row), `lands` (FILE, PLACE) and `replaced` (keys of landed rows that go).
+    """Make the temporary tables `barred`, `lands` (both _row, FILE, PLACE) and `replaced` (keys of landed rows).
 
     `landed` is SQL, in brackets, giving key, order and _hash of what is landed already. A row that says its record was
     deleted competes for its key like any other where it has an order; without one it makes void every row before it,
@@ -80,8 +80,8 @@ def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str)
     keys = [quote(one) for one in columns.key]
     null = " OR ".join(f"{one} IS NULL" for one in keys)
     connection.execute(
-        f"CREATE TEMP TABLE barred AS SELECT {ROW} FROM checked WHERE {null} "
-        f"UNION SELECT {ROW} FROM quarantine SEMI JOIN checked USING ({ROW})"
+        f"CREATE TEMP TABLE barred AS SELECT {ROW}, {FILE}, {PLACE} FROM checked "
+        f"WHERE {null} OR {ROW} IN (SELECT q.{ROW} FROM quarantine q)"
     )
     narrow = ", ".join([ROW, FILE, PLACE, HASH, *dict.fromkeys([*keys, *(quote(one) for one in columns.order)])])
     gone = f"{ROW} IN (FROM deletions)" if columns.deletes else "false"
@@ -92,14 +92,14 @@ def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str)
     same = " AND ".join(f"w.{one} = l.{one}" for one in keys)
     lower = f"(w._voids = 0 AND ({_lower(columns.order)}))"
     connection.execute(
-        f"CREATE TEMP TABLE winners AS SELECT w.* EXCLUDE ({ROW}, _voids), l.{HASH} AS _landed, {lower} AS _late "
+        f"CREATE TEMP TABLE winners AS SELECT w.* EXCLUDE (_voids), l.{HASH} AS _landed, {lower} AS _late "
         f"FROM (SELECT * FROM ({_voided(columns)}) "
         f"QUALIFY row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY {newest}) = 1) w "
         f"LEFT JOIN {landed} l ON {same}"
     )
     news = f"(NOT _gone AND (_landed IS NULL OR (_landed <> {HASH} AND NOT _late)))"
     goes = "(_gone AND _landed IS NOT NULL AND NOT _late)"
-    connection.execute(f"CREATE TEMP TABLE lands AS SELECT {FILE}, {PLACE} FROM winners WHERE {news}")
+    connection.execute(f"CREATE TEMP TABLE lands AS SELECT {ROW}, {FILE}, {PLACE} FROM winners WHERE {news}")
     connection.execute(
         f"CREATE TEMP TABLE replaced AS SELECT {', '.join(keys)} FROM winners "
         f"WHERE {goes} OR ({news} AND _landed IS NOT NULL)"
@@ -129,10 +129,10 @@ def _lower(order: Sequence[str]) -> str:
     return " OR ".join(cases) or "false"
 
 
-def places(connection: duckdb.DuckDBPyConnection, file: int) -> npt.NDArray[np.int64]:
-    """The places of the rows of a file that land, ordered; needs `decide`."""
-    found = connection.execute(f"SELECT {PLACE} FROM lands WHERE {FILE} = {file} ORDER BY 1").fetchnumpy()[PLACE]
-    return np.asarray(found, np.int64)
+def places(connection: duckdb.DuckDBPyConnection, fate: str, file: int) -> npt.NDArray[np.int64]:
+    """The places of the rows of a file that are in the table `fate` of `decide`, `lands` or `barred`, in order."""
+    query = f"SELECT {PLACE} FROM {fate} WHERE {FILE} = {file} ORDER BY 1"
+    return np.asarray(connection.execute(query).fetchnumpy()[PLACE], np.int64)
 
 
 def barred(connection: duckdb.DuckDBPyConnection) -> npt.NDArray[np.int64]:
@@ -144,12 +144,14 @@ def quarantined_rows(
     connection: duckdb.DuckDBPyConnection,
     columns: Columns,
     manifest: Manifest,
+    *,
     received: Iterator[pa.RecordBatch],
+    standardised: pa.RecordBatchReader,
     kept: str,
 ) -> str:
     """SQL, to be run once, giving the rows for quarantine but for those whose `_row` is in `kept`; needs `decide`.
 
-    `received` are the barred rows of the batch as received.
+    `received` are the barred rows of the batch as received, `standardised` the same rows as checked.
     """
     sources = [name for name in manifest.columns if name not in (*RAW_COLUMNS, OP)] + [LINE]
     # Numbered names, since source columns may differ by case alone, which SQL ignores.
@@ -157,21 +159,23 @@ def quarantined_rows(
     taken = (batch.select([ROW, *sources]).rename_columns(names) for batch in received)
     kinds = pa.schema([(name, pa.int64() if name == ROW else _TEXT) for name in names])
     connection.register("received", pa.RecordBatchReader.from_batches(kinds, taken))
+    connection.register("standardised", standardised)
     marks = {"batch": [manifest.batch], "run": [manifest.run], "at": [now()]}
     connection.register("landing", pa.table(marks))
     null = " OR ".join(f"c.{quote(one)} IS NULL" for one in columns.key)
     told = [f"{literal(name)}, r.{quote(said)}" for name, said in zip(sources, names[1:], strict=True)]
-    standardised = ", ".join(f"{literal(one)}, CAST(c.{quote(one)} AS VARCHAR)" for one in columns.fields)
+    made = ", ".join(f"{literal(one)}, CAST(c.{quote(one)} AS VARCHAR)" for one in columns.fields)
     rules = "coalesce(v.rules, CAST([] AS VARCHAR[]))"
     unforeseen = f"({null}) AND q.{ROW} IS NULL"
     return (
         f"SELECT m.batch AS _batch, m.run AS _run, c.{ROW} AS _row, "
         f"CASE WHEN {unforeseen} THEN list_append({rules}, '{KEY_NULL}') ELSE {rules} END AS rules, "
         f"CAST(json_object({', '.join(told)}) AS VARCHAR) AS received, "
-        f"CAST(json_object({standardised}) AS VARCHAR) AS standardised, "
+        f"CAST(json_object({made}) AS VARCHAR) AS standardised, "
         f"m.at AS landed_at, "
         f"nullif(concat_ws('|', {', '.join(f'CAST(c.{quote(one)} AS VARCHAR)' for one in columns.key)}), '') AS key "
-        f"FROM checked c JOIN received r USING ({ROW}) LEFT JOIN violations v USING ({ROW}) "
+        f"FROM standardised c JOIN received r USING ({ROW}) "
+        f"LEFT JOIN (FROM violations SEMI JOIN barred USING ({ROW})) v USING ({ROW}) "
         f"LEFT JOIN quarantine q USING ({ROW}) CROSS JOIN landing m WHERE c.{ROW} NOT IN (SELECT k._row FROM {kept} k)"
     )
 

@@ -93,11 +93,17 @@ def land(
             if done[targets[1]] is None and landing.quarantined:
                 there = tables.relation(targets[1], state.released(targets[1]), ["_row", "_batch"])
                 taken = f"(SELECT _row FROM {there} WHERE _batch = {literal(manifest.batch)})"
-                barred = fates.barred(connection)
+                numbers = fates.barred(connection)
 
                 def rows() -> str:
-                    received = received_rows(store, manifest, barred)
-                    return fates.quarantined_rows(connection, shown, manifest, received, taken)
+                    return fates.quarantined_rows(
+                        connection,
+                        shown,
+                        manifest,
+                        received=received_rows(store, manifest, numbers),
+                        standardised=landing_files.barred(connection, kept),
+                        kept=taken,
+                    )
 
                 failed = _quarantined(connection, tables, targets[1], rows)
         reached("land.files_written")

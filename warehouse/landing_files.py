@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.values import ROW
 from warehouse import fates, positions
 from warehouse.checked import KeptCheck
 from warehouse.durable_io import sync
@@ -34,7 +35,7 @@ def staged(
     from them by position: a row is written once. Otherwise the rows that land are written anew, group by group.
     """
     replaced = connection.table("replaced").to_arrow_table()
-    places = tuple(fates.places(connection, number) for number in range(len(kept.files)))
+    places = tuple(fates.places(connection, "lands", number) for number in range(len(kept.files)))
     rows = sum(map(len, places))
     if not rows:
         return Staged(table, (), 0, replaced)
@@ -85,20 +86,32 @@ def _write(target: Path, kept: KeptCheck, places: _Places, schema: pa.Schema, ke
     with target.open("xb") as sink:
         groups = RowGroups(sink, schema, sort_by=key)
         for path, landing in zip(kept.files, places, strict=True):
-            with kept.store.open(path) as stream, pq.ParquetFile(stream) as file:
-                for batch in _rows_at(file, landing):
-                    groups.write(batch.select(schema.names).cast(schema))
+            for batch in _rows_at(kept, path, landing, schema.names):
+                groups.write(batch.cast(schema))
         groups.close()
     sync(target)
 
 
-def _rows_at(file: pq.ParquetFile, places: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
-    """The rows of a file at these places, in order; groups without any are not read."""
+def barred(connection: duckdb.DuckDBPyConnection, kept: KeptCheck) -> pa.RecordBatchReader:
+    """The rows that `fates.decide` found to be barred: their number and their fields, as checked."""
+    names = [ROW, *kept.columns]
+    places = [fates.places(connection, "barred", number) for number in range(len(kept.files))]
+    batches = (
+        batch for path, there in zip(kept.files, places, strict=True) for batch in _rows_at(kept, path, there, names)
+    )
+    return pa.RecordBatchReader.from_batches(pa.schema([kept.schema.field(name) for name in names]), batches)
+
+
+def _rows_at(
+    kept: KeptCheck, path: str, places: npt.NDArray[np.int64], names: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """These columns of the rows of a file at these places, in order; groups without any are not read."""
     first = 0
-    for number in range(file.num_row_groups):
-        count = file.metadata.row_group(number).num_rows
-        low, high = np.searchsorted(places, (first, first + count))
-        if low < high:
-            group = file.read_row_group(number).take(pa.array(places[low:high] - first))
-            yield from group.combine_chunks().to_batches()
-        first += count
+    with kept.store.open(path) as stream, pq.ParquetFile(stream) as file:
+        for number in range(file.num_row_groups):
+            count = file.metadata.row_group(number).num_rows
+            low, high = np.searchsorted(places, (first, first + count))
+            if low < high:
+                group = file.read_row_group(number, columns=list(names)).select(names)
+                yield from group.take(pa.array(places[low:high] - first)).combine_chunks().to_batches()
+            first += count
