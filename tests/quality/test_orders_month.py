@@ -139,7 +139,7 @@ def test_whatever_happens_the_path_of_an_order_is_a_legal_one(tmp_path):
     Handled.template = tmp_path / "state.db"
     Office(f"sqlite:///{Handled.template}").close()
     Handled.TestCase.settings = settings(
-        max_examples=15, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=10, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
     )
     Handled.TestCase("runTest").runTest()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -62,7 +63,6 @@ class Town:
         os.utime(path, (at(1, 0).timestamp(),) * 2)
         (home / "people.yaml").write_text(people, encoding="utf-8")
         self.state = State(f"sqlite:///{home}/state.db")
-        self.state.migrate()
         self.engine = self.state.engine
         self.post = Postman()
         self.watch = Watch(
@@ -105,17 +105,29 @@ people:
 """
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A migrated database without anything in it, to be copied."""
+    path = tmp_path_factory.mktemp("alarms") / "state.db"
+    state = State(f"sqlite:///{path}")
+    state.migrate()
+    state.close()
+    return path
+
+
 @pytest.fixture
-def town(tmp_path):
+def town(tmp_path, empty):
     """Its resource is run by hand."""
+    shutil.copy(empty, tmp_path)
     made = Town(tmp_path, PEOPLE)
     yield made
     made.state.close()
 
 
 @pytest.fixture
-def timed(tmp_path):
+def timed(tmp_path, empty):
     """Its resource runs at two."""
+    shutil.copy(empty, tmp_path)
     made = Town(tmp_path, PEOPLE, 'schedule: "0 2 * * *"\n')
     yield made
     made.state.close()
