@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from pathlib import Path
 from connectors.options import Secrets
 from runs.errors import unknown_resource
 from runs.resources import Resource, load_resources
-from schemas.lines import read
+from schemas.lines import Node, read
 from schemas.values import Json
 from shutong.layout import SetupError, read_secrets
 from shutong.settings import Settings
 from shutong.vault import Vault
+
+_PASSWORD = re.compile(r"://[^:/@\s]*:[^@\s]+@|\b(password|pwd)\s*=", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +144,19 @@ def load(settings: Settings) -> Deployment:
     if (home / "connections.yaml").exists():
         for name, node in read(home / "connections.yaml").named("connections").items():
             connections[name] = {key: node.plain(key) for key in node.keys()}  # noqa: SIM118 - a Node is no dict
+            _refuse_passwords(node, connections[name])
     return Deployment(settings, departments, connections, load_resources(home))
+
+
+def _refuse_passwords(node: Node, connection: Mapping[str, Json]) -> None:
+    """A file that is copied, shown and kept in version control is no place for a password."""
+    for key, value in connection.items():
+        if isinstance(value, str) and _PASSWORD.search(value):
+            node.fail(
+                key,
+                "地址中写有密码",
+                "the address holds a password",
+                "从地址中删去密码，写 password_secret: <名称>，再执行 shutong secret set <名称>",
+                "Take it out of the address, write password_secret: <name> and run shutong secret set <name>",
+                "SYS-CONNECTION-PASSWORD",
+            )

@@ -19,7 +19,17 @@ from pathlib import Path
 import sqlalchemy as sa
 from departmental_table import MAP
 from forks import done, started
-from small_deployment import SMALL_STANDARD, add_resource, code, lay_out, looked_up, opened, shown, write_small_standard
+from small_deployment import (
+    SMALL_STANDARD,
+    add_resource,
+    code,
+    connect,
+    lay_out,
+    looked_up,
+    opened,
+    shown,
+    write_small_standard,
+)
 
 import quality.check  # noqa: F401 - imported before the fork
 from runs.follow import Follower, News
@@ -37,7 +47,7 @@ def laid_out(home: Path, url: str) -> None:
     """A deployment that follows one table, which has its first records."""
     lay_out(home)
     write_small_standard(home)
-    (home / "connections.yaml").write_text(f'connections:\n  db: {{url: "{url}"}}\n')
+    connect(home, "db", url)
     add_resource(
         home, "{kind: sql, table: ent}", standard=SMALL_STANDARD, percent=99,
         more=f"connection: db\n{MAP}read: {{mode: cdc, max_deletes: 100}}\n",

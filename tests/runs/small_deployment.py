@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import make_url
 from stdnum.cn import uscc
 
 from shutong.settings import read
@@ -73,6 +74,16 @@ def lay_out(home: Path, authority: Sequence[str] = ("scjg", "swj")) -> Path:
         encoding="utf-8",
     )
     return home
+
+
+def connect(home: Path, name: str, url: str) -> None:
+    """Write connections.yaml with one database; its password goes where secrets are kept."""
+    address = make_url(url)
+    (home / "connections.yaml").write_text(
+        f'connections:\n  {name}: {{url: "{address._replace(password=None)}", password_secret: {name}_password}}\n'
+    )
+    (home / "secrets.yaml").touch(mode=0o600)
+    (home / "secrets.yaml").write_text(f'{name}_password: "{address.password}"\n')
 
 
 def write_small_standard(home: Path) -> str:

@@ -18,6 +18,7 @@ from small_deployment import (
     SMALL_STANDARD,
     add_resource,
     code,
+    connect,
     landed,
     lay_out,
     looked_up,
@@ -64,7 +65,7 @@ def db(server):
 def home(server, tmp_path):
     home = lay_out(tmp_path / "home")
     write_small_standard(home)
-    (home / "connections.yaml").write_text(f'connections:\n  db: {{url: "{server.url()}"}}\n')
+    connect(home, "db", server.url())
     return home
 
 

@@ -127,7 +127,7 @@ def test_init_says_what_comes_next_in_either_language(tmp_path):
 def test_doctor_is_content_with_the_deployment(town):
     said = told(town.home, "doctor")
     assert said["ok"]
-    assert {"Python", "SQLite", "secrets.yaml", "grants.yaml", "state"} <= {one["check"] for one in said["checks"]}
+    assert {"Python", "SQLite", "secrets", "grants.yaml", "state"} <= {one["check"] for one in said["checks"]}
 
 
 def test_doctor_finds_a_grant_that_names_no_field_and_a_secret_others_may_read(fresh):
@@ -136,8 +136,18 @@ def test_doctor_finds_a_grant_that_names_no_field_and_a_secret_others_may_read(f
     (fresh / "secrets.yaml").chmod(0o644)
     said = told(fresh, "doctor", code=1)
     failed = {one["check"]: one["detail"] for one in said["checks"] if not one["ok"]}
-    assert failed.keys() == {"grants.yaml", "secrets.yaml"}
+    assert failed.keys() == {"grants.yaml", "secrets"}
     assert "ent_nam" in failed["grants.yaml"]
+
+
+@pytest.mark.parametrize("said", ['url: "mysql+pymysql://reader:p@10.1.1.1/x"', 'connect: "DSN=x;PWD=p"'])
+def test_a_password_in_connections_yaml_is_refused_without_showing_it(fresh, said):
+    (fresh / "connections.yaml").write_text(
+        f"connections:\n  db: {{{said.replace(':p@', ':hush@').replace('=p', '=hush')}}}\n"
+    )
+    answer = run(fresh, "resource", "list")
+    assert "SYS-CONNECTION-PASSWORD" in answer.stderr
+    assert "hush" not in answer.output
 
 
 def test_resource_list_names_the_resource_and_its_standard(town):

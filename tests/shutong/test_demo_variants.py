@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from demo_town import FIRMS, PERSONS, ingest, opened
+from sqlalchemy import make_url
 
 from infra.testing import mariadb, postgres
 from shutong.demo import run as demo
@@ -43,7 +44,11 @@ def test_only_the_connection_differs_and_every_figure_is_the_ledgers(tmp_path, d
             connections = home / "connections.yaml"
             said = connections.read_text(encoding="utf-8")
             assert said.count(SQLITE) == 1
-            connections.write_text(said.replace(SQLITE, f'"{url}"'), encoding="utf-8")
+            address = make_url(url)
+            there = f'"{address._replace(password=None)}", password_secret: registry'
+            connections.write_text(said.replace(SQLITE, there), encoding="utf-8")
+            with (home / "secrets.yaml").open("a") as secrets:
+                secrets.write(f'registry: "{address.password}"\n')
             ledger = systems.generate(home, firms=FIRMS, persons=PERSONS, registry_url=url)
             with opened(home) as wired:
                 ingest(wired, "one")
