@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import lru_cache
 from typing import Any
 
@@ -34,6 +35,16 @@ _TYPES = frozenset(
 ) | {"TIMESTAMP WITH TIME ZONE"}
 _SCHEMAS = frozenset(("", "main", "pg_catalog"))
 _LONGEST = 4_000  # characters
+# Names that are functions where there is no such column: who asks, and the clock.
+_SESSION = frozenset(
+    """
+    current_catalog current_role current_schema current_user session_user
+    current_time current_timestamp localtime localtimestamp
+    """.split()  # noqa: SIM905 - dto.
+)
+# Texts may be put together, but not grow without bound: a value of a megabyte, doubled thirty times, is no text.
+_JOINING, _JOINS = frozenset(("||", "concat")), 16
+_REPLACING, _REPLACEMENTS, _REPLACEMENT = frozenset(("replace", "regexp_replace")), 8, 4
 
 
 @lru_cache(maxsize=4096)
@@ -54,7 +65,10 @@ def _expression(connection: duckdb.DuckDBPyConnection, text: str) -> dict[str, A
         row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {text} FROM t"]).fetchone()
     except duckdb.Error as error:
         raise _refused("不是一个 SQL 表达式", "it is not a SQL expression") from error
-    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    try:
+        tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    except RecursionError as error:
+        raise _refused("嵌套过深", "it is nested too deeply") from error
     if tree.get("error") or len(tree["statements"]) != 1:
         raise _refused("不是一个 SQL 表达式", "it is not one SQL expression")
     node = tree["statements"][0]["node"]
@@ -76,6 +90,7 @@ def _expression(connection: duckdb.DuckDBPyConnection, text: str) -> dict[str, A
 
 
 def _walk(expression: dict[str, Any]) -> None:
+    calls: Counter[str] = Counter()
     waiting: list[Any] = [expression]
     while waiting:
         one = waiting.pop()
@@ -84,7 +99,13 @@ def _walk(expression: dict[str, Any]) -> None:
         elif isinstance(one, dict):
             if "class" in one:
                 _permit(one)
+                calls[str(one.get("function_name", "")).lower()] += 1
             waiting.extend(one.values())
+    if sum(calls[one] for one in _JOINING) > _JOINS or sum(calls[one] for one in _REPLACING) > _REPLACEMENTS:
+        raise _refused(
+            f"最多拼接 {_JOINS} 次、替换 {_REPLACEMENTS} 次",
+            f"at most {_JOINS} texts are joined and {_REPLACEMENTS} replacements made",
+        )
 
 
 def _permit(one: dict[str, Any]) -> None:
@@ -93,15 +114,28 @@ def _permit(one: dict[str, Any]) -> None:
         name = str(one["function_name"]).lower()
         if name not in FUNCTIONS or one.get("schema") not in _SCHEMAS or one.get("catalog"):
             raise _refused(f"不能使用函数 {name}", f"the function {name} is not allowed")
+        if name in _REPLACING and not _short(one["children"][2:3]):
+            raise _refused(
+                f"{name} 只能替换为不超过 {_REPLACEMENT} 个字符的文字",
+                f"{name} replaces with a text of at most {_REPLACEMENT} characters",
+            )
     elif kind == "COLUMN_REF":
         if len(one["column_names"]) != 1:
             raise _refused("列名不能带表名", "a column is named alone, without a table")
+        if one["column_names"][0].lower() in _SESSION:
+            raise _refused(f"不能使用 {one['column_names'][0]}", f"{one['column_names'][0]} is not allowed")
     elif kind == "CAST":
         target = one["cast_type"]["id"]
         if target not in _TYPES:
             raise _refused(f"不能转换为 {target}", f"a cast to {target} is not allowed")
     elif kind not in _CLASSES:
         raise _refused(f"不能使用 {kind}", f"{kind} is not allowed")
+
+
+def _short(given: list[dict[str, Any]]) -> bool:
+    """Whether the argument is a text of few characters written out."""
+    value = given[0].get("value") if given and given[0].get("class") == "CONSTANT" else None
+    return isinstance(value, dict) and len(str(value.get("value", ""))) <= _REPLACEMENT
 
 
 def _refused(zh: str, en: str) -> QualityError:
