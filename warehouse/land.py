@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from urllib.parse import quote as safe
 
@@ -93,19 +93,7 @@ def land(
             if done[targets[1]] is None and landing.quarantined:
                 there = tables.relation(targets[1], state.released(targets[1]), ["_row", "_batch"])
                 taken = f"(SELECT _row FROM {there} WHERE _batch = {literal(manifest.batch)})"
-                numbers = fates.barred(connection)
-
-                def rows() -> str:
-                    return fates.quarantined_rows(
-                        connection,
-                        shown,
-                        manifest,
-                        received=received_rows(store, manifest, numbers),
-                        standardised=landing_files.barred(connection, kept),
-                        kept=taken,
-                    )
-
-                failed = _quarantined(connection, tables, targets[1], rows)
+                failed = _quarantined(connection, tables, manifest, kept, shown=shown, table=targets[1], taken=taken)
         reached("land.files_written")
         properties = {"shutong.resource": resource, RUN: run, BATCH: manifest.batch}
         pins = {targets[1]: _commit(tables, failed, properties, done[targets[1]])}
@@ -157,13 +145,30 @@ def _settle(state: State, tables: Tables, table: str, run: str, batch: str) -> i
     return None
 
 
-def _quarantined(connection: duckdb.DuckDBPyConnection, tables: Tables, table: str, rows: Callable[[], str]) -> Staged:
-    """The rows of a query as files; rows so wide that a row group does not fit get the memory they need."""
+def _quarantined(
+    connection: duckdb.DuckDBPyConnection,
+    tables: Tables,
+    manifest: Manifest,
+    kept: KeptCheck,
+    *,
+    shown: fates.Columns,
+    table: str,
+    taken: str,
+) -> Staged:
+    """The rows for quarantine as files; rows so wide that a row group does not fit get the memory they need."""
+    numbers = fates.barred(connection)
+
+    def rows() -> duckdb.DuckDBPyRelation:
+        received = received_rows(kept.store, manifest, numbers)
+        made = landing_files.barred(connection, kept)
+        query = fates.quarantined_rows(connection, shown, manifest, received=received, standardised=made, kept=taken)
+        return connection.sql(query)
+
     try:
-        return tables.stage(table, connection.sql(rows()), sort=("_row",))
+        return tables.stage(table, rows(), sort=("_row",))
     except duckdb.OutOfMemoryException:
         connection.execute(f"SET memory_limit = '{AMPLE}'")
-        return tables.stage(table, connection.sql(rows()), sort=("_row",))
+        return tables.stage(table, rows(), sort=("_row",))
 
 
 def _commit(
