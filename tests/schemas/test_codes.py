@@ -86,6 +86,30 @@ def test_divisions_of_zhejiang_are_those_of_today_and_remember_those_that_were()
     assert "830000" not in divisions.codes
 
 
+@pytest.mark.parametrize(
+    ("code", "first", "last"),
+    [
+        ("330184", 1995, 2001),  # 余杭市, a district since 2001
+        ("330110", 2001, None),  # 余杭区, smaller since 2021, but never without its code
+        ("330283", 1995, 2016),  # 奉化市
+        ("330383", 2019, None),  # 龙港市
+        ("500000", 1997, None),  # 重庆市
+        ("460300", 2012, None),  # 三沙市
+    ],
+)
+def test_a_division_is_in_force_from_the_year_it_appeared_to_the_year_it_was_abolished(code, first, last) -> None:
+    begins, ends = load("division@2026").valid[code]
+    assert begins
+    assert begins.year == first
+    assert (ends.year if ends else None) == last
+
+
+def test_no_division_ends_before_it_begins() -> None:
+    both = [one for one in load("division@2026").valid.values() if None not in one]
+    assert len(both) > 1000
+    assert all(first <= last for first, last in both)
+
+
 def test_a_name_that_many_divisions_share_means_none_of_them() -> None:
     assert "朝阳区" not in load("division@2026").spellings
 
