@@ -15,6 +15,7 @@ from schemas.load import find_standard, known_standards  # noqa: E402 - found be
 from schemas.standard import Field, Rule, Standard  # noqa: E402 - dto.
 
 EXAMPLES = TOP / "tests" / "spec" / "examples"
+OWN = TOP / "tests" / "spec" / "own_rules.yaml"
 TEST = "tests/spec/test_spec_rules.py"
 PAGES = {"en": TOP / "docs" / "rules.md", "zh": TOP / "docs" / "rules.zh-CN.md"}
 IMPLIED = {"required", "length", "understood", "code", "repaired", "reject"}
@@ -53,6 +54,23 @@ WORDS = {
         "authority": "Answered for by",
     },
 }
+OWN_RULES = {
+    "en": """
+## Rules of your own
+
+In a resource file or in a standard of the deployment (`standards/`). A condition is one expression over the row: no
+functions that read files, the network, settings or the clock, no subqueries. Code lists lie in `codes/` (`index.yaml` and
+CSV files, as in `schemas/codes`), reference tables in `references/<name>.csv`. `shutong resource check` refuses a rule that
+could not be evaluated, with file and line.
+""",
+    "zh": """
+## 自己的规则
+
+写在资源文件或本部署的标准（`standards/`）中。条件是关于本行的一个表达式，不能使用读取文件、网络、设置、时钟的函数，也不能有子查询。
+代码表放在 `codes/`（`index.yaml` 与 CSV 文件，写法同 `schemas/codes`），参照表放在 `references/<名称>.csv`。
+无法执行的规则由 `shutong resource check` 指出文件和行号。
+""",
+}
 HEADS = {
     "en": f"""# Standards and rules
 
@@ -84,7 +102,8 @@ def page(language: str) -> str:
     standards = [find_standard(name) for name in known_standards()]
     contents = [f"- [`{one.id}`](#{one.name}) {one.zh if language == 'zh' else one.en}" for one in standards]
     parts = [HEADS[language], "\n".join(contents), *(_standard(one, language) for one in standards)]
-    return "\n".join(parts) + "\n"
+    own = f"{OWN_RULES[language]}\n```yaml\n{OWN.read_text('utf-8')}```"
+    return "\n".join([*parts, own]) + "\n"
 
 
 def _standard(one: Standard, language: str) -> str:
