@@ -12,6 +12,7 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from quality.orders import QualityOrders
 from quality.store import QualityStore
 from runs.control import ordered
 from runs.reports import Report
@@ -51,6 +52,7 @@ class Parts:
     open_source: Callable[[Resource], Source]
     authority: Mapping[str, Mapping[str, Sequence[str]]]
     today: Callable[[], date]
+    orders: QualityOrders
 
 
 def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:

@@ -15,6 +15,7 @@ from runs.resources import Resource
 from schemas.errors import ShutongError
 from schemas.standard import Standard
 from schemas.values import Batch, Manifest
+from warehouse.clock import now
 from warehouse.keep import keep_pieces, pulled
 from warehouse.land import quarantine_table
 from warehouse.merge import Contribution, merge
@@ -94,6 +95,7 @@ class Steps:
         resource, parts = self._resource(resource_id), self._parts
         parts.state.step(run, "check")
         reports = self._each(self._pending(resource, run), run, lambda one: check_batch(parts, resource, one))
+        parts.orders.settle(resource.id, resource.orders, now())  # a run is good only as a whole
         mine = [report for batch, report in reports.items() if batch in self._batches(run)]
         return together(mine or list(reports.values())[-1:] or [Report(run, resource.id)])
 

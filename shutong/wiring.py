@@ -108,6 +108,7 @@ def open_deployment(
             open_source=source,
             authority=read_authority(deployment),
             today=today,
+            orders=orders,
         )
         yield Wired(deployment, state, store, tables, quality, Steps(parts), source, look, parts, changes, orders)
     finally:
