@@ -59,16 +59,16 @@ OWN_RULES = {
 ## Rules of your own
 
 In a resource file or in a standard of the deployment (`standards/`). A condition is one expression over the row: no
-functions that read files, the network, settings or the clock, no subqueries. Code lists lie in `codes/` (`index.yaml` and
-CSV files, as in `schemas/codes`), reference tables in `references/<name>.csv`. `shutong resource check` refuses a rule that
-could not be evaluated, with file and line.
+functions that read files, the network, settings or the clock, no subqueries. Code lists lie in `codes/` (`index.yaml`
+and CSV files, as in `schemas/codes`), reference tables in `references/<name>.csv`. `shutong resource check` refuses a
+rule that is not written right, with file and line.
 """,
     "zh": """
 ## 自己的规则
 
 写在资源文件或本部署的标准（`standards/`）中。条件是关于本行的一个表达式，不能使用读取文件、网络、设置、时钟的函数，也不能有子查询。
 代码表放在 `codes/`（`index.yaml` 与 CSV 文件，写法同 `schemas/codes`），参照表放在 `references/<名称>.csv`。
-无法执行的规则由 `shutong resource check` 指出文件和行号。
+写法有误的规则由 `shutong resource check` 指出文件和行号。
 """,
 }
 HEADS = {
