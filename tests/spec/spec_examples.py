@@ -122,8 +122,10 @@ def _repaired(field: Field) -> str:
     }.get(field.type, "\u3000Ａ１")
 
 
-def standardised(standard: Standard, rows: Sequence[Record], rejects: Sequence[str | None] = ()) -> pa.Table:
-    """The rows as the standard reads them, `_row` from 1; a field no row has is delivered empty."""
+def standardised(
+    standard: Standard, rows: Sequence[Record], rejects: Sequence[str | None] = (), only: Sequence[str] = ()
+) -> pa.Table:
+    """The rows as the standard reads them, `_row` from 1; a field no row has is delivered empty; `only` some fields."""
     raw = {
         "_row": pa.array(range(1, len(rows) + 1), pa.int64()),
         "_reject": pa.array(rejects or [None] * len(rows), pa.string()),
@@ -132,7 +134,8 @@ def standardised(standard: Standard, rows: Sequence[Record], rejects: Sequence[s
     }
     columns = [field.name for field in standard.fields]
     raw |= {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}
-    return standardise(pa.table(raw), standard, resolve(standard, columns, {}), spellings(standard), TODAY).table
+    mapping = {name: column for name, column in resolve(standard, columns, {}).items() if name in (only or columns)}
+    return standardise(pa.table(raw), standard, mapping, spellings(standard), TODAY).table
 
 
 def every_rule(standard: Standard) -> tuple[Rule, ...]:
@@ -166,7 +169,8 @@ class Beyond:
     def violators(self, rule: str, rows: Sequence[Record]) -> tuple[int, ...]:
         """Which of the rows, from 1 on, violate the rule."""
         wanted = self.rules[rule]
-        self._connection.register("checked", standardised(self._standard, rows).select(list(needed(wanted))))
+        table = standardised(self._standard, rows, only=wanted.columns)
+        self._connection.register("checked", table.select(list(needed(wanted))))
         return tuple(sorted(row for (row,) in self._connection.execute(violators(wanted)).fetchall()))
 
     def close(self) -> None:
