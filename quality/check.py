@@ -39,6 +39,7 @@ _CLOSED = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
+    "threads": "1",  # a part is one piece: others would only wait for work
 }
 
 

@@ -22,6 +22,10 @@ class DeclinedError(Exception):
     """A kernel cannot be sure of its answer on this part: SQL is asked."""
 
 
+class UnreadableError(Exception):
+    """A column holds what no rule can be evaluated on; the message says what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Truth:
     """For each row whether a condition is true, and whether it is false; neither where it is not known (null)."""
@@ -33,8 +37,8 @@ class Truth:
 class Column:
     """One column of a part; what is derived from it is made once, when it is first asked for."""
 
-    def __init__(self, values: pa.ChunkedArray) -> None:
-        self._chunked = values
+    def __init__(self, name: str, values: pa.ChunkedArray) -> None:
+        self._name, self._chunked = name, values
 
     @cached_property
     def values(self) -> pa.Array:
@@ -59,24 +63,26 @@ class Column:
 
     @cached_property
     def texts(self) -> pa.Array:
-        """Plain strings that are UTF-8; DeclinedError when bytes are not."""
+        """Plain strings; UnreadableError when their bytes are not UTF-8."""
         values = self.values
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
         try:
             values.validate(full=True)
         except pa.ArrowInvalid as error:
-            raise DeclinedError from error
+            message = f"column {self._name} holds bytes that are not UTF-8"
+            raise UnreadableError(message) from error
         return values
 
     @cached_property
     def lengths(self) -> Numbers:
         """Bytes of each text; of a null any number."""
-        edges = self._edges
+        edges = self.edges
         return cast("Numbers", edges[1:] - edges[:-1])
 
     @cached_property
-    def _edges(self) -> Numbers:
+    def edges(self) -> Numbers:
+        """Where in `data` each text begins, and where the last one ends."""
         texts = self.texts
         wide = pa.types.is_large_string(texts.type)
         offsets = texts.buffers()[1]
@@ -85,6 +91,12 @@ class Column:
         width = 8 if wide else 4
         edges = np.frombuffer(offsets, np.int64 if wide else np.int32, len(texts) + 1, texts.offset * width)
         return cast("Numbers", edges)
+
+    @cached_property
+    def data(self) -> npt.NDArray[np.uint8]:
+        """The bytes of all texts."""
+        buffer = self.texts.buffers()[2]
+        return np.frombuffer(buffer, np.uint8) if buffer is not None else np.zeros(0, np.uint8)
 
     @cached_property
     def distinct(self) -> tuple[npt.NDArray[np.int32], pa.Array] | None:
@@ -147,5 +159,5 @@ class Part:
     def __getitem__(self, name: str) -> Column:
         """The column of that name."""
         if name not in self._columns:
-            self._columns[name] = Column(self.table[name])
+            self._columns[name] = Column(name, self.table[name])
         return self._columns[name]

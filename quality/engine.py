@@ -156,6 +156,7 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
                 one = asked.understood(key, known[key], self._where(known[key]), jobs)
                 if found is not None:
                     late[key] = found
+                    fresh[key] = asked.counted(key, known[key])  # its rows come later, how many are looked at now
                 elif one is not None:
                     fresh[key] = one
         scanner = self._scanner()
@@ -180,10 +181,10 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         """Scan part by part; a condition that cannot be evaluated on one of them is left out from there on."""
         counted = {key: where for key, where in self._counting.items() if where is not None}
         beside = {key: Condition(where, (), (), marked=False) for key, where in counted.items()}
-        stream = Stream(self.duckdb, scanner.sql, scanner.selectable, {**fresh, **beside}, late)
+        stream = Stream(self.duckdb, scanner.sql, scanner.selectable, {**fresh, **beside}, late, kept=self.kept)
         if self.kept is not None:
             self.kept.begin(parts.nothing.schema)
-        found = stream.run(parts, self.kept.add if self.kept is not None else lambda: None)
+        found = stream.run(parts)
         self._refused |= found.failed
         self._conditions = {key: one for key, one in fresh.items() if key not in self._refused}
         self._marks = found.marks
@@ -250,14 +251,16 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         complete = wanted.get("result_format") == "COMPLETE" and suffix != asked.INDEXES
         limit = _MOST if complete else min(wanted.get("partial_unexpected_count", 20), _MOST)
         rows = [int(row) for row in marks.of(key)[:limit]]
+        if self.parts is not None:
+            return [{ROW: row} for row in rows] if suffix == asked.INDEXES else []
         scanner = self._scanner()
         if scanner is None or not rows:
             return []
         picked = () if suffix == asked.RECORDS else tuple(dict.fromkeys((*(indexes or ()), *columns)))
         values = scanner.values(rows, picked)
         if suffix == asked.VALUES:
-            return [asked.value(values[row], columns, metric.metric_name) for row in rows if row in values]
-        return [values[row] for row in rows if row in values]
+            return [asked.value(values[row], columns, metric.metric_name) for row in rows]
+        return [values[row] for row in rows]
 
 
 class DuckDBDatasource(SQLDatasource):  # type: ignore[misc]
@@ -299,9 +302,9 @@ def validate(
     """Great Expectations' result of the suite over a table of the lent connection, and the engine that made it.
 
     `url` is what quality.dialect.lend gave. With `parts` the table shows one part after the other while it is scanned;
-    conditions on rows and uniqueness are all that can be asked then. `kept` takes columns of every part, over which
-    `beyond` tells how to find the rows a rule about several rows lists. The context lives in memory; nothing is written
-    or printed.
+    what asks for all rows at once is answered afterwards, from the columns of every part that `kept` took, over which
+    `beyond` tells how to find the rows a rule about several rows lists; samples are row numbers alone. The
+    context lives in memory; nothing is written or printed.
     """
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
@@ -309,9 +312,41 @@ def validate(
     source = add("live", connection_string=url)
     whole = source.add_table_asset("batch", table_name=table).add_batch_definition_whole_table("whole")
     engine = source.get_execution_engine()
-    if parts is not None:
-        engine.parts, engine.kept, engine.beyond = parts, kept, beyond or {}
-    result = whole.get_batch().validate(suite, result_format=result_format)
-    if parts is not None:
+    if parts is None:
+        return whole.get_batch().validate(suite, result_format=result_format), engine
+    rest = [one for one in suite.expectations if not asked.streams(one)]
+    schema = parts.nothing.schema
+    kept = kept if kept is not None else Kept(engine.duckdb, table, ())
+    kept.keep({ROW} if rest else ())
+    for one in rest:
+        kept.keep(asked.reads(one, schema.names))
+    engine.parts, engine.kept, engine.beyond = parts, kept, beyond or {}
+    batch = whole.get_batch()
+    if not rest:
+        result = batch.validate(suite, result_format=result_format)
         engine.go_through()
-    return result, engine
+        return result, engine
+    streamed = gx.ExpectationSuite(name=suite.name, expectations=[one for one in suite.expectations if one not in rest])
+    found = batch.validate(streamed, result_format=result_format)
+    engine.go_through()
+    kept.show(schema)
+    stock = context.data_sources.add_shutong_duckdb("kept", connection_string=url)
+    again = stock.add_table_asset("batch", table_name=table).add_batch_definition_whole_table("whole")
+    others = again.get_batch().validate(
+        gx.ExpectationSuite(name="rest", expectations=rest), result_format=result_format
+    )
+    return _both(found, others), engine
+
+
+def _both(first: Any, second: Any) -> Any:  # noqa: ANN401 - GX results
+    """One result from two."""
+    results = [*first.results, *second.results]
+    right = sum(one.success for one in results)
+    statistics = {
+        "evaluated_expectations": len(results),
+        "successful_expectations": right,
+        "unsuccessful_expectations": len(results) - right,
+        "success_percent": right * 100 / len(results),
+    }
+    first.results, first.success, first.statistics = results, right == len(results), statistics
+    return first

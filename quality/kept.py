@@ -20,15 +20,19 @@ class Kept:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, columns: Collection[str]) -> None:
         self._connection, self._name = connection, name
-        self._wanted = frozenset(columns)
+        self.wanted = frozenset(columns)
         self._columns: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self._wanted)
+        return bool(self.wanted)
+
+    def keep(self, columns: Collection[str]) -> None:
+        """Want these too; before `begin`."""
+        self.wanted |= frozenset(columns)
 
     def begin(self, schema: pa.Schema) -> None:
         """Make the table, as the one that is shown has it; wanted columns it has not are missed when they are used."""
-        self._columns = tuple(one for one in schema.names if one in self._wanted or one == ROW)
+        self._columns = tuple(one for one in schema.names if one in self.wanted or one == ROW)
         if self:
             self._connection.execute(f"CREATE TEMP TABLE {KEPT} AS {self._select()} LIMIT 0")
 
@@ -60,6 +64,7 @@ class Query:
 
     def __init__(self, kept: Kept, sql: str) -> None:
         self._kept, self._sql = kept, sql
+        self.reads: tuple[str, ...] = ()
 
     def columns(self, name: str) -> Sequence[object]:  # noqa: ARG002 - nothing is asked of a part
         """Nothing to select from each part."""

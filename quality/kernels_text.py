@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from quality.columns import Booleans, Column, DeclinedError, Part, Truth
+from quality.shapes import found, shape
 
 Kernel = Callable[[Part], Truth]
 Comparison = Callable[[Any, Any], Any]
@@ -56,7 +57,15 @@ def _between(sign: Comparison, least: Any, most: Any, limit: int) -> tuple[Boole
 def matching(name: str, pattern: str) -> Kernel:
     """Whether the pattern (RE2) is found in a text."""
     pc.match_substring_regex(pa.array([""]), pattern)  # ArrowInvalid now rather than part after part
-    return _by_value(name, lambda texts: pc.match_substring_regex(texts, pattern))
+    known = shape(pattern)
+    if known is None:
+        return _by_value(name, lambda texts: pc.match_substring_regex(texts, pattern))
+
+    def tried(part: Part) -> Truth:
+        column = part[name]
+        return column.known(found(known, column.edges, column.data))
+
+    return tried
 
 
 def like(name: str, pattern: str) -> Kernel:

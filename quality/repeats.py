@@ -25,7 +25,7 @@ class Repeats:
     """
 
     def __init__(self, columns: Sequence[str], schema: pa.Schema) -> None:
-        self._columns = tuple(columns)
+        self.reads = self._columns = tuple(columns)
         self._schema = schema
         self._salts = tuple(secrets.token_hex(5) for _ in range(2))
         self._first: list[Hashes] = []
@@ -34,12 +34,10 @@ class Repeats:
 
     def columns(self, name: str) -> list[Any]:
         """What to select from each part, under names that begin with `name`."""
-        quoted = [quote(one) for one in self._columns]
         texts = [self._text(one) for one in self._columns]
-        # Lengths between the texts: ('a', 'bc') and ('ab', 'c') differ.
-        joined = " || ".join([*(f"length({one}) || ':' || {one}" for one in texts[:-1]), texts[-1]])
-        given = " AND ".join(f"{one} IS NOT NULL" for one in quoted)
-        hashes = [f"hash('{salt}' || {joined})" for salt in self._salts]
+        given = " AND ".join(f"{quote(one)} IS NOT NULL" for one in self._columns)
+        salted = [", ".join(f"'{salt}' || {one}" for one in texts) for salt in self._salts]
+        hashes = [f"hash({one})" for one in salted]
         return [
             sa.literal_column(f"CASE WHEN {given} THEN {text} END", sa.BigInteger).label(f"{name}_{place}")
             for place, text in enumerate(hashes)
@@ -68,8 +66,12 @@ class Repeats:
         first, second, rows = (np.concatenate(one) for one in (self._first, self._second, self._rows))
         self._first, self._second, self._rows = [], [], []
         ordered = np.sort(first)
-        likely = np.flatnonzero(np.isin(first, ordered[1:][ordered[1:] == ordered[:-1]]))
+        repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
         del ordered
+        if not len(repeated):
+            return np.empty(0, np.int64)
+        nearest = np.minimum(np.searchsorted(repeated, first), len(repeated) - 1)
+        likely = np.flatnonzero(repeated[nearest] == first)
         first, second, rows = first[likely], second[likely], rows[likely]
         order = np.lexsort((second, first))
         same = np.zeros(len(order) + 1, np.bool_)

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
-from quality.columns import Booleans, DeclinedError, Part
+from quality.columns import Booleans, DeclinedError, Part, UnreadableError
 from quality.fused import Condition, Marks, marks_of, together
+from quality.kept import Kept
 from quality.kernels import Kernel, kernel
 from quality.parts import Parts
 from schemas.values import ROW
@@ -31,6 +32,11 @@ Text = Callable[[sa.Select[Any]], str]
 
 class Late(Protocol):
     """A condition that only the whole can tell: what it takes from each part, and the rows it holds for in the end."""
+
+    @property
+    def reads(self) -> Sequence[str]:
+        """The columns of a part it reads."""
+        ...
 
     def columns(self, name: str) -> Sequence[Any]:
         """What to select from each part, under names that begin with `name`."""
@@ -84,8 +90,9 @@ class _Work:
 
     table: pa.Table
     part: Part
-    answers: dict[Key, _Answer]
+    answers: dict[Key, _Answer] = field(default_factory=dict)
     declined: list[Key] = field(default_factory=list)
+    unreadable: dict[Key, str] = field(default_factory=dict)
 
 
 class Stream:
@@ -98,25 +105,28 @@ class Stream:
         selectable: sa.FromClause,
         conditions: Mapping[Key, Condition],
         late: Mapping[Key, Late],
+        *,
+        kept: Kept | None = None,
     ) -> None:
         self._connection, self._text, self._selectable = connection, text, selectable
-        self._conditions, self._late = dict(conditions), late
+        self._conditions, self._late, self._kept = dict(conditions), late, kept
         self._failed: dict[Key, str] = {}
         self._judges: dict[Key, Judge] = {}
         self._left: dict[Key, Condition] = {}
 
-    def run(self, parts: Parts, each: Callable[[], None]) -> Streamed:
-        """Go through the parts; `each` is called while a part is shown whole, after it was judged."""
+    def run(self, parts: Parts) -> Streamed:
+        """Go through the parts."""
         for key, one in self._conditions.items():
             judge = self._judge(one, parts.nothing.schema)
             if judge is not None:
                 self._judges[key] = judge
             else:
                 self._left[key] = one
-        found = [self._finished(parts, _Work(parts.nothing, Part(parts.nothing), self._kernels(Part(parts.nothing))))]
+        found = [self._finished(parts, self._judged(parts.nothing))]
         for work in self._worked(parts):
             found.append(self._finished(parts, work))
-            each()
+            if self._kept:
+                self._kept.add()
         parts.show(parts.nothing)
         marks = together(found, self._failed)
         return Streamed(marks.with_late(self._in_the_end()), self._failed)
@@ -159,33 +169,51 @@ class Stream:
                     one.cancel()
 
     def _work(self, parts: Parts, records: pa.Table) -> _Work:
-        table = parts.prepared(records)
-        part = Part(table)
-        declined: list[Key] = []
-        return _Work(table, part, self._kernels(part, declined), declined)
+        return self._judged(parts.prepared(records))
 
-    def _kernels(self, part: Part, declined: list[Key] | None = None) -> dict[Key, _Answer]:
-        answers = {}
+    def _judged(self, table: pa.Table) -> _Work:
+        part = Part(table)
+        work = _Work(table, part)
         for key, judge in self._judges.items():
             try:
-                answers[key] = judge(part)
+                work.answers[key] = judge(part)
+            except UnreadableError as error:
+                work.unreadable[key] = str(error)
             except (DeclinedError, pa.ArrowException, ArithmeticError):
-                if declined is not None:
-                    declined.append(key)
-        return answers
+                work.declined.append(key)
+        return work
 
     def _finished(self, parts: Parts, work: _Work) -> Marks:
         """What is left for SQL, and all of it as marks."""
+        self._failed |= work.unreadable
         rows = work.part[ROW].numbers.astype(np.int64, copy=False)
         left = {key: one for key, one in self._left.items() if key not in self._failed}
         left |= {key: self._conditions[key] for key in work.declined if key not in self._failed}
         keys = {key: one for key, one in self._late.items() if key not in self._failed and one.columns("")}
-        parts.show(work.table)
-        if left or keys:
-            work.answers.update(self._asked(left, keys, rows))
+        if left or keys or self._kept:
+            narrow = work.table.select([name for name in work.table.column_names if name in self._read(left, keys)])
+            parts.show(narrow)
+            try:
+                work.answers.update(self._query(left, keys, rows))
+            except _REFUSALS:
+                parts.show(work.table)
+                work.answers.update(self._asked(left, keys, rows))
         return marks_of(
             rows, {key: one for key, one in work.answers.items() if key not in self._failed}, self._conditions
         )
+
+    def _read(self, left: Mapping[Key, Condition], keys: Mapping[Key, Late]) -> set[str]:
+        """The columns that SQL surely reads: DuckDB takes its time for each that it is shown."""
+        names = {ROW} | (set(self._kept.wanted) if self._kept else set())
+        for one in left.values():
+            names |= set(one.columns)
+            for clause in (one.expression, *one.where):
+                names |= {
+                    str(each.name) for each in sa.sql.visitors.iterate(clause) if isinstance(each, sa.ColumnClause)
+                }
+        for late in keys.values():
+            names |= set(late.reads)
+        return names
 
     def _asked(self, left: Mapping[Key, Condition], keys: Mapping[Key, Late], rows: Any) -> dict[Key, _Answer]:  # noqa: ANN401 - numpy
         try:
