@@ -1,0 +1,257 @@
+"""Put a report together from what checks, runs and work orders left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+
+import sqlalchemy as sa
+
+from quality.errors import QualityError
+from quality.orders import QualityOrders
+from quality.orders_values import LIVE, Order, day_of, written
+from quality.reports import history
+from quality.reports.history import Outcome, Scope, Tally
+from quality.reports.values import (
+    CheckLine,
+    DepartmentLine,
+    Dimension,
+    Flow,
+    OrderCounts,
+    OrderLine,
+    Report,
+    RuleLine,
+    Sample,
+    State,
+    TrendPoint,
+    Words,
+)
+from quality.reports.words import DIMENSIONS
+
+TREND = 60  # runs shown in a trend
+RANKED_DAYS = 30  # days that the ranking in the report of a run counts
+ORDERS = 1000
+_NOTHING = Words("", "")
+Samples = Callable[[Sequence[RuleLine], Sequence[CheckLine]], Iterable[Sample]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a report needs besides the quality tables, as values.
+
+    `resources` and `departments` are what they are called; `fixes` what to do about a rule, by resource and rule;
+    `flow` says what became of the rows of a run of a resource, by the run's id; `samples` gives failing rows of rules
+    from checks, as their reader may see them.
+    """
+
+    orders: QualityOrders
+    at: datetime
+    resources: Mapping[str, Words] = field(default_factory=dict)
+    departments: Mapping[str, Words] = field(default_factory=dict)
+    fixes: Mapping[tuple[str, str], Words] = field(default_factory=dict)
+    flow: Callable[[str, str], Flow] = lambda _resource, _run: Flow()
+    samples: Samples = lambda _lines, _checks: ()
+
+
+def gather_run(engine: sa.Engine, resource: str, context: Context, run: str | None = None, before: str = "") -> Report:
+    """The report of one run of a resource (None: the newest), beside the run before or the run `before`.
+
+    Raises QualityError: QUA-REPORT-NONE when there is nothing to report on.
+    """
+    with _reading(engine) as connection:
+        known = history.runs_of(connection, resource, 1000)
+        name = run or (known[0] if known else "")
+        marks = history.batches_of(connection, resource, name)
+        if not marks:
+            raise nothing(resource, name)
+        if before and not history.batches_of(connection, resource, before):
+            raise nothing(resource, before)
+        older = before or next(iter(known[known.index(name) + 1 :] if name in known else ()), "")
+        scope = Scope(resource, marks)
+        past = Scope(resource, history.batches_of(connection, resource, older)) if older else None
+        checks = history.checks(connection, scope)
+        since = day_of(datetime.fromisoformat(checks[0].checked_at)) - timedelta(days=RANKED_DAYS)
+        trend = history.newest_runs(connection, resource, checks[0].checked_at, TREND)
+        made = _report(
+            connection, context, scope, past, Scope(since=since.isoformat(), until=f"{checks[0].checked_at}0"), trend
+        )
+    live = [one for one in context.orders.orders(resource=resource, limit=ORDERS) if one.state in (*LIVE, "waived")]
+    every = context.orders.orders(resource=resource, limit=10 * ORDERS)
+    flow = context.flow(resource, name)
+    return replace(
+        made,
+        kind="run",
+        subject=resource,
+        name=context.resources.get(resource, Words(resource, resource)),
+        run=name,
+        before=older or None,
+        first=checks[-1].checked_at,
+        last=checks[0].checked_at,
+        flow=flow if flow.received is not None else replace(flow, received=made.rows),
+        orders=_lines(live, context.at),
+        order_counts=OrderCounts(
+            opened=sum(history.base(one.first_run) == name for one in every),
+            closed=sum(one.proven_by is not None and history.base(one.proven_by) == name for one in every),
+            waiting=len(live),
+            overdue=sum(one.overdue(day_of(context.at)) for one in live),
+        ),
+        samples=tuple(context.samples(made.failed, checks)),
+    )
+
+
+def gather_period(engine: sa.Engine, department: str, first: date, last: date, context: Context) -> Report:
+    """The report of a department's checks from a day to a day, both included, beside as many days before them.
+
+    Raises QualityError: QUA-REPORT-NONE when there is nothing to report on.
+    """
+    span = last - first + timedelta(days=1)
+    since, until, past = first.isoformat(), (last + timedelta(days=1)).isoformat(), first - span
+    scope = Scope(department=department, since=since, until=until)
+    with _reading(engine) as connection:
+        checks = history.checks(connection, scope)
+        if not checks:
+            raise nothing(department, f"{since} – {last}")
+        earlier = Scope(department=department, since=past.isoformat(), until=since)
+        trend = history.days(connection, scope)
+        made = _report(connection, context, scope, earlier, Scope(since=since, until=until), trend)
+    every = context.orders.orders(department=department, limit=10 * ORDERS)
+    live = [one for one in every if one.state in (*LIVE, "waived")][:ORDERS]
+    end = min(last, day_of(context.at))
+    runs = {(one.resource, history.base(one.run)) for one in checks}
+    return replace(
+        made,
+        kind="period",
+        subject=department,
+        name=context.departments.get(department, Words(department, department)),
+        before=f"{past.isoformat()} – {(first - timedelta(days=1)).isoformat()}",
+        first=since,
+        last=last.isoformat(),
+        flow=_sum([context.flow(*one) for one in sorted(runs)], made.rows),
+        orders=_lines(live, context.at),
+        order_counts=OrderCounts(
+            opened=sum(since <= one.opened_at < until for one in every),
+            closed=sum(one.closed_at is not None and since <= one.closed_at < until for one in every),
+            waiting=len(live),
+            overdue=sum(one.overdue(end) for one in live),
+        ),
+        samples=tuple(context.samples(made.failed, checks)),
+    )
+
+
+def nothing(subject: str, span: str) -> QualityError:
+    """There was no check to report on."""
+    return QualityError(
+        "QUA-REPORT-NONE",
+        zh=f"{subject} 没有检查记录{f'（{span}）' if span else ''}",
+        en=f"{subject} has no check{f' ({span})' if span else ''}",
+        fix_zh="先执行 shutong ingest；用 shutong runs 查看运行编号，或换一个期间",
+        fix_en="Run shutong ingest first; shutong runs lists the runs, or choose another period",
+    )
+
+
+def _report(  # noqa: PLR0917 - which checks, beside which, ranked by which
+    connection: sa.Connection,
+    context: Context,
+    scope: Scope,
+    past: Scope | None,
+    ranked: Scope,
+    trend: tuple[TrendPoint, ...],
+) -> Report:
+    now = history.outcomes(connection, scope)
+    then = {(one.resource, one.rule): one for one in (history.outcomes(connection, past) if past else ())}
+    rows, quarantined, decision = history.totals(connection, scope)
+    lines = tuple(rule_line(one, then.get((one.resource, one.rule)), context.fixes) for one in now)
+    return Report(
+        kind="run", subject="", name=_NOTHING, run=None, before=None, first="", last="",
+        made_at=written(context.at), ranked_since=ranked.since, flow=Flow(), rows=rows, quarantined=quarantined,
+        decision=decision, dimensions=dimensions(lines), rules=lines,
+        departments=_ranking(history.tallies(connection, ranked), context.departments),
+        checks=history.checks(connection, scope), trend=trend, orders=(), order_counts=OrderCounts(),
+        names=tuple(sorted({**context.resources, **context.departments}.items(), key=lambda one: one[0])),
+    )  # fmt: skip
+
+
+def rule_line(now: Outcome, then: Outcome | None, fixes: Mapping[tuple[str, str], Words]) -> RuleLine:
+    """A rule beside how it came out before."""
+    before = None if then is None or then.errors == then.checks else then.rows
+    state: State
+    if now.errors == now.checks:
+        state = "unknown"
+    elif now.rows:
+        state = "still" if before else "new"
+    else:
+        state = "fixed" if before else "clean"
+    return RuleLine(
+        resource=now.resource, rule=now.rule, severity=now.severity, indicator=now.indicator, name=now.name,
+        fix=fixes.get((now.resource, now.rule), _NOTHING), rows=now.rows, evaluated=now.evaluated, before=before,
+        before_evaluated=None if before is None or then is None else then.evaluated, state=state, checks=now.checks,
+        errors=now.errors, error=now.error,
+    )  # fmt: skip
+
+
+def dimensions(lines: Sequence[RuleLine]) -> tuple[Dimension, ...]:
+    """The six dimensions, each from the rules whose indicator begins with its code."""
+    found = []
+    for code, name in DIMENSIONS.items():
+        mine = [one for one in lines if one.indicator.startswith(code)]
+        judged = sum(one.evaluated for one in mine)
+        found.append(
+            Dimension(
+                code=code,
+                name=name,
+                good=judged - sum(one.rows for one in mine),
+                judged=judged,
+                rules=len(mine),
+                failed=sum(one.rows > 0 for one in mine),
+                errors=sum(one.errors > 0 for one in mine),
+            )
+        )
+    return tuple(found)
+
+
+def _ranking(tallies: Sequence[Tally], names: Mapping[str, Words]) -> tuple[DepartmentLine, ...]:
+    """Departments by their share of rows that may land, then of good judgements; equal shares share a rank."""
+
+    def shares(one: Tally) -> tuple[float, float]:
+        rows = (one.rows - one.quarantined) / one.rows if one.rows else 0.0
+        return (rows, one.good / one.judged if one.judged else 0.0)
+
+    best = sorted(tallies, key=lambda one: (*(-share for share in shares(one)), one.department))
+    ranks = {share: place for place, share in reversed([*enumerate(map(shares, best), start=1)])}
+    return tuple(
+        DepartmentLine(
+            ranks[shares(one)], one.department, names.get(one.department, Words(one.department, one.department)),
+            one.rows - one.quarantined, one.rows, one.good, one.judged,
+        )
+        for one in best
+    )  # fmt: skip
+
+
+def _sum(flows: Sequence[Flow], checked: int) -> Flow:
+    """Flows added up; what no run knows stays unknown, and received is at least what was checked."""
+
+    def total(name: str) -> int | None:
+        known = [value for one in flows if (value := getattr(one, name)) is not None]
+        return sum(known) if known else None
+
+    received = total("received")
+    return Flow(
+        checked if received is None else received,
+        *(total(name) for name in ("landed", "quarantined", "superseded", "deleted", "held")),
+    )
+
+
+def _lines(orders: Iterable[Order], at: datetime) -> tuple[OrderLine, ...]:
+    return tuple(
+        OrderLine(
+            one.id, one.resource, one.rule, one.severity, one.state, one.rows, one.opened_at, one.term.isoformat(),
+            one.overdue(day_of(at)), one.assignee, Words(one.zh, one.en),
+        )
+        for one in orders
+    )  # fmt: skip
+
+
+def _reading(engine: sa.Engine) -> sa.Connection:
+    # The state database's SQLite engine locks for writing at BEGIN unless it is told.
+    return engine.execution_options(reading=True).connect()
