@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 from ruamel.yaml import YAML
 
-from quality.check import check
+from quality.check import check, check_parts
 from quality.gate import Gate
 from quality.rowsets import needed, reference_table, references, violators
 from schemas.code_lists import available, lists, load, relation, spellings
@@ -161,10 +161,14 @@ class Beyond:
     def __init__(self, known: Spec) -> None:
         self._standard = known.standard
         self.rules = {rule.id: rule for rule in every_rule(known.standard) if rule.beyond}
+        self.given = {
+            name: _relation(name, known.given[name]).select(sorted(columns))
+            for name, columns in references(self.rules.values()).items()
+        }
         self._connection = duckdb.connect(":memory:", config={"enable_external_access": "false"})
         self._connection.execute("SET TimeZone = 'Asia/Shanghai'")
-        for name, columns in references(self.rules.values()).items():
-            self._connection.register(reference_table(name), _relation(name, known.given[name]).select(sorted(columns)))
+        for name, relation_given in self.given.items():
+            self._connection.register(reference_table(name), relation_given)
 
     def violators(self, rule: str, rows: Sequence[Record]) -> tuple[int, ...]:
         """Which of the rows, from 1 on, violate the rule."""
@@ -172,6 +176,14 @@ class Beyond:
         table = standardised(self._standard, rows, only=wanted.columns)
         self._connection.register("checked", table.select(list(needed(wanted))))
         return tuple(sorted(row for (row,) in self._connection.execute(violators(wanted)).fetchall()))
+
+    def checked(self, rules: Sequence[str], rows: Sequence[Record]) -> dict[int, set[str]]:
+        """What the real check says of the rows: row, from 1 on → those of the rules that it violates."""
+        wanted = [self.rules[one] for one in rules]
+        table = standardised(self._standard, rows, only=[column for rule in wanted for column in rule.columns])
+        verdict = check_parts([table], table.schema, wanted, {}, Gate(), TODAY, self.given)
+        assert not [count for count in verdict.counts if count.error], [one for one in verdict.counts if one.error]
+        return {one["_row"]: set(one["rules"]) for one in verdict.violations.to_pylist()}
 
     def close(self) -> None:
         """Give back the connection."""
