@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from quality import scores
+from quality.scores_values import Facts
 from schemas.standard import Rule
 from schemas.values import Verdict
 
@@ -50,6 +52,7 @@ QUALITY_RULE = sa.Table(
     sa.Column("error", sa.Text),
 )
 
+_NO_FACTS = Facts()
 _SUMMARY = [column for column in QUALITY_RUN.columns if column.name != "results"]
 
 
@@ -107,21 +110,29 @@ class QualityStore:
         self._engine = engine
 
     def record(  # noqa: PLR0917 - where, what and how, in the order they are said
-        self, resource: str, department: str, run: str, batch: str, rules: Sequence[Rule], verdict: Verdict
+        self,
+        resource: str,
+        department: str,
+        run: str,
+        batch: str,
+        rules: Sequence[Rule],
+        verdict: Verdict,
+        facts: Facts = _NO_FACTS,
     ) -> None:
-        """Keep a verdict; recording the same run of the same resource again replaces it and keeps its time."""
+        """Keep a verdict and its measures; the same run of the same resource again replaces them and keeps its time."""
         words = {rule.id: rule for rule in rules}
         with self._engine.begin() as connection:
             before = connection.execute(_of(sa.select(QUALITY_RUN.c.checked_at), QUALITY_RUN, resource, run)).scalar()
             for table in (QUALITY_RULE, QUALITY_RUN):
                 connection.execute(_of(sa.delete(table), table, resource, run))
+            at = before or datetime.now(_SHANGHAI).isoformat(timespec="microseconds")
             connection.execute(
                 sa.insert(QUALITY_RUN).values(
                     resource=resource,
                     run=run,
                     department=department,
                     batch=batch,
-                    checked_at=before or datetime.now(_SHANGHAI).isoformat(timespec="microseconds"),
+                    checked_at=at,
                     rows=verdict.rows,
                     quarantined=len(verdict.quarantine),
                     decision=verdict.decision,
@@ -148,6 +159,7 @@ class QualityStore:
             ]
             if outcomes:
                 connection.execute(sa.insert(QUALITY_RULE), outcomes)
+            scores.keep(connection, resource, department, run, at, rules, verdict, facts)
 
     def latest(self, resource: str) -> QualityRun | None:
         """The last check of a resource; None when it was never checked."""

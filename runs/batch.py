@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import cast
@@ -14,14 +14,15 @@ import pyarrow.compute as pc
 
 from quality.orders import QualityOrders
 from quality.store import QualityStore
+from runs import references
 from runs.control import ordered
+from runs.facts import facts_of
 from runs.reports import Report
 from runs.resources import Resource
-from schemas.code_lists import CodeList
-from schemas.code_lists import load as load_list
+from schemas import code_lists
 from schemas.mapping import Standardised, resolve, schema, standardise_batches
 from schemas.points import reached
-from schemas.standard import Standard, bind
+from schemas.standard import bind
 from schemas.values import DELETED, OP, ORDER, ROW, Json, Manifest, Source, Verdict
 from warehouse import landed
 from warehouse.checked import CheckedWriter, KeptCheck, kept_check
@@ -40,7 +41,7 @@ class Parts:
     """What the steps work with, chosen by the composition root.
 
     `open_source` opens a resource's connector; `authority` says, per library and field, which departments' word counts,
-    first first (`default`: every field not named).
+    first first (`default`: every field not named); `references` are the deployment's reference tables by name.
     """
 
     state: State
@@ -53,16 +54,19 @@ class Parts:
     authority: Mapping[str, Mapping[str, Sequence[str]]]
     today: Callable[[], date]
     orders: QualityOrders
+    references: Mapping[str, Path] = field(default_factory=dict)
 
 
 def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
     """Standardise and check a batch as a stream; table and verdict are durable and in the history."""
     from quality.check import check_parts
+    from quality.rowsets import references as looked_at
 
     standard = resource.standard
     mapping = _mapping(resource, manifest, received_batches(parts.store, manifest, columns=_says(manifest.columns)))
-    lists = code_lists(standard)
-    rules = bind(standard, mapping, resource.severities, resource.rules)
+    there = references.known(resource, parts.resources.values(), parts.references, parts.state, parts.tables)
+    rules = bind(standard, mapping, resource.severities, resource.rules, there)
+    lists = code_lists.lists(standard, rules)
     codes = {name: frozenset(one.codes) for name, one in lists.items()}
     gate = replace(resource.gate, keys=tuple(key for key in standard.key if key in mapping))
     control = resource.reading.control
@@ -74,13 +78,17 @@ def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
         raw = received_batches(parts.store, manifest)
         spellings = {name: one.spellings for name, one in lists.items()}
         made = standardise_batches(raw, standard, mapping, spellings, parts.today())
-        verdict = check_parts(flow.through(made), kinds, rules, codes, gate, parts.today())
+        verdict = check_parts(
+            flow.through(made), kinds, rules, codes, gate, parts.today(), references.given(there, looked_at(rules))
+        )
         verdict = _guarded(parts, resource, flow.deletions, verdict)
         told: dict[str, Json] = dict(verdict.results)
         told[UNPARSED] = {name: dict(said.most_common()) for name, said in flow.unparsed.items()}
         writer.keep(replace(verdict, results=told), rules)
     mark = _mark(parts.state, manifest)
-    parts.quality.record(resource.id, resource.department, mark, manifest.batch, rules, replace(verdict, results=told))
+    known = facts_of(parts.state, resource, manifest, mapping, manifest.rows - flow.deletions)
+    whole = replace(verdict, results=told)
+    parts.quality.record(resource.id, resource.department, mark, manifest.batch, rules, whole, known)
     reached("check.recorded")
     if parts.state.run(manifest.run).step != "start":  # else its pull may still be going on
         parts.state.step(manifest.run, "check", decision=verdict.decision)
@@ -206,8 +214,3 @@ def _mark(state: State, manifest: Manifest) -> str:
     """How the check is known in the history: by its run, and from the second batch of a run on by its number too."""
     place = [one.batch for one in state.pieces(manifest.run)].index(manifest.batch)
     return f"{manifest.run}#{place + 1}" if place else manifest.run
-
-
-def code_lists(standard: Standard) -> dict[str, CodeList]:
-    """The code lists the standard's fields refer to, by name."""
-    return {name: load_list(name) for name in {one.codes for one in standard.fields} if name}
