@@ -35,6 +35,8 @@ with warnings.catch_warnings():
     from great_expectations.expectations.row_conditions import Condition as RowCondition
     from great_expectations.expectations.row_conditions import deserialize_row_condition
 
+from quality.remembered import configurations  # after Great Expectations is imported
+
 logging.getLogger("great_expectations").addHandler(logging.NullHandler())  # never its last resort, stderr
 
 _EVERY = "table.row_count"
@@ -313,7 +315,8 @@ def validate(
     whole = source.add_table_asset("batch", table_name=table).add_batch_definition_whole_table("whole")
     engine = source.get_execution_engine()
     if parts is None:
-        return whole.get_batch().validate(suite, result_format=result_format), engine
+        with configurations():
+            return whole.get_batch().validate(suite, result_format=result_format), engine
     rest = [one for one in suite.expectations if not asked.streams(one)]
     schema = parts.nothing.schema
     kept = kept if kept is not None else Kept(engine.duckdb, table, ())
@@ -323,7 +326,8 @@ def validate(
     engine.parts, engine.kept, engine.beyond = parts, kept, beyond or {}
     batch = whole.get_batch()
     if not rest:
-        result = batch.validate(suite, result_format=result_format)
+        with configurations():
+            result = batch.validate(suite, result_format=result_format)
         engine.go_through()
         return result, engine
     streamed = gx.ExpectationSuite(name=suite.name, expectations=[one for one in suite.expectations if one not in rest])

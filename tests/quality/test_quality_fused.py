@@ -40,6 +40,8 @@ def told(one):
     """What a result says, whatever the order in which rows were met."""
     figures = ("element_count", "missing_count", "unexpected_count", "unexpected_percent", "observed_value")
     said = {name: one.result.get(name) for name in figures}
+    if not said["element_count"]:
+        said["unexpected_count"] = 0  # stock SQL adds up nothing and says None
     said["values"] = sorted(map(repr, one.result.get("unexpected_list") or []))
     said["indexes"] = sorted(map(repr, one.result.get("unexpected_index_list") or []))
     said["rows"] = sorted(row["_row"] for row in one.result.get("unexpected_rows") or [])
