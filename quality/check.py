@@ -63,7 +63,7 @@ def check_parts(  # noqa: PLR0917 - what, by what, in the order they are said
 
     `parts` are a standardised batch with `_row` (each once), all of one `schema`; `codes` the code lists by name;
     `today` the day of the check; `references` the relations that rules look at (quality.rowsets.references says which
-    columns). Rules about several rows keep the columns they read, and uniqueness 24 bytes a row. A rule that cannot be
+    columns). Rules about several rows keep the columns they read, and uniqueness 16 bytes a row. A rule that cannot be
     evaluated carries its error in its count and violates no row; if it is an error rule the batch is held. `results` is
     Great Expectations' own result, with row numbers in place of values: it is kept where personal data has no place.
     Rows that say only that the source deleted their record are not judged; they count in `rows`. QualityError:

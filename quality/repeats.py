@@ -1,4 +1,4 @@
-"""Find the rows that share a key with another row of the batch, holding 24 bytes a row and not the keys."""
+"""Find the rows that share a key with another row of the batch, holding 16 bytes a row and not the keys."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ class Repeats:
         self.reads = self._columns = tuple(columns)
         self._schema = schema
         self._salts = tuple(secrets.token_hex(5) for _ in range(2))
-        self._first: list[Hashes] = []
-        self._second: list[Hashes] = []
-        self._rows: list[Rows] = []
+        self._parts: list[tuple[Hashes, Hashes, Rows | range]] = []
 
     def columns(self, name: str) -> list[Any]:
         """What to select from each part, under names that begin with `name`."""
@@ -55,26 +53,39 @@ class Repeats:
         if first.null_count:
             there = first.is_valid()
             first, second, rows = first.filter(there), second.filter(there), rows.filter(there)
-        self._first.append(first.to_numpy())
-        self._second.append(second.to_numpy())
-        self._rows.append(rows.to_numpy())
+        numbers = rows.to_numpy()
+        whole = bool((np.diff(numbers) == 1).all()) and len(numbers) > 0  # as batches are numbered
+        # Copies: a view would keep alive all else that was selected from the part.
+        self._parts.append(
+            (
+                first.to_numpy().copy(),
+                second.to_numpy().copy(),
+                range(int(numbers[0]), int(numbers[-1]) + 1) if whole else numbers.astype(np.int64),
+            )
+        )
 
     def rows(self) -> Rows:
         """The `_row`s, ordered, that share their key."""
-        if not self._first:
+        if not self._parts:
             return np.empty(0, np.int64)
-        first, second, rows = (np.concatenate(one) for one in (self._first, self._second, self._rows))
-        self._first, self._second, self._rows = [], [], []
-        ordered = np.sort(first)
+        ordered = np.concatenate([one for one, _, _ in self._parts])
+        ordered.sort()
         repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
         del ordered
-        if not len(repeated):
+        likely = [_among(repeated, *part) for part in self._parts] if len(repeated) else []
+        self._parts = []
+        if not likely:
             return np.empty(0, np.int64)
-        nearest = np.minimum(np.searchsorted(repeated, first), len(repeated) - 1)
-        likely = np.flatnonzero(repeated[nearest] == first)
-        first, second, rows = first[likely], second[likely], rows[likely]
+        first, second, rows = (np.concatenate(one) for one in zip(*likely, strict=True))
         order = np.lexsort((second, first))
         same = np.zeros(len(order) + 1, np.bool_)
         same[1:-1] = (np.diff(first[order]) == 0) & (np.diff(second[order]) == 0)
         shared = order[same[1:] | same[:-1]]
         return np.sort(rows[shared])
+
+
+def _among(repeated: Hashes, first: Hashes, second: Hashes, rows: Rows | range) -> tuple[Hashes, Hashes, Rows]:
+    """The rows whose first hash is among the repeated ones."""
+    nearest = np.minimum(np.searchsorted(repeated, first), len(repeated) - 1)
+    places = np.flatnonzero(repeated[nearest] == first)
+    return first[places], second[places], np.asarray(rows, np.int64)[places]
