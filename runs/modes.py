@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 
 from connectors.errors import SourceError, changed
 from connectors.manners import Limited, insist_on_all
-from runs.batch import Parts, code_lists
+from runs.batch import Parts
 from runs.control import control_of, operated, with_op
 from runs.errors import only_followed, unnamed_deletions, wrong_key
 from runs.followed import Followed
 from runs.resources import Resource
+from schemas.code_lists import spellings
 from schemas.mapping import resolve, standardise
 from schemas.values import DELETED, OP, RAW_COLUMNS, REJECT, ROW, Batch, Json, Position, Source
 from warehouse import snapshots
@@ -202,7 +203,7 @@ def swept(parts: Parts, resource: Resource, source: Source) -> Iterator[Batch]:
     options: dict[str, Json] = {k: value for k, value in resource.options.items() if k not in _SWEPT_WITHOUT}
     options |= {"columns": [*dict.fromkeys(fed.values())], "order_by": []}
     looking = parts.open_source(replace(resource, options=options))
-    lists = {name: one.spellings for name, one in code_lists(resource.standard).items()}
+    lists = spellings(resource.standard)
 
     def present() -> Iterator[pa.Table]:
         for batch in _whole(looking):

@@ -24,6 +24,7 @@ from runs.resources import Resource
 from runs.steps import Parts, Steps
 from schemas.calendar import read_calendar
 from schemas.lines import read as read_yaml
+from schemas.reference_tables import reference_tables
 from schemas.values import Json, Source
 from shutong.deployment import Deployment, DeploymentSecrets, load
 from shutong.layout import SetupError
@@ -109,6 +110,7 @@ def open_deployment(
             authority=read_authority(deployment),
             today=today,
             orders=orders,
+            references=reference_tables(home / "references"),
         )
         yield Wired(deployment, state, store, tables, quality, Steps(parts), source, look, parts, changes, orders)
     finally:

@@ -153,7 +153,7 @@ KINDS: tuple[Defect, ...] = (
     ),
     Defect(
         "uscc_letter_o", SCJG, "统一社会信用代码中0写成字母O", "letter O for the digit 0 in the USCC",
-        ("uscc_check",), QUARANTINED, _put("uscc", lambda c: c[:4] + "O" + c[5:]),
+        ("uscc_check", "uscc_division_known"), QUARANTINED, _put("uscc", lambda c: c[:4] + "O" + c[5:]),
         _holds("uscc", lambda c: c[4] == "0"),
     ),
     Defect(
