@@ -51,6 +51,7 @@ class Resource:
     limits: Mapping[str, Json] = field(default_factory=dict)
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     orders: OrderPolicy = field(default_factory=OrderPolicy)
+    references: tuple[str, ...] = ()
     reading: Reading = field(default_factory=Reading)
     schedule: str | None = None
     expect_within: timedelta | None = None
@@ -76,7 +77,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
     """Read `resources/<department>/<resource>.yaml`; StandardError with file and line when it cannot be used."""
     node = read(path).only(
         "resource", "title", "standard", "connection", "source", "map", "order", "severity", "rules", "gate",
-        "limits", "drift", "orders", "read", "schedule", "expect_within",
+        "limits", "drift", "orders", "references", "read", "schedule", "expect_within",
     )  # fmt: skip
     name = node.pattern("resource", NAME, example="enterprise_base")
     title, source = _required(node, "title"), _required(node, "source")
@@ -107,6 +108,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
         limits=_limits(node),
         drift=read_drift(node),
         orders=read_order_policy(node),
+        references=_references(node, standard, rules),
         reading=read_reading(node, source.text("kind"), options),
         schedule=_schedule(node),
         expect_within=_span(node, "expect_within"),
@@ -160,6 +162,22 @@ def _severities(node: Node, rules: set[str]) -> Mapping[str, Severity]:
         _unknown_name(node, "severity", rule, rules)
     below = node.node("severity")
     return {} if below is None else {rule: cast("Severity", below.one_of(rule, SEVERITIES)) for rule in said}
+
+
+def _references(node: Node, standard: Standard, rules: Sequence[Rule]) -> tuple[str, ...]:
+    """Libraries and standards whose records the rules may look at."""
+    cited = {name for rule in (*standard.rules, *rules) for name in rule.relations if "@" not in name}
+    named = tuple(node.texts("references"))
+    for unknown in set(named) - cited:
+        listed = "、".join(sorted(cited)) or "—"
+        node.fail(
+            "references",
+            zh=f"没有规则引用“{unknown}”",
+            en=f"no rule looks at '{unknown}'",
+            fix_zh=f"规则引用的有：{listed}",
+            fix_en=f"Rules look at: {listed}",
+        )
+    return named
 
 
 def _gate(node: Node) -> Gate:
