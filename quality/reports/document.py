@@ -33,7 +33,10 @@ def as_pdf(report: Report, lang: Language) -> bytes:
     told = orjson.dumps(_told(report, lang)).decode()
     compiler, fonts = _compiler()
     made: bytes = compiler(
-        source, font_paths=fonts, sys_inputs={"report": told}, timestamp=datetime.fromisoformat(report.made_at)
+        source,
+        font_paths=fonts,
+        sys_inputs={"report": told},
+        timestamp=datetime.fromisoformat(report.made_at).replace(microsecond=0),
     )
     return made
 

@@ -124,6 +124,13 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
     "value": ("值", "Value"),
     "how": ("显示方式", "Shown"),
     "percent": ("占比", "Share"),
+    "appeared": ("新出现", "appeared"),
+    "vanished": ("消失", "vanished"),
+    "filled": ("有值的占比", "filled"),
+    "distinct": ("不同值", "distinct values"),
+    "longest": ("最长", "longest"),
+    "new_shape": ("新字形", "new shape"),
+    "lost_shape": ("消失的字形", "lost shape"),
     "of_rules": ("条规则被违反", "rules violated"),
 }
 

@@ -66,7 +66,7 @@ def context(office: Office, when: datetime | None = None) -> Context:
 
     return Context(
         orders=office.orders,
-        at=when or at(25),
+        at=when or at(25).replace(microsecond=123),
         resources=RESOURCES,
         departments=DEPARTMENTS,
         fixes={(FIRMS, "code"): Words("请与证照核对", "Compare it with the licence")},
