@@ -49,6 +49,7 @@ architecture: setup ## Write the generated pages again: ARCHITECTURE.md, errors,
 	@$(PY) tools/house.py --write
 	@$(PY) tools/error_codes.py --write
 	@$(PY) tools/settings_table.py --write
+	@$(PY) tools/rules_page.py --write
 
 prove: setup services ## The full counts of kills and sizes, resumable / 完整的杀进程与规模测试
 	@$(PY) tools/prove.py
