@@ -76,7 +76,10 @@ def floor(command: list[str], environment: Mapping[str, str], rows: int, server:
 
 def cpu_of(pid: int) -> float:
     """CPU seconds of a process, its threads, its living children and those that ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):  # ended since it was listed: counted with its parent's
+        return 0.0
     own = sum(int(ticks) for ticks in fields[11:15]) / TICKS
     return own + sum(cpu_of(int(child)) for child in _children(pid))
 
@@ -84,5 +87,5 @@ def cpu_of(pid: int) -> float:
 def _children(pid: int) -> list[str]:
     try:
         return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
