@@ -38,7 +38,7 @@ def load_postgres(server: Postgres, path: Path) -> int:
             f"CREATE VIEW {TABLE}_again AS SELECT {TABLE}.* FROM generate_series(1, {AGAIN}) AS times, {TABLE}"
         )
         backend = connection.info.backend_pid
-    return int(Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()[1])
+        return int(Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def copy_command(server: Postgres) -> tuple[list[str], dict[str, str]]:
