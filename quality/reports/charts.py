@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from quality.reports.values import Language, Report, number, percent
+from quality.reports.values import Language, Report, number, percent, points
 from quality.reports.words import say
 
 _WIDE = 720
@@ -42,16 +42,16 @@ def flow(report: Report, lang: Language) -> Markup:
 
 
 def dimensions(report: Report, lang: Language) -> Markup:
-    """A bar for each dimension, full where every judgement was good; not measured is said, not drawn."""
+    """A bar for each dimension, full at a hundred; not measured is said, not drawn."""
     lines, told = [], []
     for place, one in enumerate(report.dimensions):
         y, name = place * 26, one.name.said(lang)
-        score = percent(one.good, one.judged) if one.judged else say("not_measured", lang)
+        score = say("not_measured", lang) if one.score is None else points(one.score)
         told.append(f"{name} {score}")
         lines.append(_svg('<text x="0" y="{}">{} {}</text>', y + 15, one.code, name))
         lines.append(_svg('<rect x="150" y="{}" width="460" height="16" rx="3" class="bar-back"/>', y + 3))
-        if one.judged:
-            wide = 460 * one.good / one.judged
+        if one.score is not None:
+            wide = 4.6 * one.score
             lines.append(_svg('<rect x="150" y="{}" width="{:.1f}" height="16" rx="3" class="bar"/>', y + 3, wide))
         lines.append(_svg('<text x="620" y="{}">{}</text>', y + 15, score))
     return _chart(_WIDE, 26 * len(report.dimensions), ", ".join(told), lines)

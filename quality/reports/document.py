@@ -13,7 +13,7 @@ import orjson
 
 from quality.errors import QualityError
 from quality.reports.tables import Row, Table, moment, shown, tables
-from quality.reports.values import Language, Report, percent
+from quality.reports.values import Language, Report, points
 from quality.reports.words import say
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def _bars(report: Report, lang: Language) -> list[dict[str, object]]:
     return [
         {
             "label": f"{one.code} {one.name.said(lang)}",
-            "share": one.good / one.judged if one.judged else 0,
-            "text": percent(one.good, one.judged) if one.judged else say("not_measured", lang),
+            "share": (one.score or 0) / 100,
+            "text": say("not_measured", lang) if one.score is None else points(one.score),
         }
         for one in report.dimensions
     ]

@@ -11,11 +11,11 @@ from quality.reports.values import Language, Report
 if TYPE_CHECKING:
     import pandas as pd
 
-_COUNTS = ("before", "before_evaluated")
+_COUNTS = ("before", "before_evaluated", "a", "b")
 
 
 def frames(report: Report, lang: Language = "zh") -> Mapping[str, pd.DataFrame]:
-    """Tables by name: flow, dimensions, rules, departments, checks, trend, orders, failing.
+    """Tables by name: flow, dimensions, indicators, rules, departments, checks, trend, orders, failing.
 
     Counts are whole numbers, missing where they are not known; texts that exist in both languages are in `lang`;
     `failing` has one row per failing row and value shown.
@@ -23,7 +23,7 @@ def frames(report: Report, lang: Language = "zh") -> Mapping[str, pd.DataFrame]:
     import pandas as pd
 
     made = {"flow": pd.DataFrame([{"rows": report.rows, **asdict(report.flow)}]).astype("Int64")}
-    for name in ("dimensions", "rules", "departments", "checks", "trend", "orders"):
+    for name in ("dimensions", "indicators", "rules", "departments", "checks", "trend", "orders"):
         made[name] = _frame([_flat(asdict(one), lang) for one in getattr(report, name)])
     made["failing"] = _frame(
         [

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
+from quality import scores as scores_kept
 from quality.errors import QualityError
 from quality.orders import QualityOrders
 from quality.orders_values import LIVE, Order, day_of, written
@@ -18,6 +19,7 @@ from quality.reports.values import (
     DepartmentLine,
     Dimension,
     Flow,
+    IndicatorLine,
     OrderCounts,
     OrderLine,
     Report,
@@ -27,7 +29,9 @@ from quality.reports.values import (
     TrendPoint,
     Words,
 )
-from quality.reports.words import DIMENSIONS
+from quality.scores import QualityScores
+from quality.scores_profile import DEFAULT, profile, scores
+from quality.scores_values import Measure, Sum
 
 TREND = 60  # runs shown in a trend
 RANKED_DAYS = 30  # days that the ranking in the report of a run counts
@@ -42,7 +46,8 @@ class Context:
 
     `resources` and `departments` are what they are called; `fixes` what to do about a rule, by resource and rule;
     `flow` says what became of the rows of a run of a resource, by the run's id; `samples` gives failing rows of rules
-    from checks, as their reader may see them.
+    from checks, as their reader may see them; `profile`
+    names the indicators that scores come from.
     """
 
     orders: QualityOrders
@@ -52,6 +57,7 @@ class Context:
     fixes: Mapping[tuple[str, str], Words] = field(default_factory=dict)
     flow: Callable[[str, str], Flow] = lambda _resource, _run: Flow()
     samples: Samples = lambda _lines, _checks: ()
+    profile: str = DEFAULT
 
 
 def gather_run(engine: sa.Engine, resource: str, context: Context, run: str | None = None, before: str = "") -> Report:
@@ -71,11 +77,14 @@ def gather_run(engine: sa.Engine, resource: str, context: Context, run: str | No
         scope = Scope(resource, marks)
         past = Scope(resource, history.batches_of(connection, resource, older)) if older else None
         checks = history.checks(connection, scope)
-        since = day_of(datetime.fromisoformat(checks[0].checked_at)) - timedelta(days=RANKED_DAYS)
         trend = history.newest_runs(connection, resource, checks[0].checked_at, TREND)
-        made = _report(
-            connection, context, scope, past, Scope(since=since.isoformat(), until=f"{checks[0].checked_at}0"), trend
-        )
+        made = _report(connection, context, scope, past, trend)
+    last = day_of(datetime.fromisoformat(checks[0].checked_at))
+    kept = QualityScores(engine)
+    made = _scored(
+        made, [one for mark in marks for one in kept.run(resource, mark) if one.about == "all"], context.profile
+    )
+    made = _ranked(engine, made, context, last - timedelta(days=RANKED_DAYS), last)
     live = [one for one in context.orders.orders(resource=resource, limit=ORDERS) if one.state in (*LIVE, "waived")]
     every = context.orders.orders(resource=resource, limit=10 * ORDERS)
     flow = context.flow(resource, name)
@@ -114,7 +123,10 @@ def gather_period(engine: sa.Engine, department: str, first: date, last: date, c
             raise nothing(department, f"{since} – {last}")
         earlier = Scope(department=department, since=past.isoformat(), until=since)
         trend = history.days(connection, scope)
-        made = _report(connection, context, scope, earlier, Scope(since=since, until=until), trend)
+        made = _report(connection, context, scope, earlier, trend)
+    within = scores_kept.Scope(department=department, since=since, until=last.isoformat())
+    made = _scored(made, QualityScores(engine).sums(scope=within), context.profile)
+    made = _ranked(engine, made, context, first, last)
     every = context.orders.orders(department=department, limit=10 * ORDERS)
     live = [one for one in every if one.state in (*LIVE, "waived")][:ORDERS]
     end = min(last, day_of(context.at))
@@ -150,12 +162,11 @@ def nothing(subject: str, span: str) -> QualityError:
     )
 
 
-def _report(  # noqa: PLR0917 - which checks, beside which, ranked by which
+def _report(
     connection: sa.Connection,
     context: Context,
     scope: Scope,
     past: Scope | None,
-    ranked: Scope,
     trend: tuple[TrendPoint, ...],
 ) -> Report:
     now = history.outcomes(connection, scope)
@@ -164,12 +175,24 @@ def _report(  # noqa: PLR0917 - which checks, beside which, ranked by which
     lines = tuple(rule_line(one, then.get((one.resource, one.rule)), context.fixes) for one in now)
     return Report(
         kind="run", subject="", name=_NOTHING, run=None, before=None, first="", last="",
-        made_at=written(context.at), ranked_since=ranked.since, flow=Flow(), rows=rows, quarantined=quarantined,
-        decision=decision, dimensions=dimensions(lines), rules=lines,
-        departments=_ranking(history.tallies(connection, ranked), context.departments),
-        checks=history.checks(connection, scope), trend=trend, orders=(), order_counts=OrderCounts(),
+        made_at=written(context.at), ranked_since="", flow=Flow(), rows=rows, quarantined=quarantined,
+        decision=decision, profile=_NOTHING, score=None, dimensions=(), indicators=(), rules=lines,
+        departments=(), checks=history.checks(connection, scope), trend=trend, orders=(), order_counts=OrderCounts(),
         names=tuple(sorted({**context.resources, **context.departments}.items(), key=lambda one: one[0])),
     )  # fmt: skip
+
+
+def _ranked(engine: sa.Engine, report: Report, context: Context, first: date, last: date) -> Report:
+    """The report with departments ordered by how they did in those days."""
+    since, until = first.isoformat(), (last + timedelta(days=1)).isoformat()
+    sums: dict[str, list[Sum]] = {}
+    within = scores_kept.Scope(since=since, until=last.isoformat())
+    for one in QualityScores(engine).sums(scope=within, group="department"):
+        sums.setdefault(one.group, []).append(one)
+    totals = {name: scores(profile(context.profile), found).total for name, found in sums.items()}
+    with _reading(engine) as connection:
+        tallies = history.tallies(connection, Scope(since=since, until=until))
+    return replace(report, ranked_since=since, departments=_ranking(tallies, totals, context.departments))
 
 
 def rule_line(now: Outcome, then: Outcome | None, fixes: Mapping[tuple[str, str], Words]) -> RuleLine:
@@ -190,39 +213,39 @@ def rule_line(now: Outcome, then: Outcome | None, fixes: Mapping[tuple[str, str]
     )  # fmt: skip
 
 
-def dimensions(lines: Sequence[RuleLine]) -> tuple[Dimension, ...]:
-    """The six dimensions, each from the rules whose indicator begins with its code."""
-    found = []
-    for code, name in DIMENSIONS.items():
-        mine = [one for one in lines if one.indicator.startswith(code)]
-        judged = sum(one.evaluated for one in mine)
-        found.append(
-            Dimension(
-                code=code,
-                name=name,
-                good=judged - sum(one.rows for one in mine),
-                judged=judged,
-                rules=len(mine),
-                failed=sum(one.rows > 0 for one in mine),
-                errors=sum(one.errors > 0 for one in mine),
-            )
-        )
-    return tuple(found)
+def _scored(report: Report, found: Iterable[Measure | Sum], name: str) -> Report:
+    """The report with the scores that its measures make in that profile."""
+    made, said = scores(profile(name), found), profile(name)
+    return replace(
+        report,
+        profile=Words(said.zh, said.en),
+        score=made.total,
+        dimensions=tuple(
+            Dimension(one.code, Words(one.zh, one.en), one.score, one.measured, one.of) for one in made.dimensions
+        ),
+        indicators=tuple(
+            IndicatorLine(one.code, Words(one.zh, one.en), one.a, one.b, one.score, one.errors)
+            for one in made.indicators
+        ),
+    )
 
 
-def _ranking(tallies: Sequence[Tally], names: Mapping[str, Words]) -> tuple[DepartmentLine, ...]:
-    """Departments by their share of rows that may land, then of good judgements; equal shares share a rank."""
+def _ranking(
+    tallies: Sequence[Tally], totals: Mapping[str, float | None], names: Mapping[str, Words]
+) -> tuple[DepartmentLine, ...]:
+    """Departments by score, then by their share of rows that may land, then of good judgements; equals share a rank."""
 
-    def shares(one: Tally) -> tuple[float, float]:
+    def worth(one: Tally) -> tuple[float, float, float]:
+        score = totals.get(one.department)
         rows = (one.rows - one.quarantined) / one.rows if one.rows else 0.0
-        return (rows, one.good / one.judged if one.judged else 0.0)
+        return (-1.0 if score is None else score, rows, one.good / one.judged if one.judged else 0.0)
 
-    best = sorted(tallies, key=lambda one: (*(-share for share in shares(one)), one.department))
-    ranks = {share: place for place, share in reversed([*enumerate(map(shares, best), start=1)])}
+    best = sorted(tallies, key=lambda one: (*(-part for part in worth(one)), one.department))
+    ranks = {part: place for place, part in reversed([*enumerate(map(worth, best), start=1)])}
     return tuple(
         DepartmentLine(
-            ranks[shares(one)], one.department, names.get(one.department, Words(one.department, one.department)),
-            one.rows - one.quarantined, one.rows, one.good, one.judged,
+            ranks[worth(one)], one.department, names.get(one.department, Words(one.department, one.department)),
+            totals.get(one.department), one.rows - one.quarantined, one.rows, one.good, one.judged,
         )
         for one in best
     )  # fmt: skip

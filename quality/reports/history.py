@@ -170,7 +170,7 @@ def tallies(connection: sa.Connection, scope: Scope) -> list[Tally]:
     """Each department over the checks, by id."""
     run, rule = QUALITY_RUN.c, QUALITY_RULE.c
     rows = sa.select(run.department, sa.func.sum(run.rows), sa.func.sum(run.quarantined)).where(scope.where())
-    known = rule.error.is_(None)
+    known = sa.and_(rule.error.is_(None), rule.severity != "info")
     judged = sa.func.sum(sa.case((known, rule.evaluated), else_=0))
     good = sa.func.sum(sa.case((known, rule.evaluated - rule.rows), else_=0))
     judgements = (

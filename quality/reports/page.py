@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from quality.reports import charts
 from quality.reports.tables import anchor, moment, of_sample, shown, tables
-from quality.reports.values import Language, Report, percent
+from quality.reports.values import Language, Report, percent, points
 from quality.reports.words import say
 
 
@@ -28,6 +28,7 @@ def as_html(report: Report, lang: Language) -> bytes:
         say=partial(say, lang=lang),
         shown=shown,
         percent=percent,
+        points=points,
         moment=moment,
         anchor=anchor,
         of_sample=of_sample,

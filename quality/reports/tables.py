@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from quality.reports.values import Cell, Language, Report, RuleLine, Sample, number, percent
+from quality.reports.values import Cell, Language, Report, RuleLine, Sample, number, percent, points
 from quality.reports.words import say
 
-Kind = Literal["text", "count", "share", "mark"]
+Kind = Literal["text", "count", "share", "mark", "score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,14 @@ class Share:
     whole: int
 
 
-Value: TypeAlias = str | int | Share | None
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A score from 0 to 100."""
+
+    score: float
+
+
+Value: TypeAlias = str | int | Share | Points | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ def shown(value: Value) -> str:
     """A cell as text for people."""
     if isinstance(value, Share):
         return percent(value.part, value.whole)
+    if isinstance(value, Points):
+        return points(value.score)
     return value if isinstance(value, str) else number(value)
 
 
@@ -66,7 +75,20 @@ def anchor(resource: str, rule: str) -> str:
 
 def tables(report: Report, lang: Language) -> tuple[Table, ...]:
     """All tables of a report, in the order they are read; empty ones too."""
-    makers = (flow, dimensions, failed, unevaluated, fixed, departments, trend, orders, checks, rules, failing)
+    makers = (
+        flow,
+        dimensions,
+        indicators,
+        failed,
+        unevaluated,
+        fixed,
+        departments,
+        trend,
+        orders,
+        checks,
+        rules,
+        failing,
+    )
     return tuple(make(report, lang) for make in makers)
 
 
@@ -83,23 +105,27 @@ def flow(report: Report, lang: Language) -> Table:
 
 
 def dimensions(report: Report, lang: Language) -> Table:
-    """The six dimensions with numerators and denominators."""
+    """The dimensions of the profile, each the mean of its indicators."""
     rows = [
-        Row(
-            (
-                f"{one.code} {one.name.said(lang)}",
-                Share(one.good, one.judged) if one.judged else say("not_measured", lang),
-                one.good if one.judged else None,
-                one.judged or None,
-                one.rules,
-                one.failed,
-                one.errors,
-            )
-        )
+        Row((f"{one.code} {one.name.said(lang)}", _points(one.score, lang), one.measured, one.indicators))
         for one in report.dimensions
     ]
-    columns = ("dimension", "score:share", "good:count", "judged:count", "rules:count", "violated:count")
-    return _table("dimensions", lang, (*columns, "not_evaluated:count"), rows)
+    remark = f"{report.profile.said(lang)} · {say('total', lang)} {points(report.score)}"
+    return _table("dimensions", lang, ("dimension", "score:score", "measured:count", "of:count"), rows, remark)
+
+
+def indicators(report: Report, lang: Language) -> Table:
+    """The indicators with numerators and denominators."""
+    rows = [
+        Row((one.code, one.name.said(lang), one.a, one.b, _points(one.score, lang), one.errors))
+        for one in report.indicators
+    ]
+    columns = ("indicator", "name", "a:count", "b:count", "score:score", "not_evaluated:count")
+    return _table("indicators", lang, columns, rows, report.profile.said(lang))
+
+
+def _points(score: float | None, lang: Language) -> Value:
+    return say("not_measured", lang) if score is None else Points(score)
 
 
 _RULE = (
@@ -167,14 +193,14 @@ def departments(report: Report, lang: Language) -> Table:
     rows = [
         Row(
             (
-                one.rank, one.name.said(lang), Share(one.accepted, one.rows), one.accepted, one.rows,
-                Share(one.good, one.judged), one.good, one.judged,
+                one.rank, one.name.said(lang), _points(one.score, lang), Share(one.accepted, one.rows),
+                one.accepted, one.rows, Share(one.good, one.judged), one.good, one.judged,
             ),
             marks=("own",) if one.department in {report.subject, report.subject.partition(".")[0]} else (),
         )
         for one in report.departments
     ]  # fmt: skip
-    columns = ("rank:count", "department", "accepted_share:share", "accepted:count", "checked:count")
+    columns = ("rank:count", "department", "score:score", "accepted_share:share", "accepted:count", "checked:count")
     remark = f"{say('ranked_since', lang)} {report.ranked_since}"
     return _table("departments", lang, (*columns, "judged_share:share", "good:count", "judged:count"), rows, remark)
 
@@ -261,4 +287,4 @@ def _table(name: str, lang: Language, columns: Sequence[str], rows: Sequence[Row
     return Table(name, say(name, lang), tuple(made), tuple(rows), remark)
 
 
-_KINDS: dict[str, Kind] = {"": "text", "count": "count", "share": "share", "mark": "mark"}
+_KINDS: dict[str, Kind] = {"": "text", "count": "count", "share": "share", "mark": "mark", "score": "score"}

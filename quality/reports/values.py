@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,18 +41,30 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """One of the six dimensions of GB/T 36344-2018: judgements that were good, of all that were made.
+    """A dimension of the profile of indicators: the mean of its `measured` indicators of all `indicators`, 0 to 100.
 
-    A judgement is one rule over one row. `rules` feed it, `failed` of them found something, `errors` could not be
-    evaluated in some check. Without a judgement it is not measured, which is not the same as good.
+    None where nothing was measured, which is not the same as good.
     """
 
     code: str
     name: Words
-    good: int
-    judged: int
-    rules: int
-    failed: int
+    score: float | None
+    measured: int
+    indicators: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorLine:
+    """An indicator with A and B as its standard defines them, and 0 to 100; None: not measured.
+
+    `errors` rules that feed it could not be evaluated.
+    """
+
+    code: str
+    name: Words
+    a: int | None
+    b: int | None
+    score: float | None
     errors: int
 
 
@@ -81,11 +94,15 @@ class RuleLine:
 
 @dataclass(frozen=True, slots=True)
 class DepartmentLine:
-    """A department's place: rows that may land of the rows checked, good judgements of all made; rank 1 is best."""
+    """A department's place: its score, rows that may land of the rows checked, good judgements of all made.
+
+    A judgement is one error or warning rule over one row. Rank 1 is best: by score, then by rows, then by judgements.
+    """
 
     rank: int
     department: str
     name: Words
+    score: float | None
     accepted: int
     rows: int
     good: int
@@ -180,7 +197,8 @@ class Report:
     """Everything a report says.
 
     Of a run: `subject` is the resource and `run` its id. Of a period: `subject` is the department, `first` and `last`
-    its days. `before` names what is compared with. `ranked_since` is the first day the ranking counts.
+    its days. `before` names what is compared with. `profile` is what scores come from, `score` the total of all
+    dimensions. `ranked_since` is the first day the ranking counts.
     """
 
     kind: Kind
@@ -196,7 +214,10 @@ class Report:
     rows: int
     quarantined: int
     decision: str
+    profile: Words
+    score: float | None
     dimensions: tuple[Dimension, ...]
+    indicators: tuple[IndicatorLine, ...]
     rules: tuple[RuleLine, ...]
     departments: tuple[DepartmentLine, ...]
     checks: tuple[CheckLine, ...]
@@ -247,3 +268,8 @@ def percent(part: int, whole: int) -> str:
 def number(count: int | None) -> str:
     """A count with thousands apart; `–` where it is not known."""
     return "–" if count is None else f"{count:,}"
+
+
+def points(score: float | None) -> str:
+    """A score with one decimal; never rounded up to 100, `–` where nothing was measured."""
+    return "–" if score is None else f"{math.floor(score * 10 + 1e-9) / 10:.1f}"

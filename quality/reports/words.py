@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from quality.reports.values import Language, Words
-
-DIMENSIONS: Final[Mapping[str, Words]] = {
-    "01": Words("规范性", "Normativity"),
-    "02": Words("完整性", "Completeness"),
-    "03": Words("准确性", "Accuracy"),
-    "04": Words("一致性", "Consistency"),
-    "05": Words("时效性", "Timeliness"),
-    "06": Words("可访问性", "Accessibility"),
-}
+from quality.reports.values import Language
 
 _SAID: Final[Mapping[str, tuple[str, str]]] = {
     "title_run": ("质量报告", "Quality report"),
@@ -39,7 +30,13 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
     "pass": ("通过", "Pass"),
     "warn": ("通过，有提示", "Pass with warnings"),
     "hold": ("挂起", "Held"),
-    "dimensions": ("六个维度（GB/T 36344-2018）", "The six dimensions (GB/T 36344-2018)"),
+    "dimensions": ("评价维度", "Dimensions"),
+    "indicators": ("评价指标", "Indicators"),
+    "measured": ("已测量指标", "Indicators measured"),
+    "of": ("全部指标", "Of"),
+    "total": ("总分", "Total score"),
+    "a": ("分子 A", "Numerator A"),
+    "b": ("分母 B", "Denominator B"),
     "dimension": ("维度", "Dimension"),
     "good": ("合格判定", "Good judgements"),
     "judged": ("全部判定", "All judgements"),
@@ -114,6 +111,7 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
         "Personal data is masked; of rows that may be shifted only the shape is shown (A letter, 9 digit, 汉 Chinese).",
     ),
     "resource": ("资源", "Resource"),
+    "name": ("名称", "Name"),
     "fate": ("去向", "Fate"),
     "what": ("内容", "What"),
     "none": ("没有", "none"),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from quality.reports.tables import Share, Table, Value, tables
+from quality.reports.tables import Points, Share, Table, Value, tables
 from quality.reports.values import Language, Report
 from quality.reports.words import say
 
@@ -25,7 +25,7 @@ _OPTIONS = {
     "strings_to_formulas": False,
     "strings_to_urls": False,
 }
-_WIDE = {"count": 12, "share": 10, "mark": 12, "text": 24}
+_WIDE = {"count": 12, "share": 10, "mark": 12, "score": 10, "text": 24}
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # XML 1.0 has no way to say them
 
 
@@ -37,6 +37,7 @@ def as_xlsx(report: Report, lang: Language) -> bytes:
             "head": book.add_format({"bold": True, "bg_color": "#E8EDF5", "bottom": 1, "text_wrap": True}),
             "text": book.add_format({"num_format": "@", "text_wrap": True, "valign": "top"}),
             "count": book.add_format({"num_format": "#,##0", "valign": "top"}),
+            "score": book.add_format({"num_format": "0.0", "valign": "top"}),
             "share": book.add_format({"num_format": "0.00%", "valign": "top"}),
         }
         _summary(book.add_worksheet(say("summary", lang)), report, lang, looks)
@@ -59,6 +60,7 @@ def _summary(sheet: Worksheet, report: Report, lang: Language, looks: dict[str, 
         (say("decision", lang), say(report.decision, lang)),
         (say("checked", lang), report.rows),
         (say("quarantined", lang), report.quarantined),
+        (say("total", lang), None if report.score is None else Points(report.score)),
         (say("failed_rules", lang), len(report.failed)),
         (say("error_rules", lang), len(report.unevaluated)),
         (say("fixed_rules", lang), len(report.fixed)),
@@ -85,6 +87,8 @@ def _write(sheet: Worksheet, line: int, place: int, value: Value, looks: dict[st
     if isinstance(value, Share):
         if value.whole:
             sheet.write_number(line, place, value.part / value.whole, looks["share"])
+    elif isinstance(value, Points):
+        sheet.write_number(line, place, value.score, looks["score"])
     elif isinstance(value, int):
         sheet.write_number(line, place, value, looks["count"])
     elif value:

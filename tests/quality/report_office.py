@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 
 import pyarrow as pa
-from orders_office import Office, at
+from orders_office import RULES, Office, at
 from orders_office import verdict as plain_verdict
 
 from quality.reports.gather import Context
 from quality.reports.values import Cell, FailingRow, Flow, Sample, Words
+from quality.scores import keep
+from quality.scores_values import Facts
 
 FIRMS, TAXES = "scjg.firms", "swj.taxes"
 NAME = "𠮷田㐂商店 <b>&'\"=1+1"
@@ -26,18 +28,30 @@ def verdict(rows: int, **found):
     return replace(plain_verdict(rows=rows, **found), quarantine=pa.array(range(wrong), pa.int64()))
 
 
+VERDICTS = {
+    "r1": (at(1), verdict(rows=1000, code=40, name=5)),
+    "r2": (at(2), verdict(rows=1200, code=12, case=300)),
+    "r3": (at(3), verdict(rows=1_300, code=7, name=2, case=0)),
+    "r3#2": (at(3, 10), verdict(rows=34_567, code=1_234, errors=("name",))),
+    "r4": (at(20, month=8), verdict(rows=10, case=1)),
+}
+
+
 def filled(url: str, *, migrated: bool = False) -> Office:
-    """Six checks of two departments in September 2026, the last but one with a rule that could not be evaluated."""
+    """Six checks of two departments in 2026, one with a rule that could not be evaluated."""
     office = Office(url, migrated=migrated)
-    office.check("r1", at(1), verdict(rows=1000, code=40, name=5))
-    office.check("r2", at(2), verdict(rows=1200, code=12, case=300))
-    office.check("r3", at(3), verdict(rows=1_300, code=7, name=2, case=0))
-    office.check("r3#2", at(3, 10), verdict(rows=34_567, code=1_234, errors=("name",)))
+    for run, (when, found) in VERDICTS.items():
+        office.check(run, when, found)
     other = verdict(rows=50)
     office.record("t1", at(3, 11), other, TAXES)
+    rules = list(RULES.values())
     with office.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE quality_run SET department = 'swj' WHERE resource = 'swj.taxes'")
-    office.check("r4", at(20, month=8), verdict(rows=10, case=1))
+        for table in ("quality_sums", "quality_scored"):  # what was measured just now was measured then
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+        for run, (when, found) in VERDICTS.items():
+            keep(connection, FIRMS, "scjg", run, when.isoformat(), rules, found, Facts())
+        keep(connection, TAXES, "swj", "t1", at(3, 11).isoformat(), rules, other, Facts())
     return office
 
 
