@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(TOP)]
+sys.path[:0] = [str(TOP), str(Path(__file__).resolve().parent)]
 
 from files_parts.made import write_csv, write_workbook  # noqa: E402
 from first_parts.processes import BenchmarkError, Ended, run  # noqa: E402

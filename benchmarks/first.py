@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(TOP)]
+sys.path[:0] = [str(TOP), str(Path(__file__).resolve().parent)]
 
 from first_parts.processes import BenchmarkError, run, server, tree_peak_mib  # noqa: E402
 from first_parts.source import first_rows  # noqa: E402

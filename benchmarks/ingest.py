@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(TOP)]
+sys.path[:0] = [str(TOP), str(Path(__file__).resolve().parent)]
 
 from ingest_parts import servers  # noqa: E402
 from ingest_parts.figures import Figures  # noqa: E402

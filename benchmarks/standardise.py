@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(TOP)]
+sys.path[:0] = [str(TOP), str(Path(__file__).resolve().parent)]
 
 from first_parts.processes import BenchmarkError, Ended, run  # noqa: E402
 from standardise_parts.table import write  # noqa: E402

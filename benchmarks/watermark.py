@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(TOP)]
+sys.path[:0] = [str(TOP), str(Path(__file__).resolve().parent)]
 
 import psycopg  # noqa: E402
 from ingest_parts.figures import Figures  # noqa: E402

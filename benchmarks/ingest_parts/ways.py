@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from schemas.values import Batch, Source
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
+sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
 
 Plan = dict[str, Any]  # url, table, folder, and what a way wants besides
 Work = Callable[[], int]  # does it; returns the rows
@@ -133,9 +133,11 @@ def ours_checked(plan: Plan) -> Work:
     from datetime import date
 
     import quality.check  # noqa: F401 - an import is no work
+    from quality.orders import QualityOrders
     from quality.store import QualityStore
     from runs.batch import Parts, check_batch, land_batch
     from runs.resources import load_resource
+    from schemas.calendar import Calendar
     from warehouse.keep import keep_pieces
     from warehouse.state import State
     from warehouse.store import LocalStore
@@ -162,6 +164,7 @@ def ours_checked(plan: Plan) -> Work:
         open_source=no_source,
         authority={},
         today=lambda: date(2025, 1, 1),
+        orders=QualityOrders(state.engine, Calendar()),
     )
 
     def work(run: str, options: Plan) -> int:

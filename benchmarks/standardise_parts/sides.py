@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(TOP / "benchmarks"), str(TOP)]
+sys.path[:0] = [str(TOP), str(TOP / "benchmarks")]
 
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
