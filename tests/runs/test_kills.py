@@ -10,7 +10,7 @@ from killing import PROVE, as_if_undisturbed, killed, told
 
 from schemas.points import POINTS
 
-SEED, KILLS, PROVEN_KILLS = 1, 20, 200
+SEED, KILLS, PROVEN_KILLS = 1, 10, 200
 pytestmark = [pytest.mark.kills, pytest.mark.timeout(600)]
 
 
