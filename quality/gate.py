@@ -4,8 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from schemas.values import Decision, RuleCount
+
+Act = Literal["hold", "warn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """The newest value of a date field may be `days` old."""
+
+    field: str
+    days: int
+    act: Act = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The rows of a run may be fewer than the median of the last `runs` good runs by `percent` percent."""
+
+    percent: float
+    runs: int = 5
+    act: Act = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """The distribution of each field may differ from that of the last `runs` good runs together.
+
+    By `psi` (population stability index 群体稳定性指数) over its codes, decades or magnitudes, and by `nulls`
+    percentage points in its share of empty values; `fields` empty: all that were delivered.
+    """
+
+    psi: float = 0.25
+    nulls: float = 10.0
+    runs: int = 5
+    fields: tuple[str, ...] = ()
+    act: Act = "warn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,13 +49,17 @@ class Gate:
     """When a batch is held 拦截.
 
     More than `max_percent` percent, or more than `max_rows`, of its rows in quarantine (None: no limit); a rule of
-    `must_pass` violated or not evaluated; a column of `keys` without a single value.
+    `must_pass` violated or not evaluated; a column of `keys` without a single value. What is known only of a whole run
+    and of runs before it (`freshness`, `drop`, `shift`) is judged by quality.gate_history.
     """
 
     max_percent: float | None = 5.0
     max_rows: int | None = None
     must_pass: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    freshness: Freshness | None = None
+    drop: Drop | None = None
+    shift: Shift | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,12 @@ class QualityStore:
                 connection.execute(sa.insert(QUALITY_RULE), outcomes)
             scores.keep(connection, resource, department, run, at, rules, verdict, facts)
 
+    def amend(self, resource: str, run: str, decision: str, zh: str, en: str) -> None:
+        """Record what a check was decided in the end, once the whole of its run was known."""
+        values = {"decision": decision, "reason_zh": zh, "reason_en": en}
+        with self._engine.begin() as connection:
+            connection.execute(_of(sa.update(QUALITY_RUN), QUALITY_RUN, resource, run).values(**values))
+
     def latest(self, resource: str) -> QualityRun | None:
         """The last check of a resource; None when it was never checked."""
         runs = self.history(resource, 1)

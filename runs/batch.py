@@ -12,18 +12,22 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from quality.gate import Gate
+from quality.gate_history import Observed, Observer
+from quality.gate_store import GateStore
 from quality.orders import QualityOrders
 from quality.store import QualityStore
 from runs import references
 from runs.control import ordered
 from runs.facts import facts_of
+from runs.holds_store import Holds
 from runs.reports import Report
 from runs.resources import Resource
 from schemas import code_lists
 from schemas.mapping import Standardised, resolve, schema, standardise_batches
 from schemas.points import reached
-from schemas.standard import bind
-from schemas.values import DELETED, OP, ORDER, ROW, Json, Manifest, Source, Verdict
+from schemas.standard import Rule, bind
+from schemas.values import DELETED, OP, ORDER, ROW, Json, Manifest, Severity, Source, Verdict
 from warehouse import landed
 from warehouse.checked import CheckedWriter, KeptCheck, kept_check
 from warehouse.keep import received_batches
@@ -65,16 +69,19 @@ def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
     standard = resource.standard
     mapping = _mapping(resource, manifest, received_batches(parts.store, manifest, columns=_says(manifest.columns)))
     there = references.known(resource, parts.resources.values(), parts.references, parts.state, parts.tables)
-    rules = bind(standard, mapping, resource.severities, resource.rules, there)
+    back = Holds(parts.state.engine).of_run(manifest.run)
+    accepted: dict[str, Severity] = {rule: "warning" for one in back for rule in one.accepted}
+    rules = bind(standard, mapping, {**resource.severities, **accepted}, resource.rules, there)
     lists = code_lists.lists(standard, rules)
     codes = {name: frozenset(one.codes) for name, one in lists.items()}
-    gate = replace(resource.gate, keys=tuple(key for key in standard.key if key in mapping))
+    usual = Gate(max_percent=None) if back else resource.gate
+    gate = replace(usual, keys=tuple(key for key in standard.key if key in mapping))
     control = resource.reading.control
     kinds = ordered(schema(standard, mapping, manifest.columns).empty_table(), control).schema
     form = landed.form(kinds, {name: column for name, column in mapping.items() if name in kinds.names}, manifest)
     form = replace(form, schema=parts.tables.shape(resource.table, form.schema))
     with CheckedWriter(parts.store, manifest, form, key=standard.key) as writer:
-        flow = _Flow(writer, control)
+        flow = _Flow(writer, control, Observer(gate, standard.fields, parts.today()))
         raw = received_batches(parts.store, manifest)
         spellings = {name: one.spellings for name, one in lists.items()}
         made = standardise_batches(raw, standard, mapping, spellings, parts.today())
@@ -85,21 +92,36 @@ def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
         told: dict[str, Json] = dict(verdict.results)
         told[UNPARSED] = {name: dict(said.most_common()) for name, said in flow.unparsed.items()}
         writer.keep(replace(verdict, results=told), rules)
-    mark = _mark(parts.state, manifest)
-    known = facts_of(parts.state, resource, manifest, mapping, manifest.rows - flow.deletions)
-    whole = replace(verdict, results=told)
-    parts.quality.record(resource.id, resource.department, mark, manifest.batch, rules, whole, known)
+    if not back:  # else it says nothing of the source
+        _record(parts, resource, manifest, flow, mapping, rules, replace(verdict, results=told))
     reached("check.recorded")
     if parts.state.run(manifest.run).step != "start":  # else its pull may still be going on
         parts.state.step(manifest.run, "check", decision=verdict.decision)
     return told_of(parts, resource, manifest)
 
 
+def _record(  # noqa: PLR0917 - where, and what
+    parts: Parts,
+    resource: Resource,
+    manifest: Manifest,
+    flow: _Flow,
+    mapping: Mapping[str, str],
+    rules: Sequence[Rule],
+    verdict: Verdict,
+) -> None:
+    """Put a check into the history, with what was seen of the batch and what is known beside."""
+    name = mark(parts.state, manifest)
+    known = facts_of(parts.state, resource, manifest, mapping, manifest.rows - flow.deletions)
+    if (seen := flow.observer.observed()) != Observed():
+        GateStore(parts.state.engine).keep(resource.id, name, seen)
+    parts.quality.record(resource.id, resource.department, name, manifest.batch, rules, verdict, known)
+
+
 class _Flow:
     """Keeps standardised batches on their way to the check, and counts what is told of the whole."""
 
-    def __init__(self, writer: CheckedWriter, control: str) -> None:
-        self._writer, self._control = writer, control
+    def __init__(self, writer: CheckedWriter, control: str, observer: Observer) -> None:
+        self._writer, self._control, self.observer = writer, control, observer
         self.unparsed: dict[str, Counter[str]] = {}
         self.deletions = 0
 
@@ -112,6 +134,7 @@ class _Flow:
             for name, said in one.unparsed.items():
                 self.unparsed.setdefault(name, Counter()).update(said)
             self.deletions += deletions(table)
+            self.observer.add(table)
             yield table
         reached("check.standardised")
 
@@ -120,8 +143,13 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
     """Land a checked batch as part of `run`; a held one waits for a data manager."""
     kept = kept_check(parts.store, manifest)
     told = _told(resource, manifest, kept)
+    holds = Holds(parts.state.engine)
     if kept.decision == "hold":
-        return replace(told, held=manifest.rows)
+        decided = holds.decided(resource.id, manifest.batch)
+        if decided is None:
+            return replace(told, held=manifest.rows)
+        if decided.decision == "reject":
+            return replace(told, rejected=manifest.rows)
     usual = () if resource.reading.mode == "cdc" else resource.order  # a log comes in the order of its changes
     landing = land(
         parts.store,
@@ -133,6 +161,7 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
         key=resource.standard.key,
         order=(ORDER,) if ORDER in kept.schema.names else usual,
         run=run,
+        newer=_newer(parts, resource, manifest) if run == manifest.run else (),
     )
     return replace(
         told,
@@ -142,6 +171,13 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
         deleted=landing.deleted,
         changed=landing.landed + landing.quarantined + landing.deleted > 0,
     )
+
+
+def _newer(parts: Parts, resource: Resource, manifest: Manifest) -> Sequence[str]:
+    """The batches that came later and have landed before this one, which was held, broken or in quarantine."""
+    holds = Holds(parts.state.engine)
+    newest = parts.state.manifests(resource.id, limit=1)[0].batch == manifest.batch
+    return () if newest and not holds.of_run(manifest.run) else holds.newer(resource.id, manifest.batch)
 
 
 def told_of(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
@@ -210,7 +246,7 @@ def _guarded(parts: Parts, resource: Resource, gone: int, verdict: Verdict) -> V
     )
 
 
-def _mark(state: State, manifest: Manifest) -> str:
+def mark(state: State, manifest: Manifest) -> str:
     """How the check is known in the history: by its run, and from the second batch of a run on by its number too."""
     place = [one.batch for one in state.pieces(manifest.run)].index(manifest.batch)
     return f"{manifest.run}#{place + 1}" if place else manifest.run

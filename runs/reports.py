@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-COUNTS = ("pulled", "landed", "quarantined", "superseded", "deleted", "held")
+COUNTS = ("pulled", "landed", "quarantined", "superseded", "deleted", "held", "rejected")
 DECISIONS = (None, "pass", "warn", "hold")
 
 
@@ -29,9 +29,9 @@ class PullReport:
 class Report:
     """What became of a batch, or of all batches a step worked on.
 
-    A row has exactly one fate: pulled = landed + quarantined + superseded + deleted + held. `rules` counts violating
-    rows per rule, `errors` says why a rule could not be evaluated, `unparsed` lists every spelling not understood, per
-    field, with its count. `changed` is true when readers see something new.
+    A row has exactly one fate: pulled = landed + quarantined + superseded + deleted + held + rejected. `rules` counts
+    violating rows per rule, `errors` says why a rule could not be evaluated, `unparsed` lists every spelling not
+    understood, per field, with its count. `changed` is true when readers see something new.
     """
 
     run: str
@@ -43,6 +43,7 @@ class Report:
     superseded: int = 0
     deleted: int = 0
     held: int = 0
+    rejected: int = 0
     decision: str | None = None
     reason_zh: str = ""
     reason_en: str = ""

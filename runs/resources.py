@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from quality.gate import Gate
+from quality.gate_policy import read_gate
 from quality.orders_policy import read_order_policy
 from quality.orders_values import OrderPolicy
 from runs.drift import DriftPolicy, read_drift
@@ -104,7 +105,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
         order=order,
         severities=_severities(node, {rule.id for rule in (*standard.rules, *rules)}),
         rules=rules,
-        gate=_gate(node),
+        gate=read_gate(node, standard.fields, {rule.id for rule in (*standard.rules, *rules)}),
         limits=_limits(node),
         drift=read_drift(node),
         orders=read_order_policy(node),
@@ -178,18 +179,6 @@ def _references(node: Node, standard: Standard, rules: Sequence[Rule]) -> tuple[
             fix_en=f"Rules look at: {listed}",
         )
     return named
-
-
-def _gate(node: Node) -> Gate:
-    below = node.node("gate")
-    if below is None:
-        return Gate()
-    below.only("max_percent", "max_rows", "must_pass")
-    return Gate(
-        max_percent=below.number("max_percent", default=None) if below.has("max_percent") else Gate().max_percent,
-        max_rows=below.integer("max_rows", default=None),
-        must_pass=tuple(below.texts("must_pass")),
-    )
 
 
 def _limits(node: Node) -> Mapping[str, Json]:

@@ -10,6 +10,9 @@ from itertools import chain
 from runs import drift, modes
 from runs.batch import Parts, check_batch, land_batch, told_of
 from runs.errors import interrupted, run_taken, unknown_library, unknown_resource
+from runs.facts import OURS
+from runs.gates import judge_runs
+from runs.holds_store import Holds
 from runs.reports import LibraryReport, PullReport, Report, together
 from runs.resources import Resource
 from schemas.errors import ShutongError
@@ -26,6 +29,7 @@ from warehouse.state.streams import Streams
 __all__ = ["Parts", "Steps"]
 REPEAT = "repeat"
 NOTHING = {"landed": 0, "quarantined": 0, "superseded": 0, "deleted": 0}
+LOOKED_AT = 20  # landings beside the wanted ones, in case some are of rows that came back from quarantine
 OTHERS = "default"  # in an authority list: every field not named
 
 
@@ -94,7 +98,9 @@ class Steps:
         """Standardise and check every pulled batch that has not landed; the verdict is durable and in the history."""
         resource, parts = self._resource(resource_id), self._parts
         parts.state.step(run, "check")
-        reports = self._each(self._pending(resource, run), run, lambda one: check_batch(parts, resource, one))
+        pending = self._pending(resource, run)
+        reports = self._each(pending, run, lambda one: check_batch(parts, resource, one))
+        reports |= judge_runs(parts, resource, [one for one in pending if one.batch in reports])
         parts.orders.settle(resource.id, resource.orders, now())  # a run is good only as a whole
         mine = [report for batch, report in reports.items() if batch in self._batches(run)]
         return together(mine or list(reports.values())[-1:] or [Report(run, resource.id)])
@@ -125,9 +131,9 @@ class Steps:
             state.finish_run(run, counts=None if reports else NOTHING)
             return next(reversed(reports.values()), Report(run, resource.id))
         whole = together([reports.get(one.batch) or self.report(resource.id, one.batch) for one in pieces])
-        if state.run(run).status not in ("done", "held"):
+        if state.run(run).status not in ("done", "held", "rejected"):
             # The batches are an earlier run's: that one has the counts, this one shares its being held.
-            state.finish_run(run, status="held" if whole.held else "done", counts=NOTHING)
+            state.finish_run(run, status=_status(whole), counts=NOTHING)
         repeated = all(one.run != run for one in pieces)
         return replace(whole, run=run, repeated=repeated, changed=any(one.changed for one in reports.values()))
 
@@ -136,10 +142,10 @@ class Steps:
         state = self._parts.state
         if state.run(run).step == "start":
             return
-        held, decision = any(one.held for one in reports), together(reports).decision if reports else None
+        whole = together(reports) if reports else Report(run, "")
         released = [one.counts for one in state.releases(run=run, limit=10**6) if one.kind == "land"]
         counts = {name: sum(one.get(name, 0) for one in released) for name in NOTHING}
-        state.finish_run(run, status="held" if held else "done", decision=decision, counts=counts)
+        state.finish_run(run, status=_status(whole), decision=whole.decision, counts=counts)
 
     def _left_behind(self, resource: Resource, run: str) -> list[str]:
         """Earlier runs that died after their pull and brought nothing of their own: nobody else would end them."""
@@ -159,7 +165,10 @@ class Steps:
     def _landings(self, resource: Resource, count: int) -> list[Release]:
         """The newest releases of a resource's landings, newest first."""
         tables = (resource.table, quarantine_table(resource.id))
-        found = {one.id: one for table in tables for one in self._parts.state.releases(count, changed=table)}
+        state, found = self._parts.state, dict[int, Release]()
+        for one in (one for table in tables for one in state.releases(count + LOOKED_AT, changed=table)):
+            if state.run(one.run).trigger not in OURS:
+                found[one.id] = one
         return [found[number] for number in sorted(found, reverse=True)[:count]]
 
     def _batches(self, run: str) -> set[str]:
@@ -172,13 +181,16 @@ class Steps:
         told = told_of(self._parts, resource, manifest)
         made = [one for one in state.releases(run=manifest.run, limit=10**6) if one.batch == batch]
         counts = made[0].counts if made else {}
+        waits = not made and told.decision == "hold"
+        decided = Holds(state.engine).decided(resource.id, batch) if waits else None
         return replace(
             told,
             landed=counts.get("landed", 0),
             quarantined=counts.get("quarantined", 0),
             superseded=counts.get("superseded", 0),
             deleted=counts.get("deleted", 0),
-            held=0 if made or told.decision != "hold" else manifest.rows,
+            held=manifest.rows if waits and decided is None else 0,
+            rejected=manifest.rows if decided and decided.decision == "reject" else 0,
         )
 
     def merge(self, library: str, run: str) -> LibraryReport:
@@ -250,7 +262,7 @@ class Steps:
                 self._parts.state.fail_run(one.run_id, interrupted(one.run_id).as_dict())
 
     def _pending(self, resource: Resource, run: str) -> list[Manifest]:
-        """Pulled batches that have not landed, oldest first; a held one only when this run brought it again."""
+        """Pulled batches that have not landed, oldest first; a held one only when it came again or was released."""
         state, own = self._parts.state, self._batches(run)
         runs = {one.run_id: one for one in state.runs(resource.id, 2000)}
 
@@ -258,9 +270,19 @@ class Steps:
             theirs = runs.get(one.run) or state.run(one.run)
             if theirs.step == "start":  # its pull never came to an end: batch by batch
                 return all(made.batch != one.batch for made in state.releases(run=one.run, limit=10**6))
-            return theirs.status not in ("done", "held") or (theirs.status == "held" and one.batch in own)
+            if theirs.status in ("held", "rejected"):
+                return self._released(resource, one, came=one.batch in own)
+            return theirs.status != "done"
 
         return [one for one in reversed(state.manifests(resource.id)) if waits(one)]
+
+    def _released(self, resource: Resource, held: Manifest, *, came: bool) -> bool:
+        """Whether a batch of a held run is to be looked at: a data manager let it land, or the run brought it again."""
+        decided = Holds(self._parts.state.engine).decided(resource.id, held.batch)
+        if decided is None:
+            return came
+        made = self._parts.state.releases(run=held.run, limit=10**6)
+        return decided.decision == "release" and all(one.batch != held.batch for one in made)
 
     def _each(self, batches: Sequence[Manifest], run: str, act: Callable[[Manifest], Report]) -> dict[str, Report]:
         """Act on every batch.
@@ -291,3 +313,7 @@ class Steps:
             for run in dict.fromkeys(runs):
                 self._parts.state.fail_run(run, error.as_dict())
             raise
+
+
+def _status(whole: Report) -> str:
+    return "held" if whole.held else "rejected" if whole.rejected else "done"

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from runs.facts import OURS
 from runs.resources import Resource
 from schemas.values import Json
 from sharing.catalog import CatalogEntry, Library, SharingConfig
@@ -82,7 +83,9 @@ def _libraries(deployment: Deployment) -> dict[str, Library]:
 
 def _entry(resource: Resource, state: State) -> CatalogEntry:
     def freshness() -> Mapping[str, Json]:
-        good = next((run for run in state.runs(resource.id, 50) if run.status == "done"), None)
+        good = next(
+            (run for run in state.runs(resource.id, 50) if run.status == "done" and run.trigger not in OURS), None
+        )
         return {
             "last_landed": good.finished_at if good else None,
             "expected_within": str(resource.expect_within) if resource.expect_within else None,

@@ -8,6 +8,7 @@ from shutong.commands import (
     alarms,
     deployment,
     follow,
+    held,
     ingest,
     libraries,
     orders,
@@ -15,6 +16,8 @@ from shutong.commands import (
     records,
     resource,
     resource_new,
+    returns,
+    scores,
     secret,
 )
 
@@ -31,6 +34,14 @@ def main() -> None:
 resource.resource_group.add_command(resource_new.new_command)
 quality.quality_group.add_command(orders.orders_group)
 for one in (
+    scores.scores_command,
+    returns.release_command,
+    returns.correct_command,
+    returns.recheck_command,
+    returns.returned_command,
+):
+    quality.quality_group.add_command(one)
+for one in (
     deployment.init_command,
     deployment.demo_command,
     deployment.up_command,
@@ -39,6 +50,7 @@ for one in (
     ingest.ingest_command,
     ingest.runs_command,
     follow.follow_command,
+    held.held_group,
     quality.quality_group,
     alarms.alarms_group,
     libraries.library_group,

@@ -242,6 +242,13 @@ def kept_check(store: ObjectStore, manifest: Manifest) -> KeptCheck:
     )
 
 
+def redecide(store: ObjectStore, manifest: Manifest, decision: Decision, reason_zh: str, reason_en: str) -> None:
+    """Replace what was decided about a checked batch; WH-CHECK-MISSING when it was not checked."""
+    note = _note(store, manifest)
+    note["decision"], note["reason_zh"], note["reason_en"] = decision, reason_zh, reason_en
+    store.put(_path(manifest), orjson.dumps(note, option=orjson.OPT_INDENT_2))
+
+
 def _path(manifest: Manifest) -> str:
     return f"{folder_of(manifest)}/{_FILE}"
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.values import LINE, OP, ORDER, RAW_COLUMNS, ROW, Manifest
+from schemas.values import DETAIL, LINE, OP, ORDER, RAW_COLUMNS, ROW, Manifest
 from warehouse.checked import KeptCheck
 from warehouse.clock import now
 from warehouse.landed import HASH
@@ -70,12 +70,13 @@ def present(
         )
 
 
-def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str) -> Fates:
+def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str, newer: Sequence[str] = ()) -> Fates:
     """Make the temporary tables `barred`, `lands` (both _row, FILE, PLACE) and `replaced` (keys of landed rows).
 
     `landed` is SQL, in brackets, giving key, order and _hash of what is landed already. A row that says its record was
     deleted competes for its key like any other where it has an order; without one it makes void every row before it,
-    and what is landed, whatever their order.
+    and what is landed, whatever their order. What batches of `newer` landed stays, unless the order says that it is
+    the older; `landed` gives their `_batch` too.
     """
     keys = [quote(one) for one in columns.key]
     null = " OR ".join(f"{one} IS NULL" for one in keys)
@@ -91,8 +92,11 @@ def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str)
     newest = ", ".join(["_voids DESC", *(f"{quote(one)} DESC NULLS LAST" for one in columns.order), f"{ROW} DESC"])
     same = " AND ".join(f"w.{one} = l.{one}" for one in keys)
     lower = f"(w._voids = 0 AND ({_lower(columns.order)}))"
+    if newer:
+        alike = " AND ".join(["true", *(f"w.{quote(o)} IS NOT DISTINCT FROM l.{quote(o)}" for o in columns.order)])
+        lower += f" OR ({alike} AND l._batch IN ({', '.join(map(literal, newer))}))"
     connection.execute(
-        f"CREATE TEMP TABLE winners AS SELECT w.* EXCLUDE (_voids), l.{HASH} AS _landed, {lower} AS _late "
+        f"CREATE TEMP TABLE winners AS SELECT w.* EXCLUDE (_voids), l.{HASH} AS _landed, ({lower}) AS _late "
         f"FROM (SELECT * FROM ({_voided(columns)}) "
         f"QUALIFY row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY {newest}) = 1) w "
         f"LEFT JOIN {landed} l ON {same}"
@@ -154,16 +158,17 @@ def quarantined_rows(
     `received` are the barred rows of the batch as received, `standardised` the same rows as checked.
     """
     sources = [name for name in manifest.columns if name not in (*RAW_COLUMNS, OP)] + [LINE]
+    detail = f"received {len(sources)}"
     # Numbered names, since source columns may differ by case alone, which SQL ignores.
-    names = [ROW, *(f"received {number}" for number in range(len(sources)))]
-    taken = (batch.select([ROW, *sources]).rename_columns(names) for batch in received)
+    names = [ROW, *(f"received {number}" for number in range(len(sources) + 1))]
+    taken = (batch.select([ROW, *sources, DETAIL]).rename_columns(names) for batch in received)
     kinds = pa.schema([(name, pa.int64() if name == ROW else _TEXT) for name in names])
     connection.register("received", pa.RecordBatchReader.from_batches(kinds, taken))
     connection.register("standardised", standardised)
     marks = {"batch": [manifest.batch], "run": [manifest.run], "at": [now()]}
     connection.register("landing", pa.table(marks))
     null = " OR ".join(f"c.{quote(one)} IS NULL" for one in columns.key)
-    told = [f"{literal(name)}, r.{quote(said)}" for name, said in zip(sources, names[1:], strict=True)]
+    told = [f"{literal(name)}, r.{quote(said)}" for name, said in zip(sources, names[1:-1], strict=True)]
     made = ", ".join(f"{literal(one)}, CAST(c.{quote(one)} AS VARCHAR)" for one in columns.fields)
     rules = "coalesce(v.rules, CAST([] AS VARCHAR[]))"
     unforeseen = f"({null}) AND q.{ROW} IS NULL"
@@ -173,7 +178,8 @@ def quarantined_rows(
         f"CAST(json_object({', '.join(told)}) AS VARCHAR) AS received, "
         f"CAST(json_object({made}) AS VARCHAR) AS standardised, "
         f"m.at AS landed_at, "
-        f"nullif(concat_ws('|', {', '.join(f'CAST(c.{quote(one)} AS VARCHAR)' for one in columns.key)}), '') AS key "
+        f"nullif(concat_ws('|', {', '.join(f'CAST(c.{quote(one)} AS VARCHAR)' for one in columns.key)}), '') AS key, "
+        f"r.{quote(detail)} AS detail "
         f"FROM standardised c JOIN received r USING ({ROW}) "
         f"LEFT JOIN (FROM violations SEMI JOIN barred USING ({ROW})) v USING ({ROW}) "
         f"LEFT JOIN quarantine q USING ({ROW}) CROSS JOIN landing m WHERE c.{ROW} NOT IN (SELECT k._row FROM {kept} k)"
@@ -190,5 +196,6 @@ QUARANTINE_SCHEMA = pa.schema(
         ("standardised", _TEXT),
         ("landed_at", pa.timestamp("us", tz="UTC")),
         ("key", _TEXT),
+        ("detail", _TEXT),
     ]
 )

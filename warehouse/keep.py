@@ -32,17 +32,27 @@ _EVERY = 10**9  # manifests of a resource: all of them
 
 
 def keep(
-    store: ObjectStore, state: State, resource: str, run: str, batches: Iterable[Batch], *, name: str = ""
+    store: ObjectStore,
+    state: State,
+    resource: str,
+    run: str,
+    batches: Iterable[Batch],
+    *,
+    name: str = "",
+    moves: bool = True,
 ) -> Manifest:
     """Write a whole pull as one batch under land/<department>/<resource>/<date>/<run>/, with its manifest and position.
 
     `_row` counts 1…n over all batches. A run that pulled already gets the manifest it made; content that was pulled
     before gets the earlier manifest, unless the source names its batches: then only the same content under the same
-    `name` is the same batch. What a dead run left without a manifest is removed first.
+    `name` is the same batch. What a dead run left without a manifest is removed first. Rows that no source was read
+    for leave its position where it is: `moves=False`.
     """
     with store.lock(f"pull-{_safe(resource)}"):
         made = state.manifests(resource, run=run, limit=1)
-        return made[0] if made else _written(_Pieces(store, state, resource, run, _EVERY, name=name), batches)[-1]
+        if made:
+            return made[0]
+        return _written(_Pieces(store, state, resource, run, _EVERY, name=name, moves=moves), batches)[-1]
 
 
 def keep_pieces(
@@ -194,10 +204,18 @@ class _Pieces:
     """Cuts a pull into pieces and commits each; `made` are the manifests it was answered with."""
 
     def __init__(
-        self, store: ObjectStore, state: State, resource: str, run: str, piece_rows: int, *, name: str = ""
+        self,
+        store: ObjectStore,
+        state: State,
+        resource: str,
+        run: str,
+        piece_rows: int,
+        *,
+        name: str = "",
+        moves: bool = True,
     ) -> None:
         self._store, self._state, self._resource, self._run = store, state, resource, run
-        self._name = name
+        self._name, self._moves = name, moves
         self._piece_rows = piece_rows
         self._home = _home(resource)
         self._counted = {folder_of(one) for one in state.manifests(resource, limit=_EVERY) if one.files}
@@ -247,7 +265,7 @@ class _Pieces:
         files.finish()
         manifest = self._described(files)
         reached("pull.files_durable")
-        known = self._state.commit_pull(manifest, complete=complete)
+        known = self._state.commit_pull(manifest, complete=complete, moves=self._moves)
         if known != manifest:
             self._store.remove(files.folder)
         self._files = None

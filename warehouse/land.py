@@ -57,6 +57,7 @@ def land(
     key: tuple[str, ...],
     order: tuple[str, ...],
     run: str | None = None,
+    newer: Sequence[str] = (),
 ) -> Landing:
     """Land the batch and release it; the same batch again changes nothing and gives the counts it had.
 
@@ -64,7 +65,8 @@ def land(
     greatest `order` (null lowest), then the greatest `_row`, wins; the winner lands unless the landed row says the same
     or has a greater order. Where the winner says that the source deleted its record, the landed row goes, in the same
     release; a deletion of what is not landed counts as superseded. `order` are fields, or schemas.values.ORDER.
-    `run` is the run that lands, by default the one that pulled, which rows name.
+    `run` is the run that lands, by default the one that pulled, which rows name. `newer` are batches of later
+    deliveries that have landed already: their rows stay, unless the order says that they are older.
 
     Killed at any point and called again it ends in the same tables; readers, who follow `state.released`, see both
     tables change at once.
@@ -83,9 +85,9 @@ def land(
             duck.connect(tables.folder / "spill", memory=MEMORY) as connection,
             fates.present(connection, kept, key=key, order=order) as shown,
         ):
-            compared = list(dict.fromkeys([*shown.key, *shown.order, HASH]))
+            compared = list(dict.fromkeys([*shown.key, *shown.order, HASH, *(["_batch"] if newer else [])]))
             base = tables.relation(targets[0], state.released(targets[0]), compared)
-            landing = Landing(**asdict(fates.decide(connection, shown, base)))
+            landing = Landing(**asdict(fates.decide(connection, shown, base, newer)))
             reached("land.planned")
             passed, failed = (Staged(table, (), 0) for table in targets)
             if done[targets[0]] is None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from quality.orders_values import LIVE, Order
 from runs.alarms.people import Kind
+from runs.facts import OURS
 from runs.resources import Resource
 from warehouse.clock import SHANGHAI
 from warehouse.state.database import reading
@@ -76,7 +77,7 @@ def undecided(engine: sa.Engine, lasting: Sequence[Condition]) -> list[Condition
 
 
 def _last(connection: sa.Connection, resource: str, statuses: Sequence[str]) -> sa.RowMapping | None:
-    wanted = sa.and_(RUN.c.resource == resource, RUN.c.status.in_(statuses))
+    wanted = sa.and_(RUN.c.resource == resource, RUN.c.status.in_(statuses), RUN.c.trigger.not_in(OURS))
     columns = (RUN.c.run_id, RUN.c.status, RUN.c.started_at, RUN.c.finished_at, RUN.c.error)
     query = sa.select(*columns).where(wanted).order_by(RUN.c.started_at.desc(), RUN.c.run_id.desc()).limit(1)
     return connection.execute(query).mappings().first()

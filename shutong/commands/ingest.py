@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from runs.facts import OURS
 from runs.reports import Report
 from shutong.session import FAILED, HELD, Session, command
 from shutong.wiring import Wired, new_run_id, open_deployment
@@ -51,6 +52,8 @@ def _pair(text: str) -> tuple[str, str]:
 def _tell(session: Session, report: Report) -> None:
     voice = session.voice
     gone_zh, gone_en = (f" + 删除 {report.deleted:,}", f" + deleted {report.deleted:,}") if report.deleted else ("", "")
+    if report.rejected:
+        voice.line(f"\n已拒收 {report.rejected:,} 行", f"\n{report.rejected:,} rows are rejected")
     voice.line(
         f"\n拉取 {report.pulled:,} = 入库 {report.landed:,} + 隔离 {report.quarantined:,} + 被取代 "
         f"{report.superseded:,}{gone_zh} + 待定 {report.held:,}　（{report.reason_zh}）",
@@ -127,7 +130,9 @@ def freshness(wired: Wired) -> list[dict[str, object]]:
     now = datetime.now(UTC)
     rows: list[dict[str, object]] = []
     for one in wired.deployment.resources:
-        good = next((run for run in wired.state.runs(one.id, 200) if run.status == "done"), None)
+        good = next(
+            (run for run in wired.state.runs(one.id, 200) if run.status == "done" and run.trigger not in OURS), None
+        )
         age = now - datetime.fromisoformat(good.finished_at) if good and good.finished_at else None
         late = one.expect_within is not None and (age is None or age > one.expect_within)
         rows.append(

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import click
 
+from runs.holds import held_batches
+from runs.holds_rows import LOOKED_AT as FAILING
+from runs.holds_rows import failing_rows
+from runs.holds_store import Holds
 from runs.resources import Resource
 from schemas.validators.scalar import valid
 from sharing.grants import PERSONAL_LEVEL
 from shutong.session import Session, command
 from shutong.wiring import Wired, open_deployment, today
 
-CONTENT = {"received", "standardised"}
+CONTENT = {"received", "standardised", "detail"}
 
 
 @click.group("quality", help="数据质量 | data quality")
@@ -85,16 +89,21 @@ def _told(wired: Wired, resource: Resource, row_limit: int, *, clear: bool) -> d
 def quarantine(
     wired: Wired, resource: Resource, limit: int | None = None, *, clear: bool = False
 ) -> list[dict[str, object]]:
-    """Released quarantined rows of a resource with all their reasons, newest batch first.
+    """Quarantined rows of a resource with all their reasons: those of held batches, then those landed, newest first.
 
-    `clear` adds the content as received and as standardised, and personal keys.
+    Rows that came back are left out. `clear` adds the content as received and as standardised, what the reader said of
+    it, and personal keys.
     """
+    found = _of_held(wired, resource, limit)
     snapshot = wired.state.released(resource.quarantine)
-    if snapshot is None:
-        return []
-    rows = wired.tables.read(resource.quarantine, snapshot)
-    rows = rows.sort_by([("landed_at", "descending"), ("_row", "ascending")])
-    found: list[dict[str, object]] = (rows if limit is None else rows.slice(0, limit)).to_pylist()
+    if snapshot is not None and (limit is None or len(found) < limit):
+        rows = wired.tables.read(resource.quarantine, snapshot)
+        rows = rows.sort_by([("landed_at", "descending"), ("_row", "ascending")])
+        back = {(one.origin, one.row) for one in Holds(wired.state.engine).returned(resource.id)}
+        if back:
+            there = zip(rows["_batch"].to_pylist(), rows["_row"].to_pylist(), strict=True)
+            rows = rows.filter([one not in back for one in there])
+        found += (rows if limit is None else rows.slice(0, limit - len(found))).to_pylist()
     if clear:
         return found
     return [
@@ -107,6 +116,16 @@ def quarantine(
     ]
 
 
+def _of_held(wired: Wired, resource: Resource, limit: int | None) -> list[dict[str, object]]:
+    """What the held batches of a resource would put into quarantine, the newest batch first."""
+    found: list[dict[str, object]] = []
+    for batch in reversed(held_batches(wired.parts, resource)):
+        left = FAILING if limit is None else limit - len(found)
+        if left > 0:
+            found += failing_rows(wired.store, batch, resource.standard.key, left)
+    return found
+
+
 def _public(resource: Resource, key: object) -> object:
     """A key that is certain to name a firm; anything else, as in a shifted row, may be a person's number."""
     field = resource.standard.field(resource.standard.key[0])
@@ -115,7 +134,7 @@ def _public(resource: Resource, key: object) -> object:
 
 
 def _export(wired: Wired, chosen: list[Resource], path: Path, *, clear: bool) -> None:
-    columns = ("resource", "_batch", "_run", "_row", "key", "rules", "received", "standardised", "landed_at")
+    columns = ("resource", "_batch", "_run", "_row", "key", "rules", "detail", "received", "standardised", "landed_at")
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
@@ -166,6 +185,23 @@ def _show(session: Session, one: dict[str, object]) -> None:
     if isinstance(rows, list) and rows:
         voice.table(
             ("隔离的行", "Quarantined rows"),
-            [("行", "row"), ("键", "key"), ("原因", "rules"), ("收到的内容", "as received")],
-            [[row["_row"], row.get("key"), ", ".join(row["rules"]), row.get("received", "***")] for row in rows],
+            [
+                ("批次", "batch"),
+                ("行", "row"),
+                ("键", "key"),
+                ("原因", "rules"),
+                ("说明", "detail"),
+                ("收到的内容", "as received"),
+            ],
+            [
+                [
+                    row["_batch"],
+                    row["_row"],
+                    row.get("key"),
+                    ", ".join(row["rules"]),
+                    row.get("detail"),
+                    row.get("received", "***"),
+                ]
+                for row in rows
+            ],
         )

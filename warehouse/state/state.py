@@ -107,12 +107,12 @@ class State:
 
     # manifests and positions
 
-    def commit_pull(self, manifest: Manifest, *, complete: bool = False) -> Manifest:
+    def commit_pull(self, manifest: Manifest, *, complete: bool = False, moves: bool = True) -> Manifest:
         """Make a batch count: manifest and position in one transaction.
 
         The same content again adds no manifest: the earlier one is the answer. The position moves all the same, since
         the source has been read that far. `complete` says in the same transaction that the run has pulled all it will:
-        its step becomes "pull" and its batch is this one.
+        its step becomes "pull" and its batch is this one. Without `moves` the position stays: no source was read.
         """
         with database.serialised(self.engine) as connection:
             same = sa.and_(MANIFEST.c.resource == manifest.resource, MANIFEST.c.batch == manifest.batch)
@@ -120,7 +120,8 @@ class State:
             if row is None:
                 values = asdict(manifest) | {"position": dict(manifest.position.cursor)}
                 connection.execute(sa.insert(MANIFEST).values(**values))
-            _move(connection, manifest.resource, manifest.position)
+            if moves:
+                _move(connection, manifest.resource, manifest.position)
             _add_piece(connection, manifest)
             if complete:
                 ended = sa.update(RUN).where(RUN.c.run_id == manifest.run)
