@@ -13,6 +13,10 @@ from shutong.commands import (
     libraries,
     orders,
     quality,
+    quality_profile,
+    quality_report,
+    quality_report_compare,
+    quality_report_explain,
     records,
     resource,
     resource_new,
@@ -39,6 +43,10 @@ for one in (
     returns.correct_command,
     returns.recheck_command,
     returns.returned_command,
+    quality_report.report_command,
+    quality_report_compare.compare_command,
+    quality_report_explain.explain_command,
+    quality_profile.profile_command,
 ):
     quality.quality_group.add_command(one)
 for one in (

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from quality.reports import charts
 from quality.reports.tables import anchor, moment, of_sample, shown, tables
 from quality.reports.values import Language, Report, percent, points
 from quality.reports.words import say
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def as_html(report: Report, lang: Language) -> bytes:
@@ -38,6 +41,8 @@ def as_html(report: Report, lang: Language) -> bytes:
 
 @cache
 def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     loader = PackageLoader("quality.reports", "")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return made.get_template("page.html.j2")

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 import orjson
-from pydantic import TypeAdapter
 
 from quality.reports.values import VERSION, Language, Report
 
@@ -20,6 +19,8 @@ def as_json(report: Report, _lang: Language = "zh") -> bytes:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of what `as_json` writes."""
+    from pydantic import TypeAdapter
+
     made: dict[str, Any] = TypeAdapter(Report).json_schema(mode="serialization")
     words = {"$ref": "#/$defs/Words"}
     made["properties"] = {"version": {"const": VERSION}, **made["properties"]}

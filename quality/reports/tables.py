@@ -76,19 +76,8 @@ def anchor(resource: str, rule: str) -> str:
 def tables(report: Report, lang: Language) -> tuple[Table, ...]:
     """All tables of a report, in the order they are read; empty ones too."""
     makers = (
-        flow,
-        dimensions,
-        indicators,
-        failed,
-        unevaluated,
-        fixed,
-        departments,
-        trend,
-        orders,
-        checks,
-        rules,
-        failing,
-    )
+        flow, failed, unevaluated, fixed, dimensions, indicators, departments, trend, orders, checks, rules, failing,
+    )  # fmt: skip
     return tuple(make(report, lang) for make in makers)
 
 
