@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import DAG, Asset, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, get_parsing_context, task
 
 from dags import steps_in_airflow as steps
+from dags.held_in_airflow import held_dag
 from shutong.index import IndexEntry, read_index
 from shutong.settings import read
 
@@ -76,6 +77,8 @@ def build() -> dict[str, DAG]:
         if wanted in (None, f"merge__{library}"):
             dag = merge_dag(library, [entry for entry in entries if entry.library == library])
             made[dag.dag_id] = dag
+    if wanted in (None, steps.DECIDE):
+        made[steps.DECIDE] = held_dag()
     return made
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
 
 from dags.airflow_secrets import AirflowConnections
 from schemas.errors import ShutongError
@@ -16,6 +16,9 @@ from schemas.errors import ShutongError
 if TYPE_CHECKING:
     from shutong.wiring import Wired
 
+DECIDE = "decide__held"
+RELEASE, REJECT = "放行 release", "拒收 reject"
+DECIDED = ("RUN-HELD-NONE", "RUN-HELD-LANDED")  # somebody else was faster
 Report = dict[str, object]  # a step's report, as Airflow hands it on
 
 
@@ -55,11 +58,64 @@ def check(resource: str) -> Report:
 
 
 def land(resource: str) -> Report:
-    """Land every checked batch; skip when that brought nothing new, so that no merge is woken for nothing."""
+    """Land every checked batch; skip when that brought nothing new, so that no merge is woken for nothing.
+
+    Where a batch is held a data manager is asked, in a DAG run of its own: the next runs do not wait for the answer.
+    """
     report = _with_wiring(lambda deployment: deployment.steps.land(resource, run_name()).as_dict())
+    if report["held"] and not report["repeated"]:
+        raise _asking(resource, report)
     if not report["changed"]:
         raise AirflowSkipException("没有新数据 | nothing new")
     return report
+
+
+def _asking(resource: str, report: Report) -> DagRunTriggerException:
+    told = {name: report[name] for name in ("run", "reason_zh", "reason_en")}
+    return DagRunTriggerException(
+        trigger_dag_id=DECIDE,
+        dag_run_id=re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{resource}--{report['run']}"),
+        conf={"resource": resource, "rows": report["held"], **told},
+        reset_dag_run=False,
+        skip_when_already_exists=True,
+        wait_for_completion=False,
+        allowed_states=["success"],
+        failed_states=["failed"],
+        poke_interval=60,
+        deferrable=False,
+    )
+
+
+def answer(asked: Mapping[str, object]) -> Report:
+    """Release or reject the held batch as a person answered; skip when somebody has decided already.
+
+    Who answered is a data manager of people.yaml, or (who is not in it) one because Airflow let them answer. What is
+    released reaches its library with the next merge, within the hour.
+    """
+    conf = get_current_context()["dag_run"].conf or {}
+    chosen, said = asked["chosen_options"], asked.get("params_input") or {}
+    who = asked.get("responded_by_user") or {}
+    name = str(who.get("name") or who.get("id") or "airflow") if isinstance(who, Mapping) else "airflow"
+    why = str(said.get("reason") or "") if isinstance(said, Mapping) else ""
+    released = isinstance(chosen, list) and chosen == [RELEASE]
+
+    def act(deployment: Wired) -> Report:
+        from runs.holds import decide
+        from shutong.watching import actor_of, now
+
+        by, words = actor_of(deployment.deployment, name), why or "（Airflow 审批，未写理由）"
+        steps, parts = deployment.steps, deployment.parts
+        try:
+            made = decide(
+                steps, parts, conf["resource"], "release" if released else "reject", by, words, now(), conf["run"]
+            )
+        except ShutongError as error:
+            if error.code in DECIDED:
+                raise AirflowSkipException(str(error)) from error
+            raise
+        return made.as_dict()
+
+    return _with_wiring(act)
 
 
 def merge(library: str) -> Report:

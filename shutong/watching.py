@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
+from quality.orders_values import DATA_MANAGER, Actor
 from runs.alarms.people import Channel, Directory, Person, read_people
 from runs.alarms.refusals import unknown_person
 from runs.alarms.store import Alarms
@@ -34,6 +35,12 @@ def person(deployment: Deployment, name: str) -> Person:
     if found is None:
         raise unknown_person(name, [one.id for one in everybody.people])
     return found
+
+
+def actor_of(deployment: Deployment, name: str) -> Actor:
+    """The person of that id as people.yaml knows them; anybody else was let in as a data manager by somebody else."""
+    found = directory(deployment).find(name)
+    return found.actor if found is not None else Actor(f"airflow:{name}", "-", frozenset({DATA_MANAGER}))
 
 
 @contextmanager

@@ -24,6 +24,7 @@ INGESTS = {
     "ingest__swj__taxpayer": "legal_person",
 }
 MERGES = {"merge__legal_person", "merge__population"}
+DECIDE = {"decide__held"}
 HEAVY = {"great_expectations", "duckdb", "pyiceberg", "lmdb", "pandas", "fastapi"}
 
 
@@ -48,7 +49,7 @@ def built(home):
 
 def test_every_resource_and_every_library_is_one_dag_and_nothing_fails_to_import(bag):
     assert bag.import_errors == {}
-    assert set(bag.dags) == {*INGESTS, *MERGES}
+    assert set(bag.dags) == {*INGESTS, *MERGES, *DECIDE}
     assert bag.captured_warnings == {}
 
 
@@ -94,7 +95,17 @@ def test_a_merge_waits_for_any_landing_of_its_library_and_looks_hourly_besides(b
     assert type(dag.timetable.asset_condition).__name__ == "AssetAny"
 
 
-@pytest.mark.parametrize("wanted", ["ingest__swj__taxpayer", "merge__legal_person"])
+def test_a_held_batch_is_asked_about_in_a_run_of_its_own_without_an_answer_by_default(bag):
+    dag = bag.dags["decide__held"]
+    assert [task.task_id for task in dag.topological_sort()] == ["ask", "answer"]
+    ask = dag.task_dict["ask"]
+    assert [word.split()[1] for word in ask.options] == ["release", "reject"]
+    assert (ask.defaults, ask.response_timeout, list(ask.params)) == (None, None, ["reason"])
+    assert (dag.max_active_runs, dag.is_paused_upon_creation) == (1000, False)
+    assert "reason_zh" in ask.body
+
+
+@pytest.mark.parametrize("wanted", ["ingest__swj__taxpayer", "merge__legal_person", "decide__held"])
 def test_a_worker_that_runs_one_dag_builds_that_one_alone(airflow, laid_out, monkeypatch, wanted):
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", wanted)
     assert set(built(laid_out)) == {wanted}
@@ -107,26 +118,26 @@ def test_a_resource_without_a_schedule_is_only_run_by_hand(home):
 
 
 def test_a_broken_resource_file_keeps_its_last_good_dag_and_every_other(home, caplog):
-    assert set(built(home)) == {*INGESTS, *MERGES}
+    assert set(built(home)) == {*INGESTS, *MERGES, *DECIDE}
     path = home / "resources" / "swj" / "taxpayer.yaml"
     path.write_text("resource: [taxpayer\n")
     made = built(home)
-    assert set(made) == {*INGESTS, *MERGES}
+    assert set(made) == {*INGESTS, *MERGES, *DECIDE}
     assert made["ingest__swj__taxpayer"].timetable.expression == "*/1 * * * *"
     assert "taxpayer.yaml" in caplog.text
 
 
 def test_a_resource_file_that_never_was_right_costs_only_its_own_dag(home):
     (home / "resources" / "swj" / "taxpayer.yaml").write_text("resource: taxpayer\nstandard: legal_person@1\n")
-    assert set(built(home)) == {*INGESTS, *MERGES} - {"ingest__swj__taxpayer"}
+    assert set(built(home)) == {*INGESTS, *MERGES, *DECIDE} - {"ingest__swj__taxpayer"}
 
 
 def test_a_resource_file_removed_takes_its_dag_away_and_one_added_brings_one(home):
-    assert set(built(home)) == {*INGESTS, *MERGES}
+    assert set(built(home)) == {*INGESTS, *MERGES, *DECIDE}
     path = home / "resources" / "mzj" / "social_org.yaml"
     path.with_name("charity.yaml").write_text(path.read_text().replace("resource: social_org", "resource: charity"))
     path.unlink()
-    assert set(built(home)) == {*INGESTS, *MERGES} - {"ingest__mzj__social_org"} | {"ingest__mzj__charity"}
+    assert set(built(home)) == {*INGESTS, *MERGES, *DECIDE} - {"ingest__mzj__social_org"} | {"ingest__mzj__charity"}
 
 
 def test_parsing_the_dag_file_imports_nothing_heavy(laid_out, tmp_path):
@@ -141,6 +152,6 @@ def test_parsing_the_dag_file_imports_nothing_heavy(laid_out, tmp_path):
         check=True,
     )
     ids, modules = json.loads(done.stdout.splitlines()[-1])
-    assert set(ids) == {*INGESTS, *MERGES}
+    assert set(ids) == {*INGESTS, *MERGES, *DECIDE}
     assert "airflow.sdk" in modules
     assert HEAVY & set(modules) == set()
