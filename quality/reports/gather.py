@@ -45,7 +45,7 @@ class Context:
     """What a report needs besides the quality tables, as values.
 
     `resources` and `departments` are what they are called; `fixes` what to do about a rule, by resource and rule;
-    `flow` says what became of the rows of a run of a resource, by the run's id; `samples` gives failing rows of rules
+    `flow` says what became of the rows of runs, given as resource and run; `samples` gives failing rows of rules
     from checks, as their reader may see them; `profile`
     names the indicators that scores come from.
     """
@@ -55,7 +55,7 @@ class Context:
     resources: Mapping[str, Words] = field(default_factory=dict)
     departments: Mapping[str, Words] = field(default_factory=dict)
     fixes: Mapping[tuple[str, str], Words] = field(default_factory=dict)
-    flow: Callable[[str, str], Flow] = lambda _resource, _run: Flow()
+    flow: Callable[[Sequence[tuple[str, str]]], Iterable[Flow]] = lambda _runs: ()
     samples: Samples = lambda _lines, _checks: ()
     profile: str = DEFAULT
 
@@ -66,17 +66,16 @@ def gather_run(engine: sa.Engine, resource: str, context: Context, run: str | No
     Raises QualityError: QUA-REPORT-NONE when there is nothing to report on.
     """
     with _reading(engine) as connection:
-        known = history.runs_of(connection, resource, 1000)
-        name = run or (known[0] if known else "")
+        name = run or history.newest_run(connection, resource) or ""
         marks = history.batches_of(connection, resource, name)
         if not marks:
             raise nothing(resource, name)
         if before and not history.batches_of(connection, resource, before):
             raise nothing(resource, before)
-        older = before or next(iter(known[known.index(name) + 1 :] if name in known else ()), "")
         scope = Scope(resource, marks)
-        past = Scope(resource, history.batches_of(connection, resource, older)) if older else None
         checks = history.checks(connection, scope)
+        older = before or history.newest_run(connection, resource, checks[-1].checked_at)
+        past = Scope(resource, history.batches_of(connection, resource, older)) if older else None
         trend = history.newest_runs(connection, resource, checks[0].checked_at, TREND)
         made = _report(connection, context, scope, past, trend)
     last = day_of(datetime.fromisoformat(checks[0].checked_at))
@@ -87,17 +86,16 @@ def gather_run(engine: sa.Engine, resource: str, context: Context, run: str | No
     made = _ranked(engine, made, context, last - timedelta(days=RANKED_DAYS), last)
     live = [one for one in context.orders.orders(resource=resource, limit=ORDERS) if one.state in (*LIVE, "waived")]
     every = context.orders.orders(resource=resource, limit=10 * ORDERS)
-    flow = context.flow(resource, name)
     return replace(
         made,
         kind="run",
         subject=resource,
         name=context.resources.get(resource, Words(resource, resource)),
         run=name,
-        before=older or None,
+        before=older,
         first=checks[-1].checked_at,
         last=checks[0].checked_at,
-        flow=flow if flow.received is not None else replace(flow, received=made.rows),
+        flow=_sum(context.flow([(resource, name)]), made.rows),
         orders=_lines(live, context.at),
         order_counts=OrderCounts(
             opened=sum(history.base(one.first_run) == name for one in every),
@@ -123,6 +121,7 @@ def gather_period(engine: sa.Engine, department: str, first: date, last: date, c
             raise nothing(department, f"{since} – {last}")
         earlier = Scope(department=department, since=past.isoformat(), until=since)
         trend = history.days(connection, scope)
+        runs = history.runs_within(connection, scope)
         made = _report(connection, context, scope, earlier, trend)
     within = scores_kept.Scope(department=department, since=since, until=last.isoformat())
     made = _scored(made, QualityScores(engine).sums(scope=within), context.profile)
@@ -130,7 +129,6 @@ def gather_period(engine: sa.Engine, department: str, first: date, last: date, c
     every = context.orders.orders(department=department, limit=10 * ORDERS)
     live = [one for one in every if one.state in (*LIVE, "waived")][:ORDERS]
     end = min(last, day_of(context.at))
-    runs = {(one.resource, history.base(one.run)) for one in checks}
     return replace(
         made,
         kind="period",
@@ -139,7 +137,7 @@ def gather_period(engine: sa.Engine, department: str, first: date, last: date, c
         before=f"{past.isoformat()} – {(first - timedelta(days=1)).isoformat()}",
         first=since,
         last=last.isoformat(),
-        flow=_sum([context.flow(*one) for one in sorted(runs)], made.rows),
+        flow=_sum(context.flow(runs), made.rows),
         orders=_lines(live, context.at),
         order_counts=OrderCounts(
             opened=sum(since <= one.opened_at < until for one in every),
@@ -149,6 +147,27 @@ def gather_period(engine: sa.Engine, department: str, first: date, last: date, c
         ),
         samples=tuple(context.samples(made.failed, checks)),
     )
+
+
+def checks_of_run(engine: sa.Engine, resource: str, run: str | None = None) -> tuple[CheckLine, ...]:
+    """Every check of a run of a resource (None: of the newest); QUA-REPORT-NONE when there is none."""
+    with _reading(engine) as connection:
+        name = run or history.newest_run(connection, resource) or ""
+        marks = history.batches_of(connection, resource, name)
+        if not marks:
+            raise nothing(resource, name)
+        return history.checks(connection, Scope(resource, marks), len(marks))
+
+
+def checks_of_period(engine: sa.Engine, department: str, first: date, last: date) -> tuple[CheckLine, ...]:
+    """Every check of a department from a day to a day, both included; QUA-REPORT-NONE when there is none."""
+    until = (last + timedelta(days=1)).isoformat()
+    with _reading(engine) as connection:
+        scope = Scope(department=department, since=first.isoformat(), until=until)
+        found = history.checks(connection, scope, 10**9)
+    if not found:
+        raise nothing(department, f"{first} – {last}")
+    return found
 
 
 def nothing(subject: str, span: str) -> QualityError:
@@ -251,8 +270,9 @@ def _ranking(
     )  # fmt: skip
 
 
-def _sum(flows: Sequence[Flow], checked: int) -> Flow:
+def _sum(found: Iterable[Flow], checked: int) -> Flow:
     """Flows added up; what no run knows stays unknown, and received is at least what was checked."""
+    flows = list(found)
 
     def total(name: str) -> int | None:
         known = [value for one in flows if (value := getattr(one, name)) is not None]

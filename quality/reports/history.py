@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from quality.reports.values import CheckLine, TrendPoint, Words
 from quality.store import QUALITY_RULE, QUALITY_RUN
 
+SHOWN = 1000  # checks listed in a report
 _SAME = sa.and_(QUALITY_RULE.c.resource == QUALITY_RUN.c.resource, QUALITY_RULE.c.run == QUALITY_RUN.c.run)
 _checked_at = QUALITY_RUN.c.checked_at
 
@@ -80,14 +81,14 @@ def base(mark: str) -> str:
     return run if run and place.isdigit() else mark
 
 
-def runs_of(connection: sa.Connection, resource: str, limit: int) -> list[str]:
-    """The runs of a resource that were checked, newest first, at most `limit`."""
-    query = sa.select(QUALITY_RUN.c.run).where(QUALITY_RUN.c.resource == resource)
-    marks = connection.execute(query.order_by(_checked_at.desc(), QUALITY_RUN.c.run.desc()).limit(limit * 20)).scalars()
-    return list(dict.fromkeys(map(base, marks)))[:limit]
+def newest_run(connection: sa.Connection, resource: str, before: str = "9999") -> str | None:
+    """The run of a resource that was checked last, before an instant; None when there is none."""
+    query = sa.select(QUALITY_RUN.c.run).where(QUALITY_RUN.c.resource == resource, QUALITY_RUN.c.checked_at < before)
+    mark = connection.execute(query.order_by(_checked_at.desc(), QUALITY_RUN.c.run.desc()).limit(1)).scalar()
+    return None if mark is None else base(mark)
 
 
-def checks(connection: sa.Connection, scope: Scope, limit: int = 1000) -> tuple[CheckLine, ...]:
+def checks(connection: sa.Connection, scope: Scope, limit: int = SHOWN) -> tuple[CheckLine, ...]:
     """The checks, newest first, at most `limit`."""
     run = QUALITY_RUN.c
     query = (
@@ -101,6 +102,12 @@ def checks(connection: sa.Connection, scope: Scope, limit: int = 1000) -> tuple[
         CheckLine(resource, mark, batch, at, rows, barred, decision, Words(zh, en))
         for resource, mark, batch, at, rows, barred, decision, zh, en in connection.execute(query)
     )
+
+
+def runs_within(connection: sa.Connection, scope: Scope) -> list[tuple[str, str]]:
+    """Resource and run of every check, each once, in order."""
+    query = sa.select(QUALITY_RUN.c.resource, QUALITY_RUN.c.run).where(scope.where())
+    return sorted({(resource, base(mark)) for resource, mark in connection.execute(query)})
 
 
 def totals(connection: sa.Connection, scope: Scope) -> tuple[int, int, str]:

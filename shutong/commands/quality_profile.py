@@ -12,7 +12,7 @@ from quality.orders_values import written
 from quality.profile import Asked, Count, FieldProfile, Read, profile
 from quality.profile_store import Difference, ProfileStore, compare_profiles
 from quality.reports.gather import nothing
-from quality.reports.history import Scope, base, batches_of, checks, runs_of
+from quality.reports.history import Scope, base, batches_of, checks, newest_run
 from quality.reports.values import percent
 from quality.reports.words import say
 from runs.resources import Resource
@@ -72,7 +72,7 @@ def profile_command(session: Session, resource: str, run: str | None, fields: tu
 def _checked(wired: Wired, resource: Resource, run: str | None) -> tuple[str, Read, frozenset[str]]:
     """The rows that the checks of a run kept: its id, how they are read, and their fields."""
     with wired.state.reading() as connection:
-        name = run or next(iter(runs_of(connection, resource.id, 1)), "")
+        name = run or newest_run(connection, resource.id) or ""
         marks = batches_of(connection, resource.id, name)
         lines = checks(connection, Scope(resource.id, marks)) if marks else ()
     kept = [one.kept for one in batches(wired, resource, lines, Reader(today()))]

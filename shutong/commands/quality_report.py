@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,11 +14,11 @@ from typing import cast
 import click
 import orjson
 
-from quality.reports.gather import Context, gather_period, gather_run
+from quality.reports.gather import Context, checks_of_period, checks_of_run, gather_period, gather_run
 from quality.reports.history import base
 from quality.reports.plain import as_json
 from quality.reports.render import FORMATS, render
-from quality.reports.values import Flow, Language, Report, Words, number
+from quality.reports.values import CheckLine, Flow, Language, Report, Words, number
 from quality.scores_profile import DEFAULT
 from runs.errors import RunError
 from shutong.commands.quality_report_reader import Readers, readers
@@ -25,7 +27,9 @@ from shutong.session import Session, command
 from shutong.watching import now
 from shutong.wiring import Wired, open_deployment, today
 from warehouse.errors import WarehouseError
+from warehouse.state import Run
 
+EVERY = 10**9
 SAMPLE = 10  # failing rows shown per rule
 _SPAN = re.compile(r"(\d{4})(?:-(?:(\d{1,2})|Q([1-4])))?|(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})")
 
@@ -79,27 +83,42 @@ def report_command(  # noqa: PLR0917 - one parameter per option
     voice = session.voice
     with open_deployment(session.settings) as wired:
         seen = readers(wired.deployment, reader, today(), everything=clear)
-        if rows_file is not None:
-            sample = 0
-        voice.progress("汇总检查、工单与出错的行", "putting checks, orders and failing rows together")
+        engine, days = wired.state.engine, read_period(period)
         if resource is not None:
             subject = wired.deployment.resource(resource).id
-            made = gather_run(
-                wired.state.engine, subject, replace(context(wired, seen, sample), profile=indicators), run, before
-            )
         else:
-            first, last = read_period(period)
-            owner = wired.deployment.department(str(department)).id
-            span = f"--department {owner} --period {first}..{last}"
-            made = gather_period(
-                wired.state.engine, owner, first, last, replace(context(wired, seen, sample, span), profile=indicators)
-            )
+            subject = wired.deployment.department(str(department)).id
         if rows_file is not None:
-            told = lambda count: voice.progress(f"已写 {count:,} 行", f"{count:,} rows written")  # noqa: E731
-            counts = export(wired, seen, made.checks, rules or None, rows_file, language, told)
-            _say_rows(session, rows_file, dict(counts))
+            found = checks_of_run(engine, subject, run) if resource else checks_of_period(engine, subject, *days)
+            _export(session, wired, seen, found, rules, rows_file, language)
             return
+        voice.progress("汇总检查、工单与出错的行", "putting checks, orders and failing rows together")
+        if resource is not None:
+            about = replace(context(wired, seen, sample), profile=indicators)
+            made = gather_run(engine, subject, about, run, before)
+        else:
+            span = f"--department {subject} --period {days[0]}..{days[1]}"
+            about = replace(context(wired, seen, sample, span), profile=indicators)
+            made = gather_period(engine, subject, *days, about)
     _write(session, made, form, language, output)
+
+
+def _export(  # noqa: PLR0917 - which rows, for whom, where
+    session: Session,
+    wired: Wired,
+    seen: Readers,
+    found: Sequence[CheckLine],
+    rules: Sequence[str],
+    path: Path,
+    lang: Language,
+) -> None:
+    voice = session.voice
+
+    def progress(count: int) -> None:
+        voice.progress(f"已写 {count:,} 行", f"{count:,} rows written")
+
+    counts = export(wired, seen, found, rules or None, path, lang, progress)
+    _say_rows(session, path, dict(counts))
 
 
 def _write(session: Session, report: Report, form: str, lang: Language, output: Path | None) -> None:
@@ -152,17 +171,26 @@ def context(wired: Wired, seen: Readers, sample: int, span: str = "") -> Context
             for one in resources
             for rule in (*one.standard.rules, *one.rules)
         },
-        flow=lambda _resource, run: flow_of(wired, run),
+        flow=lambda runs: flows_of(wired, runs),
         samples=samples(wired, seen, sample, whole),
     )
 
 
-def flow_of(wired: Wired, run: str) -> Flow:
+def flows_of(wired: Wired, runs: Sequence[tuple[str, str]]) -> Iterator[Flow]:
+    """What became of the rows of each run, given as resource and run; a run nobody knows is left out."""
+    wanted = set(runs)
+    if len(wanted) == 1:
+        with suppress(WarehouseError):
+            yield _flow(wired.state.run(runs[0][1]))
+        return
+    for resource in sorted({resource for resource, _ in wanted}):
+        for one in wired.state.runs(resource, EVERY):
+            if (resource, one.run_id) in wanted:
+                yield _flow(one)
+
+
+def _flow(found: Run) -> Flow:
     """What became of the rows of a run; what waits for a decision is held."""
-    try:
-        found = wired.state.run(run)
-    except WarehouseError:
-        return Flow()
     fates: tuple[int | None, ...] = (found.landed, found.quarantined, found.superseded, found.deleted)
     if found.pulled is None or (all(one is None for one in fates) and found.status != "held"):
         return Flow(found.pulled, found.landed, found.quarantined, found.superseded, found.deleted)

@@ -139,10 +139,12 @@ def _groups(kept: KeptCheck, wanted: npt.NDArray[np.int64]) -> Iterator[pa.Table
 
 
 def batches(wired: Wired, resource: Resource, checks: Sequence[CheckLine], reader: Reader) -> Iterator[Rows]:
-    """The checked batches whose findings are still kept, as the checks come."""
+    """The checked batches whose findings are still kept, each once, as the checks come."""
+    seen: set[str] = set()
     for check in checks:
-        if check.resource != resource.id:
+        if check.resource != resource.id or check.batch in seen:
             continue
+        seen.add(check.batch)
         manifests = wired.state.manifests(resource.id, batch=check.batch, limit=1)
         try:
             kept = kept_check(wired.store, manifests[0]) if manifests else None

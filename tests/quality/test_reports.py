@@ -21,6 +21,7 @@ from openpyxl import load_workbook
 from orders_office import RULES, Office, at
 from report_office import CITIZEN, FIRMS, LONG, NAME, context, filled, verdict
 
+from infra.testing import postgres
 from quality.errors import QualityError
 from quality.reports import frames, gather_period, gather_run, render
 from quality.reports.plain import schema
@@ -187,6 +188,16 @@ def test_a_run_whose_name_begins_like_anothers_is_not_that_run(office):
     office.record("r_", at(4), verdict(rows=1000))
     assert gather_run(office.engine, FIRMS, context(office), "r1").rows == 15
     assert gather_run(office.engine, FIRMS, context(office), "r_").before == "r1x"
+
+
+def test_a_report_is_the_same_over_postgresql(reports):
+    with postgres.running() as server:
+        office = filled(server.url())
+        try:
+            assert gather_run(office.engine, FIRMS, context(office), "r3") == reports["run"]
+            assert gather_period(office.engine, "scjg", *SEPTEMBER, context(office)) == reports["period"]
+        finally:
+            office.close()
 
 
 # how it is shown
