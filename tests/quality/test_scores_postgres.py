@@ -51,10 +51,12 @@ def test_sums_by_day_and_month_follow_the_last_check_of_each_run(engine):
     told(engine, "r2", 2, "2026-01-31")
     told(engine, "r3", 3, "2026-02-01", resource="gsj.firms")
     told(engine, "r1", 1, "2026-01-30")
-    kept = QualityScores(engine, {"gsj.firms": FIRMS})
-    days = {(one.group, one.period): one.base - one.met for one in kept.sums("rule", by="day", name="code")}
+    kept, firms = QualityScores(engine, {"gsj.firms": FIRMS}), Scope(resource=FIRMS)
+    days = {
+        (one.group, one.period): one.base - one.met for one in kept.sums("rule", by="day", name="code", scope=firms)
+    }
     assert days == {(FIRMS, "2026-01-30"): 1, (FIRMS, "2026-01-31"): 2, (FIRMS, "2026-02-01"): 3}
-    months = {one.period: (one.met, one.base, one.runs) for one in kept.sums(group="library", by="month")}
+    months = {one.period: (one.met, one.base, one.runs) for one in kept.sums(group="library", by="month", scope=firms)}
     assert months == {"2026-01": (197, 200, 2), "2026-02": (97, 100, 1)}
     assert [one.runs for one in kept.sums(scope=Scope(resource=FIRMS, since="2026-01-31"))] == [2]
 
@@ -90,6 +92,8 @@ def test_decisions_and_returns_are_only_ever_added_to(engine):
     assert [one.accepted for one in holds.of_run("release-1")] == [("code",)]
     assert holds.returned(FIRMS) == [], "no batch of that run is there yet"
     assert holds.newer(FIRMS, "b") == []
+    row = {"resource": FIRMS, "batch": "b", "run": "b", "rows": 1, "decision": "reject", "at": "", "who": "chen"}
+    assert holds.decide([{**row, "why": "不实", "held_zh": "", "held_en": ""}]) == ()
     for table in (DECISION, RETURN):
         for change in (sa.update(table).values(why="别的"), sa.delete(table)):
             with pytest.raises(sa.exc.DBAPIError, match="only ever added"), engine.begin() as connection:
