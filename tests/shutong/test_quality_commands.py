@@ -1,0 +1,97 @@
+"""Scores, held batches and rows in quarantine from the command line, in both languages and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from shutong.cli import main
+from tests.runs.small_deployment import add_resource, code, csv_source, drop, firm, lay_out, write_small_standard
+
+FIRMS = "scjg.firms"
+PEOPLE = "people:\n  - {id: chen, name: 陈静, roles: [data_manager]}\n  - {id: wang, name: 王伟, department: scjg}\n"
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = lay_out(tmp_path / "home")
+    (home / "people.yaml").write_text(PEOPLE, encoding="utf-8")
+    add_resource(home, csv_source(), standard=write_small_standard(home), percent=50)
+    return home
+
+
+def run(home, *arguments, lang="en", exit_code=0):
+    said = {"SHUTONG_HOME": str(home), "SHUTONG_LANG": lang, "SHUTONG_STATE_URL": ""}
+    result = CliRunner().invoke(main, arguments, env=said)
+    assert result.exit_code == exit_code, result.output
+    return result.output
+
+
+def told(home, *arguments, exit_code=0):
+    return json.loads(run(home, *arguments, "--json", exit_code=exit_code))
+
+
+def test_a_held_batch_is_listed_shown_row_by_row_and_released(home):
+    drop(home, "a.csv", [firm(1), firm(2, name=""), firm(3, name=""), ["913301001111111111", "丁", "2024-01-01", "x"]])
+    run(home, "ingest", FIRMS, exit_code=3)
+    (one,) = told(home, "held", "list")["held"]
+    assert (one["resource"], one["rows"]) == (FIRMS, 4)
+    assert "75.00%" in run(home, "held", "list", lang="zh")
+    (shown,) = told(home, "quality", "show", FIRMS, "--rows", "10")["resources"]
+    assert [row["_row"] for row in shown["quarantine"]] == [2, 3, 4]
+    assert "received" not in shown["quarantine"][0]
+    assert "RUN-HELD-RIGHT" in run(home, "held", "release", FIRMS, "--by", "wang", "--why", "x", exit_code=1)
+    report = told(home, "held", "release", FIRMS, "--by", "chen", "--why", "verified")
+    assert (report["landed"], report["quarantined"]) == (1, 3)
+    assert "Nothing waits" in run(home, "held", "list")
+    (decided,) = told(home, "held", "history", FIRMS)["decisions"]
+    assert (decided["decision"], decided["who"], decided["why"]) == ("release", "chen", "verified")
+    assert "verified" in run(home, "held", "history")
+
+
+def test_a_held_batch_is_rejected(home):
+    drop(home, "a.csv", [firm(1), firm(2, name=""), firm(3, name="")])
+    run(home, "ingest", FIRMS, exit_code=3)
+    assert "已拒收" in run(home, "held", "reject", FIRMS, "--by", "chen", "--why", "来源有误", lang="zh")
+    assert "RUN-HELD-NONE" in run(home, "held", "reject", FIRMS, "--by", "chen", "--why", "again", exit_code=1)
+    assert told(home, "runs", FIRMS)["runs"][0]["status"] == "rejected"
+
+
+def test_rows_come_back_from_quarantine_and_the_way_they_took_is_told(home):
+    drop(home, "a.csv", [firm(1), firm(2), firm(4), firm(3, name=""), ["913301001111111111", "丁", "2024-01-01", "x"]])
+    run(home, "ingest", FIRMS)
+    (shown,) = told(home, "quality", "show", FIRMS, "--rows", "10")["resources"]
+    batch = shown["quarantine"][0]["_batch"]
+    assert told(home, "quality", "recheck", FIRMS)["passed"] == 0
+    by = ("--batch", batch, "--by", "chen", "--why", "seen the licence")
+    assert told(home, "quality", "release", FIRMS, "--row", "4", *by)["landed"] == 1
+    assert "RUN-RETURN-FAILS" in run(
+        home, "quality", "correct", FIRMS, "--row", "5", "--set", "uscc=1", *by, exit_code=1
+    )
+    assert "FIELD=VALUE" in run(home, "quality", "correct", FIRMS, "--row", "5", "--set", "uscc", *by, exit_code=2)
+    assert "1 landed" in run(home, "quality", "correct", FIRMS, "--row", "5", "--set", f"uscc={code(5)}", *by)
+    assert [one["kind"] for one in told(home, "quality", "returned", FIRMS)["returned"]] == ["release", "correction"]
+    assert "seen the licence" in run(home, "quality", "returned", FIRMS, lang="zh")
+    (shown,) = told(home, "quality", "show", FIRMS, "--rows", "10")["resources"]
+    assert shown["quarantine"] == []
+
+
+def test_scores_tell_numerators_denominators_and_what_is_not_measured(home):
+    assert "Nothing was checked yet" in run(home, "quality", "scores")
+    drop(home, "a.csv", [firm(1), firm(2), firm(3, name="")])
+    run(home, "ingest", FIRMS)
+    (one,) = told(home, "quality", "scores")["scores"]
+    by_code = {each["code"]: each for each in one["indicators"]}
+    assert one["of"] == FIRMS
+    assert (by_code["0305"]["a"], by_code["0305"]["b"]) == (1, 3)
+    assert by_code["0601"]["score"] is None
+    assert "not measured" in run(home, "quality", "scores")
+    assert "未测量" in run(home, "quality", "scores", "--profile", "db31_t_1523_2024", lang="zh")
+    (trend,) = told(home, "quality", "scores", "--by", "month", "--group", "library")["scores"]
+    assert (trend["of"], len(trend["period"])) == ("legal_person", 7)
+    assert "Trend" in run(home, "quality", "scores", "--by", "day")
+    (rule,) = told(home, "quality", "scores", "--rule", "ent_name_required")["rule"]
+    assert (rule["met"], rule["base"], len(rule["version"])) == (2, 3, 16)
+    assert told(home, "quality", "scores", "--field", "ent_name")["scores"][0]["total"] is not None
