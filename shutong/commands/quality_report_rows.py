@@ -56,6 +56,7 @@ class Rows:
 
     def shown(self, wanted: Mapping[int, tuple[str, ...]], *, whole: bool = False) -> Iterator[FailingRow]:
         """Those rows as the reader may see them: the values that the rules look at, or `whole` all fields."""
+        looks = {str(one["id"]): (str(one["kind"]), frozenset(self._fields(one))) for one in self.kept.rules}
         for checked in _groups(self.kept, np.array(sorted(wanted), np.int64)):
             numbers = np.sort(checked[ROW].to_numpy())
             came = {
@@ -65,18 +66,23 @@ class Rows:
             }
             for record in checked.sort_by(ROW).to_pylist():
                 number = record[ROW]
-                yield self._row(record, came.get(number, {}), wanted[number], whole=whole)
+                yield self._row(record, came.get(number, {}), wanted[number], looks, whole=whole)
 
     def _row(
-        self, record: Mapping[str, Json], came: Mapping[str, Json], rules: tuple[str, ...], *, whole: bool
+        self,
+        record: Mapping[str, Json],
+        came: Mapping[str, Json],
+        rules: tuple[str, ...],
+        looks: Mapping[str, tuple[str, frozenset[str]]],
+        *,
+        whole: bool,
     ) -> FailingRow:
-        said = {str(one["id"]): one for one in self.kept.rules}
-        known = [said[rule] for rule in rules if rule in said]
+        known = [looks[rule] for rule in rules if rule in looks]
         reject = came.get(REJECT)
-        hidden = misplaced([str(one["kind"]) for one in known], None if reject is None else str(reject))
+        hidden = misplaced([kind for kind, _ in known], None if reject is None else str(reject))
         hidden = hidden or not self.reader.admits(record)
-        looked_at = {field for one in known for field in self._fields(one)}
-        repaired = {field for one in known if one["kind"] == "repaired" for field in self._fields(one)}
+        looked_at = {field for _, fields in known for field in fields}
+        repaired = {field for kind, fields in known if kind == "repaired" for field in fields}
         cells = [
             self._cell(one.name, record, came, hidden=hidden, repaired=one.name in repaired and not whole)
             for one in self.resource.standard.fields
