@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +21,7 @@ from schemas.values import Verdict
 _COUNTS = ("met", "base", "errors", "runs")
 _KEY = [column.name for column in SUMS.primary_key]
 _DAY, _MONTH = len("2026-01-01"), len("2026-01")  # characters of a period
+_ORDER = attrgetter("period", "group", "name", "measure", "version")
 _NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -160,7 +162,8 @@ class QualityScores:
             SUMS.c.measure,
             SUMS.c.version if about == "rule" else nothing,
         ]
-        counted = [sa.func.sum(SUMS.c[one]) for one in _COUNTS]
+        # PostgreSQL adds bigints up to numerics, which take their time to become numbers of Python.
+        counted = [sa.cast(sa.func.sum(SUMS.c[one]), sa.BigInteger) for one in _COUNTS]
         asked = scope or Scope()
         query = sa.select(*keys, *counted, sa.func.max(SUMS.c.period)).where(
             SUMS.c.about == about, *self._within(asked, _MONTH if by == "month" else _DAY)
@@ -170,7 +173,7 @@ class QualityScores:
         query = query.group_by(*(one for one in keys if one is not nothing))
         with self._reading() as connection:
             rows = [_sum(*one) for one in connection.execute(query).tuples()]
-        return sorted(self._renamed(rows), key=lambda one: (one.period, one.group, one.name, one.measure, one.version))
+        return sorted(self._renamed(rows), key=_ORDER)
 
     def _renamed(self, found: list[Sum]) -> list[Sum]:
         """The sums, those of former names added to what is called otherwise now."""
@@ -220,4 +223,4 @@ def _plus(one: Sum, other: Sum) -> Sum:
 
 def _sum(*row: Any) -> Sum:  # noqa: ANN401 - a row of the query above
     period, group, name, measure, version, met, base, errors, runs, last = row
-    return Sum(group, period, name, measure, version, int(met), int(base), int(errors), int(runs), last)
+    return Sum(group, period, name, measure, version, met, base, errors, runs, last)

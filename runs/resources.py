@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -33,7 +34,7 @@ class Resource:
 
     `kind` and `options` choose and set the connector; `connection` names an entry of connections.yaml; `columns` says
     which source column feeds which field, as far as the file says so; `limits` how the system wants to be read,
-    `reading` how it is read again and how deletions are noticed.
+    `reading` how it is read again and how deletions are noticed; `formerly` the ids it had before.
     """
 
     department: str
@@ -56,6 +57,7 @@ class Resource:
     reading: Reading = field(default_factory=Reading)
     schedule: str | None = None
     expect_within: timedelta | None = None
+    formerly: tuple[str, ...] = ()
     path: Path = Path()
 
     @property
@@ -78,7 +80,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
     """Read `resources/<department>/<resource>.yaml`; StandardError with file and line when it cannot be used."""
     node = read(path).only(
         "resource", "title", "standard", "connection", "source", "map", "order", "severity", "rules", "gate",
-        "limits", "drift", "orders", "references", "read", "schedule", "expect_within",
+        "limits", "drift", "orders", "references", "read", "schedule", "expect_within", "formerly",
     )  # fmt: skip
     name = node.pattern("resource", NAME, example="enterprise_base")
     title, source = _required(node, "title"), _required(node, "source")
@@ -113,6 +115,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
         reading=read_reading(node, source.text("kind"), options),
         schedule=_schedule(node),
         expect_within=_span(node, "expect_within"),
+        formerly=_formerly(node),
         path=path,
     )
 
@@ -163,6 +166,21 @@ def _severities(node: Node, rules: set[str]) -> Mapping[str, Severity]:
         _unknown_name(node, "severity", rule, rules)
     below = node.node("severity")
     return {} if below is None else {rule: cast("Severity", below.one_of(rule, SEVERITIES)) for rule in said}
+
+
+def _formerly(node: Node) -> tuple[str, ...]:
+    """The ids under which a resource was known before it, or its department, got another name."""
+    names = tuple(node.texts("formerly"))
+    for name in names:
+        if not re.fullmatch(rf"{NAME}\.{NAME}", name):
+            node.fail(
+                "formerly",
+                zh=f"“{name}”不是资源编号",
+                en=f"'{name}' is not the id of a resource",
+                fix_zh="请写原来的“部门.资源”，例如 formerly: [gsj.enterprise_base]",
+                fix_en="Write department and name as they were, for example formerly: [gsj.enterprise_base]",
+            )
+    return names
 
 
 def _references(node: Node, standard: Standard, rules: Sequence[Rule]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import click
 from quality.scores import QualityScores, Scope
 from quality.scores_profile import DEFAULT, profile, profiles, scores
 from quality.scores_values import About, Group, Period, Scores, Sum
+from runs.resources import Resource
 from shutong.session import Session, command
 from shutong.wiring import open_deployment
 
@@ -38,7 +39,7 @@ def scores_command(  # noqa: PLR0917 - the options
     with open_deployment(session.settings) as wired:
         chosen = wired.deployment.resource(resource).id if resource else None
         about: About = "rule" if rule else "field" if field else "all"
-        found = QualityScores(wired.state.engine).sums(
+        found = QualityScores(wired.state.engine, renamed(wired.deployment.resources)).sums(
             about,
             scope=Scope(chosen, department, library, since, until),
             group=cast("Group", group),
@@ -59,6 +60,14 @@ def scores_command(  # noqa: PLR0917 - the options
     else:
         for _, of, one in told:
             _one(session, of, one)
+
+
+def renamed(resources: Sequence[Resource]) -> dict[str, str]:
+    """Former names of resources and of their departments, and what they are called now."""
+    former = [(old, one) for one in resources for old in one.formerly]
+    departments = {old.partition(".")[0]: one.department for old, one in former}
+    still = {one.department for one in resources}
+    return {old: one.id for old, one in former} | {old: new for old, new in departments.items() if old not in still}
 
 
 def _one(session: Session, of: str, found: Scores) -> None:

@@ -95,3 +95,20 @@ def test_scores_tell_numerators_denominators_and_what_is_not_measured(home):
     (rule,) = told(home, "quality", "scores", "--rule", "ent_name_required")["rule"]
     assert (rule["met"], rule["base"], len(rule["version"])) == (2, 3, 16)
     assert told(home, "quality", "scores", "--field", "ent_name")["scores"][0]["total"] is not None
+
+
+def test_scores_go_on_under_the_new_name_of_a_department(home):
+    drop(home, "a.csv", [firm(1), firm(2, name=""), firm(3)])
+    run(home, "ingest", FIRMS)
+    file = home / "resources" / "swj" / "firms.yaml"
+    file.parent.mkdir()
+    (home / "resources" / "scjg" / "firms.yaml").rename(file)
+    file.write_text(file.read_text() + f"formerly: [{FIRMS}]\n")
+    drop(home, "a.csv", [firm(1), firm(2), firm(3)])
+    run(home, "ingest", "swj.firms")
+    (one,) = told(home, "quality", "scores", "--rule", "ent_name_required", "--group", "department")["rule"]
+    assert (one["group"], one["met"], one["base"], one["runs"]) == ("swj", 5, 6, 2)
+    (by_resource,) = told(home, "quality", "scores", "--resource", "swj.firms")["scores"]
+    assert by_resource["of"] == "swj.firms"
+    file.write_text(file.read_text().replace(f"[{FIRMS}]", "[firms]"))
+    assert "firms.yaml" in run(home, "quality", "scores", exit_code=1)
