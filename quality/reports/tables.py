@@ -89,7 +89,10 @@ def flow(report: Report, lang: Language) -> Table:
     cells = list(zip(names, counts, strict=True))
     cells.insert(1, ("checked", report.rows))
     whole = parts.received or 0
-    rows = [Row((say(name, lang), count, None if count is None else Share(count, whole))) for name, count in cells]
+    rows = [
+        Row((say(name, lang), count, None if count is None or name == "checked" else Share(count, whole)))
+        for name, count in cells
+    ]
     return _table("flow", lang, ("fate", "rows:count", "share:share"), rows)
 
 
@@ -201,7 +204,7 @@ def trend(report: Report, lang: Language) -> Table:
         for one in report.trend
     ]
     name = "run" if report.kind == "run" else "period"
-    return _table("trend", lang, ("at", name, "checked:count", "quarantined:count", "share:share"), rows)
+    return _table("trend", lang, ("at", name, "checked:count", "for_quarantine:count", "share:share"), rows)
 
 
 def orders(report: Report, lang: Language) -> Table:
@@ -236,7 +239,7 @@ def checks(report: Report, lang: Language) -> Table:
         )
         for one in report.checks
     ]  # fmt: skip
-    columns = ("checked_at", "resource", "run", "batch", "checked:count", "quarantined:count", "decision:mark")
+    columns = ("checked_at", "resource", "run", "batch", "checked:count", "for_quarantine:count", "decision:mark")
     return _table("checks", lang, (*columns, "reason"), rows)
 
 

@@ -23,6 +23,7 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
     "checked": ("检查", "Checked"),
     "landed": ("入库", "Landed"),
     "quarantined": ("隔离", "Quarantined"),
+    "for_quarantine": ("应隔离", "For quarantine"),
     "superseded": ("被更新取代", "Superseded"),
     "deleted": ("按来源删除", "Deleted at source"),
     "held": ("挂起", "Held"),
