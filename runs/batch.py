@@ -150,6 +150,7 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
             return replace(told, held=manifest.rows)
         if decided.decision == "reject":
             return replace(told, rejected=manifest.rows)
+    newer = _newer(parts, resource, manifest) if run == manifest.run else ()
     usual = () if resource.reading.mode == "cdc" else resource.order  # a log comes in the order of its changes
     landing = land(
         parts.store,
@@ -161,7 +162,8 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
         key=resource.standard.key,
         order=(ORDER,) if ORDER in kept.schema.names else usual,
         run=run,
-        newer=_newer(parts, resource, manifest) if run == manifest.run else (),
+        newer=newer,
+        gone_since=_gone_since(parts, resource, newer),
     )
     return replace(
         told,
@@ -178,6 +180,18 @@ def _newer(parts: Parts, resource: Resource, manifest: Manifest) -> Sequence[str
     holds = Holds(parts.state.engine)
     newest = parts.state.manifests(resource.id, limit=1)[0].batch == manifest.batch
     return () if newest and not holds.of_run(manifest.run) else holds.newer(resource.id, manifest.batch)
+
+
+def _gone_since(parts: Parts, resource: Resource, newer: Sequence[str]) -> pa.Table | None:
+    """The keys of the records that these batches say were deleted; None where they delete nothing."""
+    key, found = list(resource.standard.key), []
+    for name in newer:
+        kept = kept_check(parts.store, parts.state.manifests(resource.id, batch=name, limit=1)[0])
+        rows = kept.deleted()
+        if len(rows):
+            table = kept.table([ROW, *key])
+            found.append(table.filter(pc.is_in(table[ROW], value_set=rows)).select(key))
+    return pa.concat_tables(found) if found else None
 
 
 def told_of(parts: Parts, resource: Resource, manifest: Manifest) -> Report:

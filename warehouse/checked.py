@@ -73,6 +73,11 @@ class KeptCheck:
                 counted += pq.read_metadata(stream).num_rows
         return counted
 
+    def deleted(self) -> pa.Array:
+        """The `_row`s that say that the source deleted their record."""
+        with self.store.open(self.deletions) as stream:
+            return pq.read_table(stream)[ROW].combine_chunks()
+
     def verdict(self) -> Verdict:
         """The verdict whole, in memory."""
         found = {}

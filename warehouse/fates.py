@@ -70,13 +70,21 @@ def present(
         )
 
 
-def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str, newer: Sequence[str] = ()) -> Fates:
+def decide(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Columns,
+    landed: str,
+    newer: Sequence[str] = (),
+    *,
+    gone_since: bool = False,
+) -> Fates:
     """Make the temporary tables `barred`, `lands` (both _row, FILE, PLACE) and `replaced` (keys of landed rows).
 
     `landed` is SQL, in brackets, giving key, order and _hash of what is landed already. A row that says its record was
     deleted competes for its key like any other where it has an order; without one it makes void every row before it,
     and what is landed, whatever their order. What batches of `newer` landed stays, unless the order says that it is
-    the older; `landed` gives their `_batch` too.
+    the older; `landed` gives their `_batch` too. With `gone_since` there is a relation of that name: the keys that
+    later deliveries deleted, which do not come back.
     """
     keys = [quote(one) for one in columns.key]
     null = " OR ".join(f"{one} IS NULL" for one in keys)
@@ -101,7 +109,8 @@ def decide(connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str,
         f"QUALIFY row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY {newest}) = 1) w "
         f"LEFT JOIN {landed} l ON {same}"
     )
-    news = f"(NOT _gone AND (_landed IS NULL OR (_landed <> {HASH} AND NOT _late)))"
+    deleted = f"({', '.join(keys)}) IN (SELECT ({', '.join(keys)}) FROM gone_since)" if gone_since else "false"
+    news = f"(NOT _gone AND NOT {deleted} AND (_landed IS NULL OR (_landed <> {HASH} AND NOT _late)))"
     goes = "(_gone AND _landed IS NOT NULL AND NOT _late)"
     connection.execute(f"CREATE TEMP TABLE lands AS SELECT {ROW}, {FILE}, {PLACE} FROM winners WHERE {news}")
     connection.execute(

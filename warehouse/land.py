@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from urllib.parse import quote as safe
 
 import duckdb
+import pyarrow as pa
 
 from schemas.points import reached
 from schemas.values import Manifest
@@ -58,6 +59,7 @@ def land(
     order: tuple[str, ...],
     run: str | None = None,
     newer: Sequence[str] = (),
+    gone_since: pa.Table | None = None,
 ) -> Landing:
     """Land the batch and release it; the same batch again changes nothing and gives the counts it had.
 
@@ -66,7 +68,8 @@ def land(
     or has a greater order. Where the winner says that the source deleted its record, the landed row goes, in the same
     release; a deletion of what is not landed counts as superseded. `order` are fields, or schemas.values.ORDER.
     `run` is the run that lands, by default the one that pulled, which rows name. `newer` are batches of later
-    deliveries that have landed already: their rows stay, unless the order says that they are older.
+    deliveries that have landed already: their rows stay, unless the order says that they are older. `gone_since`
+    are the keys that they deleted.
 
     Killed at any point and called again it ends in the same tables; readers, who follow `state.released`, see both
     tables change at once.
@@ -86,8 +89,10 @@ def land(
             fates.present(connection, kept, key=key, order=order) as shown,
         ):
             compared = list(dict.fromkeys([*shown.key, *shown.order, HASH, *(["_batch"] if newer else [])]))
+            if gone_since is not None:
+                connection.register("gone_since", gone_since)
             base = tables.relation(targets[0], state.released(targets[0]), compared)
-            landing = Landing(**asdict(fates.decide(connection, shown, base, newer)))
+            landing = Landing(**asdict(fates.decide(connection, shown, base, newer, gone_since=gone_since is not None)))
             reached("land.planned")
             passed, failed = (Staged(table, (), 0) for table in targets)
             if done[targets[0]] is None:

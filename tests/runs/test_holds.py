@@ -15,6 +15,7 @@ from runs.errors import RunError
 from runs.holds import decide, waiting
 from runs.holds_store import Holds
 from tests.runs.small_deployment import (
+    HEADER,
     add_resource,
     code,
     csv_source,
@@ -134,6 +135,22 @@ def test_a_batch_that_is_released_late_leaves_newer_records_as_they_are(home):
         assert (report.landed, report.quarantined, report.superseded) == (1, 2, 1)
         assert landed(wired)[code(1)] == "新名称"
         assert landed(wired)[code(2)] == "只在旧批"
+
+
+def test_a_batch_that_is_released_late_brings_no_record_back_that_was_deleted_since(home):
+    more = 'read: {mode: full, deletes: {detect: flag, column: gone, values: ["Y"]}, max_deletes: 100}\n'
+    add_resource(home, csv_source(), standard="small_firm@1", percent=20, more=more)
+    header = [*HEADER, "gone"]
+    with opened(home) as wired:
+        drop(home, "a.csv", [[*firm(9, day="2023-01-01"), ""]], header)
+        wired.steps.ingest(FIRMS, "r0")
+        drop(home, "a.csv", [[*BAD, ""], [*firm(1), ""], [*firm(2), ""]], header)
+        assert wired.steps.ingest(FIRMS, "r1", everything=True).held == 3
+        drop(home, "a.csv", [[*firm(1, day="2024-02-01"), "Y"], [*firm(3, day="2024-02-01"), ""]], header)
+        wired.steps.ingest(FIRMS, "r2", everything=True)
+        report = say(wired, "release")
+        assert (report.landed, report.quarantined, report.superseded) == (1, 1, 1)
+        assert set(landed(wired)) == {code(9), code(2), code(3)}
 
 
 def test_a_process_that_dies_between_decision_and_landing_is_made_up_for_by_the_next_run(home, monkeypatch):
