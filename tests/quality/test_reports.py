@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jsonschema
 import pandas as pd
+import pypdfium2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,13 +207,10 @@ def test_a_report_is_the_same_over_postgresql(reports):
 @pytest.mark.parametrize("lang", ["zh", "en"])
 @pytest.mark.parametrize("kind", ["run", "period"])
 def test_every_rendering_shows_the_same_cells(reports, kind, lang):
-    pytest.importorskip("typst")
-    pytest.importorskip("xlsxwriter")
-    pdfium = pytest.importorskip("pypdfium2")
     report = reports[kind]
     page = Page(render(report, "html", lang).decode())
     book = load_workbook(io.BytesIO(render(report, "xlsx", lang)))
-    document = pdfium.PdfDocument(render(report, "pdf", lang))
+    document = pypdfium2.PdfDocument(render(report, "pdf", lang))
     text = squeezed("".join(one.get_textpage().get_text_range() for one in document))
     for table in tables(report, lang):
         if not table.rows:
@@ -280,7 +278,6 @@ def test_what_the_data_holds_is_text_in_the_page(reports):
 
 
 def test_the_same_report_is_the_same_bytes(reports):
-    pytest.importorskip("typst")
     for form in ("html", "json", "pdf"):
         assert render(reports["run"], form) == render(reports["run"], form)
 
@@ -289,7 +286,6 @@ def test_the_same_report_is_the_same_bytes(reports):
 
 
 def test_text_stays_text_in_a_workbook(reports):
-    pytest.importorskip("xlsxwriter")
     sheet = load_workbook(io.BytesIO(render(reports["run"], "xlsx", "en")))["Failing rows"]
     cells = {cell.value: cell for line in sheet.iter_rows() for cell in line}
     assert cells[LONG].data_type == "s"
@@ -298,7 +294,6 @@ def test_text_stays_text_in_a_workbook(reports):
 
 
 def test_all_rows_go_to_as_many_sheets_as_they_need(tmp_path, monkeypatch):
-    pytest.importorskip("xlsxwriter")
     monkeypatch.setattr("quality.reports.workbook.MOST_ROWS", 3)
     rows = [[LONG, "=1+1"], ["007", "𠮷"], ["", "bad\x00\ud800"], ["x" * 40_000, "-"], ["5", "6"]]
     assert write_rows(tmp_path / "rows.xlsx", "rows", ["a", "b"], rows) == 5
@@ -321,9 +316,7 @@ def test_whatever_a_text_holds_a_cell_can_hold_it(text):
 
 
 def test_rare_characters_are_drawn_and_found_in_a_pdf(reports):
-    pytest.importorskip("typst")
-    pdfium = pytest.importorskip("pypdfium2")
-    document = pdfium.PdfDocument(render(reports["run"], "pdf"))
+    document = pypdfium2.PdfDocument(render(reports["run"], "pdf"))
     for page in document:
         text = page.get_textpage()
         found = text.get_text_range()
@@ -334,7 +327,9 @@ def test_rare_characters_are_drawn_and_found_in_a_pdf(reports):
     image = page.render(scale=8).to_numpy()
     drawn = {}
     for place in range(text.count_chars()):
-        sign = {"\ud842": "𠮷"}.get(sign := chr(pdfium.raw.FPDFText_GetUnicode(text.raw, place)), sign)  # a first half
+        sign = {"\ud842": "𠮷"}.get(
+            sign := chr(pypdfium2.raw.FPDFText_GetUnicode(text.raw, place)), sign
+        )  # a first half
         if sign in ("𠮷", "㐂", "田"):
             left, bottom, right, top = text.get_charbox(place)
             height = page.get_height()

@@ -136,8 +136,6 @@ def test_a_shifted_row_shows_only_shapes(home):
 
 @pytest.mark.parametrize("suffix", ["csv", "xlsx", "parquet"])
 def test_every_failing_row_can_be_written_to_a_file(home, tmp_path, suffix):
-    if suffix == "xlsx":
-        pytest.importorskip("xlsxwriter")
     path = tmp_path / f"rows.{suffix}"
     answer = told(home, "report", PERSONS, "--run", "p1", "--rows-file", str(path))
     assert (answer["rows"], sum(answer["rules"].values())) == (5, 7)
