@@ -75,10 +75,11 @@ def open_deployment(
         orders = QualityOrders(state.engine, read_calendar(home / "calendar.csv"))
         secrets = DeploymentSecrets(settings, elsewhere)
 
+        def filled(said: Mapping[str, Json]) -> dict[str, Json]:
+            return {key: deployment.expand(value) for key, value in said.items()}
+
         def look(kind: str, options: Mapping[str, Json], connection: Mapping[str, Json]) -> Source:
-            filled = {key: deployment.expand(value) for key, value in options.items()}
-            system = {key: deployment.expand(value) for key, value in connection.items()}
-            return open_source(kind, filled, system, secrets)
+            return open_source(kind, filled(options), filled(connection), secrets)
 
         def source(resource: Resource) -> Source:
             said = overrides or {}
@@ -88,11 +89,9 @@ def open_deployment(
 
         def changes(resource: Resource) -> ChangeFeed:
             following = resource.reading.following
-            options = {key: deployment.expand(value) for key, value in resource.options.items()}
-            system = {key: deployment.expand(value) for key, value in deployment.connection(resource).items()}
             return open_changes(
-                options,
-                system,
+                filled(resource.options),
+                filled(deployment.connection(resource)),
                 secrets,
                 owner=f"{home.resolve()}:{resource.id}",
                 slot=following.slot,

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
+from alarm_people import PEOPLE
 from small_deployment import add_resource, csv_source, lay_out, write_small_standard
 
 from quality.orders import QualityOrders
 from quality.orders_values import OrderPolicy
-from runs.alarms.people import Directory, Person, read_people
+from runs.alarms.people import read_people
 from runs.alarms.refusals import LineDown, Refused
 from runs.alarms.store import Alarms
 from runs.alarms.tables import METADATA
@@ -21,7 +22,6 @@ from runs.alarms.watch import Watch, conditions, look
 from runs.errors import RunError
 from runs.resources import load_resources
 from schemas.calendar import read_calendar
-from schemas.errors import StandardError
 from warehouse.state import State
 from warehouse.state.schema import RUN
 from warehouse.state.streams import Streams
@@ -94,15 +94,6 @@ class Town:
     def kinds(self, when: datetime) -> list[tuple[str, str]]:
         """What is wrong at that time: kind and resource."""
         return [(one.kind, one.resource) for one in conditions(self.watch, when)]
-
-
-PEOPLE = """
-people:
-  - {id: chen, name: 陈静, roles: [data_manager], mail: chen@example.gov.cn}
-  - {id: li, name: Li Na, department: scjg, roles: [lead], mail: li@example.gov.cn, lang: en, alarms: {kinds: []}}
-  - {id: wang, name: 王伟, department: scjg, mail: wang@example.gov.cn, alarms: {kinds: [held, overdue]}}
-  - {id: zhao, name: 赵强, department: swj, mail: zhao@example.gov.cn}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -370,43 +361,3 @@ def test_the_migration_makes_the_tables_that_alarms_use(town):
         made = {column["name"]: column["nullable"] for column in inspector.get_columns(name)}
         assert made == {column.name: column.nullable for column in table.columns}
         assert {one["name"] for one in inspector.get_indexes(name)} == {one.name for one in table.indexes}
-
-
-def test_people_have_what_is_usual_for_their_role_unless_they_say_otherwise(tmp_path):
-    path = tmp_path / "people.yaml"
-    assert read_people(path, ()) == Directory()
-    path.write_text(
-        PEOPLE + "  - {id: oa, name: 系统, department: swj, webhook: oa}\n"
-        "webhooks: {oa: {url: 'https://oa.example.gov.cn/hook', secret: oa_key}}\n"
-        "alarms: {grace: 30m, remind: 2d}\n",
-        encoding="utf-8",
-    )
-    found = read_people(path, {"scjg", "swj"})
-    assert (found.grace, found.remind) == (timedelta(minutes=30), timedelta(days=2))
-    chen, oa = found.find("chen"), found.find("oa")
-    assert isinstance(chen, Person)
-    assert (chen.resources, chen.channels, oa.channels) == (("*",), ("mail",), ("webhook",))
-    assert chen.hears("failed", LIBRARY)
-    assert oa.hears("late", "swj.taxes")
-    assert not oa.hears("late", FIRMS)
-    assert not oa.hears("failed", "swj.taxes")
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "{id: chen, name: 陈二, roles: [data_manager]}",
-        "{id: a, name: 甲, department: mzj}",
-        "{id: a, name: 甲}",
-        "{id: a, name: 甲, department: scjg, roles: [boss]}",
-        "{id: a, name: 甲, department: scjg, mail: 'x@y\\nBcc: z'}",
-        "{id: a, name: 甲, department: scjg, webhook: none}",
-        "{id: a, name: 甲, department: scjg, alarms: {kinds: [loud]}}",
-        "{id: 'a b', name: 甲, department: scjg}",
-    ],
-)
-def test_a_slip_in_people_yaml_is_told_with_its_line(tmp_path, line):
-    path = tmp_path / "people.yaml"
-    path.write_text(f"{PEOPLE}  - {line}\n", encoding="utf-8")
-    with pytest.raises(StandardError, match=r"people\.yaml:7"):
-        read_people(path, {"scjg", "swj"})
