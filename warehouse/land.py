@@ -88,11 +88,7 @@ def land(
             duck.connect(tables.folder / "spill", memory=MEMORY) as connection,
             fates.present(connection, kept, key=key, order=order) as shown,
         ):
-            compared = list(dict.fromkeys([*shown.key, *shown.order, HASH, *(["_batch"] if newer else [])]))
-            if gone_since is not None:
-                connection.register("gone_since", gone_since)
-            base = tables.relation(targets[0], state.released(targets[0]), compared)
-            landing = Landing(**asdict(fates.decide(connection, shown, base, newer, gone_since=gone_since is not None)))
+            landing = _decided(connection, shown, tables, (targets[0], state.released(targets[0])), newer, gone_since)
             reached("land.planned")
             passed, failed = (Staged(table, (), 0) for table in targets)
             if done[targets[0]] is None:
@@ -111,6 +107,24 @@ def land(
         state.commit_release(run, known, asdict(landing), batch=manifest.batch)
         reached("land.released")
         return landing
+
+
+def _decided(  # noqa: PLR0917 - what, beside what, in the order they are said
+    connection: duckdb.DuckDBPyConnection,
+    shown: fates.Columns,
+    tables: Tables,
+    landed: tuple[str, int | None],
+    newer: Sequence[str],
+    gone_since: pa.Table | None,
+) -> Landing:
+    """What becomes of the rows beside what is landed already, in a table as of a snapshot."""
+    compared = list(dict.fromkeys([*shown.key, *shown.order, HASH, *(["_batch"] if newer else [])]))
+    if gone_since is not None:
+        connection.register("gone_since", gone_since)
+    found = fates.decide(
+        connection, shown, tables.relation(*landed, compared), newer, gone_since=gone_since is not None
+    )
+    return Landing(**asdict(found))
 
 
 def _refuse_lost_rows(manifest: Manifest, kept: KeptCheck) -> None:
