@@ -13,7 +13,7 @@ from quality.profile import Asked, Count, FieldProfile, Read, profile
 from quality.profile_store import Difference, ProfileStore, compare_profiles
 from quality.reports.gather import nothing
 from quality.reports.history import Scope, base, batches_of, checks, newest_run
-from quality.reports.values import percent
+from quality.reports.values import Language, percent
 from quality.reports.words import say
 from runs.resources import Resource
 from schemas.errors import StandardError
@@ -143,7 +143,7 @@ def _show(
     for one in found if whole else ():
         _show_whole(session, one)
     if changes:
-        lang = "en" if voice.lang == "en" else "zh"
+        lang: Language = "en" if voice.lang == "en" else "zh"
         lines = [[one.field, say(one.what, lang), one.before, one.now] for one in changes]
         heads = [("字段", "field"), ("变化", "change"), ("上次", "before"), ("现在", "now")]
         voice.table(("与上次剖析相比", "Compared with the profile before"), heads, lines)

@@ -10,7 +10,7 @@ import click
 from quality.profile_store import Difference, ProfileStore, compare_profiles
 from quality.reports.gather import gather_run
 from quality.reports.tables import Share, shown
-from quality.reports.values import Dimension, Report, RuleLine, number, points
+from quality.reports.values import Dimension, Language, Report, RuleLine, number, points
 from quality.reports.words import say
 from shutong.commands.quality_report import context
 from shutong.commands.quality_report_reader import readers
@@ -70,7 +70,7 @@ def _show_comparison(
     session: Session, now: Report, then: Report | None, rules: Sequence[RuleLine], fields: Sequence[Difference]
 ) -> None:
     voice = session.voice
-    lang = "en" if voice.lang == "en" else "zh"
+    lang: Language = "en" if voice.lang == "en" else "zh"
     if then is None:
         voice.line(f"{now.name.zh}：运行 {now.run} 之前没有检查", f"{now.name.en}: no check before run {now.run}")
     else:

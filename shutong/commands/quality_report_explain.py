@@ -97,7 +97,7 @@ def _told(wired: Wired, known: Known, only: str | None) -> dict[str, Json]:
         "forgiven_by": rule.forgiven_by,
         "source": standard.source,
         "history": [line for name in resources for line in _history(wired, name, rule.id)],
-        "examples": examples(standard.name, rule.id),
+        "examples": dict(found) if (found := examples(standard.name, rule.id)) is not None else None,
     }
 
 
