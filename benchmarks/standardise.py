@@ -23,6 +23,7 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP), str(Path(__file__).resolve().parent)]
 
 from first_parts.processes import BenchmarkError, Ended, run  # noqa: E402
+from results import told  # noqa: E402
 from standardise_parts.table import write  # noqa: E402
 
 SIDES = str(Path(__file__).resolve().parent / "standardise_parts" / "sides.py")
@@ -102,17 +103,10 @@ def main() -> int:
     real = Path(os.environ.get("SHUTONG_SHARED", TOP.parent / "shared")) / "data" / "zhejiang-enterprises.csv.gz"
     if real.exists():
         figures["standardise_real_rows_per_s"] = rate(side("real", real, 0))
-    if options.small:
-        TARGETS.pop("standardise_memory_growth")  # a quarter of so little is a single batch
-    missed = False
-    for name, value in figures.items():
-        target = TARGETS.get(name)
-        kept = target is not None and (value <= target if name.endswith("growth") else value >= target)
-        state = "n/a" if target is None else "ok" if kept else "short"
-        missed |= state == "short"
-        print(f"RESULT {name} {value:.2f} target {'none' if target is None else f'{target:g}'} {state}")
-    print(f"RESULT standardise_same_answers {int(same)} target 1 {'ok' if same else 'short'}")
-    return 1 if options.strict and (missed or not same) else 0
+    figures["standardise_same_answers"] = float(same)
+    growth = ("standardise_memory_growth",)
+    kept = told(figures, TARGETS, growth, "standardise_same_answers", judged=not options.small)
+    return 1 if options.strict and not kept else 0
 
 
 if __name__ == "__main__":

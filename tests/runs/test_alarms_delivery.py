@@ -29,7 +29,6 @@ SECRETS = {"smtp_password": PASSWORD, "oa_key": "signing key", "oa_url": ""}
 
 @pytest.fixture(scope="module")
 def letters(tmp_path_factory):
-    pytest.importorskip("aiosmtpd")
     with mail_server(tmp_path_factory.mktemp("smtp")) as found:
         yield found
 
@@ -109,7 +108,6 @@ def test_an_address_that_is_refused_for_good_is_told_from_one_that_is_put_off(le
 
 
 def test_a_server_without_encryption_serves_a_network_of_ones_own(tmp_path):
-    pytest.importorskip("aiosmtpd")
     with mail_server(tmp_path, security="none") as plain:
         sender = mailer(plain, security="none", user="")
         sender.send(MESSAGE, CHEN)
