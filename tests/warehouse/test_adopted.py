@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import polars
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from land_factory import RESOURCE, Record, Warehouse, deletion
@@ -61,7 +61,7 @@ def test_rows_that_did_not_land_are_seen_by_no_reader(warehouse: Warehouse, monk
     assert ours == theirs == {"A0": "甲", "A1": "乙", "A3": "甲", "A4": "甲", "A5": "甲"}
     assert table.scan().count() == 5
     monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")  # else it warns that another package would be faster
-    assert sorted(polars.scan_iceberg(table).collect()["code"].to_list()) == sorted(ours)
+    assert sorted(pl.scan_iceberg(table).collect()["code"].to_list()) == sorted(ours)
 
 
 def test_where_few_rows_land_only_those_are_written(warehouse: Warehouse) -> None:
