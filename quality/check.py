@@ -167,7 +167,9 @@ def _violators(engine: FusedExecutionEngine, result: Any) -> Rows:  # noqa: ANN4
 def _count(rule: Rule, result: Any, violators: Mapping[str, Rows], failed: Mapping[str, str]) -> RuleCount:  # noqa: ANN401
     if rule.id in failed:
         return RuleCount(rule.id, rule.severity, 0, 0, failed[rule.id])
-    looked_at = result.result["element_count"] - (result.result.get("missing_count") or 0)
+    looked_at = result.result["element_count"]
+    if rule.kind != "reject":  # there it is the rows without a defect that have no value, and they were read too
+        looked_at -= result.result.get("missing_count") or 0
     return RuleCount(rule.id, rule.severity, len(violators[rule.id]), looked_at)
 
 

@@ -81,6 +81,12 @@ def test_row_numbers_need_not_be_in_order():
     assert violated(verdict) == {3: ["name_required"], 7: ["name_required"]}
 
 
+def test_a_rule_about_rows_that_could_not_be_read_looked_at_every_row():
+    rows = [plain(_reject="row_shape"), plain(), plain(), plain(_reject="bad_bytes")]
+    found = run(rows, [rule("row_shape", "reject", "_reject", reject="row_shape")]).counts[0]
+    assert (found.rows, found.evaluated) == (1, 4)
+
+
 def test_rows_that_a_reader_rejected_are_still_checked_as_far_as_they_go():
     rows = [plain(_reject="row_shape", **{"raw:代码": "12"}), plain(_reject="row_shape", **{"raw:代码": GOOD[0]})]
     rules = [
