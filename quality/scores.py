@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
-from operator import attrgetter
+from dataclasses import asdict, astuple, dataclass
+from operator import itemgetter
 from types import MappingProxyType
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,9 +19,11 @@ from schemas.values import Verdict
 
 _COUNTS = ("met", "base", "errors", "runs")
 _KEY = [column.name for column in SUMS.primary_key]
+_TOGETHER = ("department", "library")  # what is said of all resources of one, added up beside what each is told
 _DAY, _MONTH = len("2026-01-01"), len("2026-01")  # characters of a period
-_ORDER = attrgetter("period", "group", "name", "measure", "version")
+_WHAT, _PERIOD = itemgetter(0, 2, 3, 4), itemgetter(1)  # of a Sum: what it is of, and when
 _NOBODY: Mapping[str, str] = MappingProxyType({})
+_Key = tuple[str, ...]  # the values of _KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,18 @@ class Change:
     definition: Mapping[str, object]
 
 
+@dataclass(slots=True)
+class _Change:
+    """What a check changes in a row of sums."""
+
+    department: str = ""
+    library: str = ""
+    met: int = 0
+    base: int = 0
+    errors: int = 0
+    runs: int = 0
+
+
 def keep(  # noqa: PLR0917 - where, when, and what
     connection: sa.Connection,
     resource: str,
@@ -59,38 +72,53 @@ def keep(  # noqa: PLR0917 - where, when, and what
     """Keep the measures of a check in the caller's transaction, in place of what the same run had before."""
     where = sa.and_(SCORED.c.resource == resource, SCORED.c.run == run)
     before = connection.execute(sa.select(SCORED).where(where)).mappings().first()
+    changes: dict[_Key, _Change] = {}
     if before is not None:
-        _add(connection, before, _read(before["measures"]), -1)
+        _add(changes, before, _read(before["measures"]), -1)
         connection.execute(sa.delete(SCORED).where(where))
     found = measured(rules, verdict, facts)
     row = {"resource": resource, "run": run, "day": at[:10], "department": department, "library": facts.library}
     text = json.dumps([astuple(one) for one in found], ensure_ascii=False, separators=(",", ":"))
     connection.execute(sa.insert(SCORED).values(**row, measures=text))
-    _add(connection, row, found, 1)
+    _add(changes, row, found, 1)
+    _write(connection, changes)
     if before is not None:
         periods = SUMS.c.period.in_(_periods(str(before["day"])))
-        connection.execute(sa.delete(SUMS).where(SUMS.c.resource == resource, periods, SUMS.c.runs == 0))
+        mine = sa.or_(SUMS.c.resource == resource, SUMS.c.about.in_(_TOGETHER))
+        connection.execute(sa.delete(SUMS).where(mine, periods, SUMS.c.runs == 0))
     _define(connection, rules, at)
 
 
 def _add(
-    connection: sa.Connection, check: Mapping[str, object] | sa.RowMapping, found: Sequence[Measure], sign: int
+    changes: dict[_Key, _Change], check: Mapping[str, object] | sa.RowMapping, found: Sequence[Measure], sign: int
 ) -> None:
     """Add a check to the sums of its day and its month, or (-1) take it out again."""
-    about = {name: check[name] for name in ("resource", "department", "library")}
-    rows = [
-        about
-        | {"period": period}
-        | {"about": one.about, "name": one.name, "measure": one.measure, "version": one.version}
-        | {"met": sign * one.met, "base": sign * one.base, "errors": sign * one.errors, "runs": sign}
-        for period in _periods(str(check["day"]))
-        for one in found
-    ]
+    resource, department, library = (str(check[name]) for name in ("resource", "department", "library"))
+    for period in _periods(str(check["day"])):
+        for one in found:
+            keys: list[_Key] = [(one.about, resource, one.name, one.measure, one.version, period)]
+            if one.about == "all":
+                keys.append(("department", "", department, one.measure, "", period))
+                keys.append(("library", "", library, one.measure, "", period))
+            for key in keys:
+                change = changes.setdefault(key, _Change())
+                change.department = "" if key[0] == "library" else department
+                change.library = "" if key[0] == "department" else library
+                change.met += sign * one.met
+                change.base += sign * one.base
+                change.errors += sign * one.errors
+                change.runs += sign
+
+
+def _write(connection: sa.Connection, changes: Mapping[_Key, _Change]) -> None:
+    """Bring the sums up to date, always in the same order: checks at the same time wait for each other, never both."""
+    rows = [dict(zip(_KEY, key, strict=True)) | asdict(changes[key]) for key in sorted(changes)]
     if not rows:
         return
     insert = _insert(connection, SUMS)
-    sums = {name: SUMS.c[name] + insert.excluded[name] for name in _COUNTS}
-    connection.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=sums), rows)
+    new: dict[str, sa.ColumnElement[object]] = {name: SUMS.c[name] + insert.excluded[name] for name in _COUNTS}
+    new |= {name: insert.excluded[name] for name in ("department", "library")}
+    connection.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=new), rows)
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
@@ -153,27 +181,31 @@ class QualityScores:
 
         Ordered by period, group, name and measure. `name` asks for one rule or field.
         """
+        asked = scope or Scope()
         nothing: sa.ColumnElement[str] = sa.literal_column("''")
         members = {"resource": SUMS.c.resource, "department": SUMS.c.department, "library": SUMS.c.library}
-        keys = [
-            SUMS.c.period if by else nothing,
+        known = about == "all" and _added_up(asked, group)
+        where = [SUMS.c.about == (group if known else about), *self._within(asked, _MONTH if by == "month" else _DAY)]
+        if name is not None:
+            where.append(SUMS.c.name == name)
+        keys: list[sa.ColumnElement[str]] = [
             members.get(group, nothing),
+            SUMS.c.period if by else nothing,
             nothing if about == "all" else SUMS.c.name,
             SUMS.c.measure,
             SUMS.c.version if about == "rule" else nothing,
         ]
-        # PostgreSQL adds bigints up to numerics, which take their time to become numbers of Python.
-        counted = [sa.cast(sa.func.sum(SUMS.c[one]), sa.BigInteger) for one in _COUNTS]
-        asked = scope or Scope()
-        query = sa.select(*keys, *counted, sa.func.max(SUMS.c.period)).where(
-            SUMS.c.about == about, *self._within(asked, _MONTH if by == "month" else _DAY)
-        )
-        if name is not None:
-            query = query.where(SUMS.c.name == name)
-        query = query.group_by(*(one for one in keys if one is not nothing))
+        if by and (known or group == "resource"):  # each is there once
+            query = sa.select(*keys, *(SUMS.c[one] for one in _COUNTS), SUMS.c.period).where(*where)
+        else:
+            # PostgreSQL adds bigints up to numerics, which take their time to become numbers of Python.
+            counted = [sa.cast(sa.func.sum(SUMS.c[one]), sa.BigInteger) for one in _COUNTS]
+            query = sa.select(*keys, *counted, sa.func.max(SUMS.c.period)).where(*where)
+            query = query.group_by(*(one for one in keys if one is not nothing))
         with self._reading() as connection:
-            rows = [_sum(*one) for one in connection.execute(query).tuples()]
-        return sorted(self._renamed(rows), key=_ORDER)
+            rows = list(map(Sum._make, connection.execute(query).fetchall()))
+        # They mostly come in the order of the first key, of which a sort takes notice: a key of both is slow.
+        return sorted(sorted(self._renamed(rows), key=_WHAT), key=_PERIOD)
 
     def _renamed(self, found: list[Sum]) -> list[Sum]:
         """The sums, those of former names added to what is called otherwise now."""
@@ -181,7 +213,7 @@ class QualityScores:
             return found
         together: dict[tuple[str, ...], Sum] = {}
         for one in found:
-            new = replace(one, group=self._formerly.get(one.group, one.group))
+            new = one._replace(group=self._formerly.get(one.group, one.group))
             key = (new.period, new.group, new.name, new.measure, new.version)
             together[key] = _plus(together[key], new) if key in together else new
         return list(together.values())
@@ -216,11 +248,13 @@ class QualityScores:
         return self._engine.execution_options(reading=True).connect()
 
 
+def _added_up(scope: Scope, group: Group) -> bool:
+    """Whether what is asked for of a department or library is that of all its resources, which is kept beside."""
+    if group == "department":
+        return scope.resource is None and scope.library is None
+    return group == "library" and scope.resource is None and scope.department is None
+
+
 def _plus(one: Sum, other: Sum) -> Sum:
     counts = {name: getattr(one, name) + getattr(other, name) for name in _COUNTS}
-    return replace(one, **counts, last=max(one.last, other.last))
-
-
-def _sum(*row: Any) -> Sum:  # noqa: ANN401 - a row of the query above
-    period, group, name, measure, version, met, base, errors, runs, last = row
-    return Sum(group, period, name, measure, version, met, base, errors, runs, last)
+    return one._replace(**counts, last=max(one.last, other.last))

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from schemas.standard import Field, Rule
 
@@ -50,11 +50,11 @@ class Facts:
     deliveries: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(NamedTuple):
     """Measures of one kind added up: over a day or a month (empty: all of it), for one of a group.
 
-    `last` is the newest such period in it, `runs` how many checks it is made of.
+    `last` is the newest such period in it, `runs` how many checks it is made of. A tuple, because a trend has tens of
+    thousands of them and each is made six times as fast.
     """
 
     group: str

@@ -93,7 +93,7 @@ def _trend(session: Session, told: Sequence[tuple[str, str, Scores]]) -> None:
 def _rule(session: Session, found: Sequence[Sum]) -> None:
     """One rule over time: how many rows broke it, and where its definition changed."""
     if session.voice.as_json:
-        session.voice.answer({"rule": [asdict(one) for one in found]})
+        session.voice.answer({"rule": [one._asdict() for one in found]})
         return
     heads = [("时段", "period"), ("对象", "of"), ("违反", "violating"), ("检查", "evaluated"), ("版本", "version")]
     rows = [[one.period, one.group, one.base - one.met, one.base, one.version] for one in found]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from quality.errors import QualityError
 from quality.scores import QualityScores, Scope
 from quality.scores_profile import profile, profiles, read_profile, scores
-from quality.scores_tables import METADATA, SUMS
+from quality.scores_tables import METADATA, SCORED, SUMS
 from quality.scores_values import Facts, Measure, version_of
 from quality.store import QUALITY_RUN, QualityStore
 from schemas.errors import StandardError
@@ -202,14 +204,48 @@ def test_sums_are_those_of_the_last_check_of_each_run_whatever_came_before(check
     QUALITY_RUN.metadata.create_all(engine)
     store, last = QualityStore(engine), {}
     for run, code, name in checks:
-        store.record(FIRMS, "scjg", run, "b", RULES, verdict(code=code, name=name))
+        library = "legal_person" if name % 3 else "population"
+        store.record(FIRMS, "scjg", run, "b", RULES, verdict(code=code, name=name), Facts(library))
+        store.record(TAX, "swj", run, "b", (CODE,), verdict((CODE,), code=name), Facts("legal_person"))
         last[run] = code
-    (total,) = QualityScores(engine).sums("rule", name="code") or [None]
+    (total,) = QualityScores(engine).sums("rule", name="code", scope=Scope(resource=FIRMS)) or [None]
     expected = (sum(100 - code for code in last.values()), 100 * len(last), len(last)) if last else None
     assert (total and (total.met, total.base, total.runs)) == expected
     with engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).where(SUMS.c.runs <= 0)) == 0
+    assert together(engine) == added_up(engine)
     engine.dispose()
+
+
+def together(engine):
+    """The trend of each department and library, as it is kept beside."""
+    kept = QualityScores(engine)
+    return {(group, tuple(one)) for group in ("department", "library") for one in kept.sums(group=group, by="day")}
+
+
+def added_up(engine):
+    """The same from what is kept of each check."""
+    sums = {}
+    with engine.connect() as connection:
+        for row in connection.execute(sa.select(SCORED)).mappings():
+            for about, _, measure, _, *counts in json.loads(row["measures"]):
+                for group in ("department", "library") if about == "all" else ():
+                    known = sums.setdefault((group, row[group], row["day"], measure), [0, 0, 0, 0])
+                    known[:] = [old + new for old, new in zip(known, (*counts, 1), strict=True)]
+    return {(group, (of, day, "", what, "", *counts, day)) for (group, of, day, what), counts in sums.items()}
+
+
+def test_what_was_measured_before_departments_and_libraries_were_added_up_is_in_their_trend(engine, told):
+    told("r1", verdict(code=1), day="2026-01-05")
+    told("r2", verdict(code=3), resource=TAX, day="2026-01-05")
+    told("r3", verdict(code=9), resource=TAX, day="2026-01-06")
+    expected = together(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.delete(SUMS).where(SUMS.c.resource == ""))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0010' WHERE version_num > '0010'"))
+    assert not together(engine)
+    migrate(engine)
+    assert together(engine) == expected == added_up(engine)
 
 
 def test_an_unknown_profile_names_those_there_are():
