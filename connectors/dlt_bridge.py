@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from connectors.files.parquet_format import ParquetFormat, exact
 from connectors.options import Options, Secrets, secret, wrong
 from connectors.rest_json import batch_of, columns_of
 from connectors.rows import CHUNK, check_names, first_rows, record_batch
+from connectors.tried import first_row, tried
 from schemas.values import Batch, Check, Json, Position, Split, StreamInfo
 
 if TYPE_CHECKING:
@@ -62,19 +63,10 @@ class DltBridge:
 
     def check(self) -> list[Check]:
         """Whether the module can be imported, and whether a first record comes."""
-        lines: list[Check] = []
-        steps: list[tuple[str, Callable[[], str]]] = [
-            ("import", lambda: type(self._found()).__name__),
-            ("read", lambda: f"{self.preview(1).num_rows} row"),
-        ]
-        for name, step in steps:
-            try:
-                said = step()
-            except SourceError as error:
-                zh, en = f"{error.zh}；{error.fix_zh}", f"{error.en}. {error.fix_en}"
-                return [*lines, Check(name, ok=False, zh=zh, en=en)]
-            lines.append(Check(name, ok=True, zh=f"{self._named}：{said}", en=f"{self._named}: {said}"))
-        return lines
+        return tried(
+            self._named,
+            {"import": lambda: type(self._found()).__name__, "read": lambda: first_row(self.preview(1).num_rows)},
+        )
 
     def discover(self) -> list[StreamInfo]:
         """The resource itself."""

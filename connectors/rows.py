@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from connectors.errors import SourceError, listed
+from connectors.options import wrong
 from schemas.values import DETAIL, LINE, RAW_COLUMNS, REJECT, ROW, Batch
 
 CHUNK = 50_000  # records taken together into one Arrow batch
@@ -62,13 +63,10 @@ def _shown(match: re.Match[str]) -> str:
 
 def check_names(names: Sequence[str], where: str) -> None:
     """Refuse column names that occur twice, or that Shutong needs for itself (SRC-HEADER)."""
-    twice = sorted(name for name, times in Counter(names).items() if times > 1)
-    ours = [name for name in names if name in RAW_COLUMNS]
-    if not twice and not ours:
+    found = _unfit(names)
+    if found is None:
         return
-    zh, en = (f"列名重复：{listed(twice)}", f"column names occur twice: {listed(twice)}")
-    if not twice:
-        zh, en = f"列名为系统保留：{listed(ours)}", f"column names are reserved: {listed(ours)}"
+    zh, en = found
     raise SourceError(
         "SRC-HEADER",
         zh=f"{where} {zh}",
@@ -76,6 +74,22 @@ def check_names(names: Sequence[str], where: str) -> None:
         fix_zh="请来源部门更正列名",
         fix_en="Ask the department to correct the column names.",
     )
+
+
+def check_own_names(option: str, names: Sequence[str]) -> None:
+    """Refuse such names where the resource file itself gives them, by its `option` (SRC-OPTION)."""
+    found = _unfit(names)
+    if found is not None:
+        zh, en = found
+        raise wrong(option, f"的{zh}", f"is no list of columns: {en}")
+
+
+def _unfit(names: Sequence[str]) -> tuple[str, str] | None:
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
+    if twice:
+        return f"列名重复：{listed(twice)}", f"column names occur twice: {listed(twice)}"
+    ours = [name for name in names if name in RAW_COLUMNS]
+    return (f"列名为系统保留：{listed(ours)}", f"column names are reserved: {listed(ours)}") if ours else None
 
 
 def record_batch(names: Sequence[str], columns: Sequence[Texts], first: int, rejects: Mapping[int, Reject]) -> Batch:

@@ -103,7 +103,7 @@ class Steps:
         reports |= judge_runs(parts, resource, [one for one in pending if one.batch in reports])
         parts.orders.settle(resource.id, resource.orders, now())  # a run is good only as a whole
         mine = [report for batch, report in reports.items() if batch in self._batches(run)]
-        return together(mine or list(reports.values())[-1:] or [Report(run, resource.id)])
+        return together(mine or list(reports.values()) or [Report(run, resource.id)])
 
     def land(self, resource_id: str, run: str) -> Report:
         """Land every checked batch the gate let pass; what it holds waits for a data manager."""
@@ -129,7 +129,7 @@ class Steps:
                 self._finish(owner, told or [self.report(resource.id, one.batch) for one in state.pieces(owner)])
         if not pieces:
             state.finish_run(run, counts=None if reports else NOTHING)
-            return next(reversed(reports.values()), Report(run, resource.id))
+            return together(list(reports.values()) or [Report(run, resource.id)])
         whole = together([reports.get(one.batch) or self.report(resource.id, one.batch) for one in pieces])
         if state.run(run).status not in ("done", "held", "rejected"):
             # The batches are an earlier run's: that one has the counts, this one shares its being held.

@@ -16,12 +16,13 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as Raw
 
 from schemas.errors import StandardError
-from schemas.syntax import compose, nearest, where
+from schemas.syntax import compose, composed, nearest, where
 from schemas.values import Json
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _CANONICAL_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_OPENS = ("{", "[", '"', "'")  # of a value that is more than a plain word
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 T = TypeVar("T")
@@ -53,6 +54,14 @@ def read(path: Path) -> Node:
             fix_en="Start with 'key: value', for example standard: legal_person",
         )
     return Node(path, raw)
+
+
+def value(text: str, where: Path) -> Json:
+    """The value a file would hold where `text` stands behind a key; `where` names it in errors (see `read`)."""
+    if text[:1] in _OPENS:
+        raw = composed(where, text)
+        return None if raw is None else _json(raw)
+    return _resolved(ScalarNode("tag:yaml.org,2002:str", text))
 
 
 class Node:

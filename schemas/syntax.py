@@ -48,7 +48,12 @@ def compose(path: Path) -> Raw | None:
     Raises StandardError: STD-FILE (missing, not UTF-8), STD-YAML-SYNTAX with line and column, and STD-YAML-DUPLICATE,
     STD-YAML-TAG, STD-YAML-ANCHOR for what hides from a reader what the file says.
     """
-    root = _compose(path, _source(path))
+    return composed(path, _source(path))
+
+
+def composed(path: Path, source: str) -> Raw | None:
+    """The root node of YAML text; `path` says in errors where it stands, see `compose`."""
+    root = _compose(path, source)
     if root is not None:
         _inspect(path, root, set())
     return root

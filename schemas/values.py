@@ -55,12 +55,16 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of a connection test: what was tried, whether it worked, what to ask the department for."""
+    """One line of a connection test: what was tried, whether it worked, what to ask the department for.
+
+    `warns`: it works, and something should be changed all the same.
+    """
 
     name: str
     ok: bool
     zh: str
     en: str
+    warns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,7 @@ class RuleCount:
 class Verdict:
     """What a check found.
 
-    `violations` has one row per record that violates anything: `_row` int64 and `rules` list<string>, by `_row`,
+    `violations` has one row per record that violates anything: `_row` int64 and `rules` list of text, by `_row`,
     rules in the order of the standard. `quarantine` (int64) are the `_row`s that must not land: a violated rule is an
     error and is not forgiven for that row. `results` is the Great Expectations result, JSON-ready.
     """

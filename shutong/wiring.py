@@ -55,7 +55,7 @@ class Wired:
 
 @contextmanager
 def open_deployment(
-    settings: Settings, overrides: Mapping[str, Mapping[str, str]] | None = None, elsewhere: Secrets | None = None
+    settings: Settings, overrides: Mapping[str, Mapping[str, Json]] | None = None, elsewhere: Secrets | None = None
 ) -> Iterator[Wired]:
     """The deployment of those settings, its databases migrated, closed again on leaving.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from connectors.changes import mysql_check
 from connectors.changes.feed import Lag
 from connectors.changes.mysql_log import Key, Keyed, Place, Seen, Value, gone, read_log
 from connectors.databases.batches import Batches
@@ -34,8 +35,6 @@ _GATHER = 1.0  # seconds changes are gathered while the log does not pause
 _ASKED = 2_500  # records asked for at once
 _SETTLE = 1.0  # seconds after which a transaction in the log can be seen, where the server does not tell
 _SETTLES_WITHIN = 60.0  # seconds
-_KEPT = 3  # days a log should be kept at least
-_DAY = 86_400
 _PLAIN = ("utf8", "utf8mb3", "utf8mb4", "ascii")  # what the log is read as where it names no character set
 
 
@@ -73,52 +72,22 @@ class BinlogFeed:
         self._moment: float | None = None
 
     def check(self) -> list[Check]:
-        """Whether the binary log is on, written row by row, kept for days, and may be read."""
-        with control(self._url, self._options.connect_timeout) as cursor:
-            said = _variables(cursor)
-            cursor.execute("SHOW GRANTS FOR CURRENT_USER()")
-            grants = " ".join(str(row[0]).upper() for row in cursor.fetchall())
-        everything = "GRANT ALL PRIVILEGES ON *.*" in grants
-        missing = [
-            " / ".join(names)
-            for names in (("REPLICATION SLAVE", "REPLICATION REPLICA"), ("REPLICATION CLIENT", "BINLOG MONITOR"))
-            if not everything and not any(name in grants for name in names)
-        ]
-        days = _kept(said)
-        return [
-            _line("log", said.get("log_bin") == "ON", "请对方开启 log_bin", "ask the DBA to turn log_bin on"),
-            _line(
-                "format",
-                said.get("binlog_format") == "ROW",
-                "请对方设置 binlog_format=ROW",
-                "ask the DBA to set binlog_format=ROW",
-            ),
-            _line(
-                "retention",
-                days is None or days >= _KEPT,
-                f"binlog 仅保留 {days or 0:g} 天，请对方保留至少 {_KEPT} 天",
-                f"binary logs are kept for {days or 0:g} days; ask the DBA for at least {_KEPT}",
-            ),
-            _line(
-                "replication",
-                not missing,
-                f"请对方授予 {', '.join(missing)} 权限",
-                f"ask the DBA to grant {', '.join(missing)}",
-            ),
-            _line(
-                "key",
-                bool(self._table().key),
-                "表没有主键，不能按日志跟踪",
-                "the table has no primary key to follow it by",
-            ),
-        ]
+        """Whether the binary log is on, written row by row, kept for days, and may be read; whether there is a key."""
+        return mysql_check.checks(
+            self._url, self._options.connect_timeout, lambda: self._keyed(self._table()), _visible
+        )
 
     def key(self) -> Sequence[str]:
         """See `ChangeFeed.key`."""
         return self._table().key
 
     def start(self) -> Position:
-        """The end of the log; all that is before it can be seen by whoever reads from now on."""
+        """The end of the log; all that is before it can be seen by whoever reads from now on.
+
+        SRC-LOG-UNREADY where it could not be followed from there.
+        """
+        self._keyed(self._table())
+        mysql_check.insist(self.check(), self._name)
         with control(self._url, self._options.connect_timeout) as cursor:
             visible = _visible(cursor)
             if visible is None:
@@ -286,24 +255,6 @@ def _foreign(cursor: Cursor, schema: str, table: Table) -> set[str]:
         (schema, table.name),
     )
     return {str(name) for name, charset in cursor.fetchall() if charset not in _PLAIN}
-
-
-def _variables(cursor: Cursor) -> dict[str, str]:
-    cursor.execute(
-        "SHOW VARIABLES WHERE variable_name IN"
-        " ('log_bin', 'binlog_format', 'expire_logs_days', 'binlog_expire_logs_seconds')"
-    )
-    return {str(row[0]).lower(): str(row[1]).upper() for row in cursor.fetchall()}
-
-
-def _kept(said: Mapping[str, str]) -> float | None:
-    """Days a log is kept; None: for ever."""
-    seconds = float(said.get("binlog_expire_logs_seconds", "0")) or float(said.get("expire_logs_days", "0")) * _DAY
-    return seconds / _DAY or None
-
-
-def _line(name: str, ok: bool, zh: str, en: str) -> Check:  # noqa: FBT001 - the outcome
-    return Check(name, ok=ok, zh="可以" if ok else zh, en="fine" if ok else en)
 
 
 def _position(place: Place) -> Position:

@@ -189,15 +189,17 @@ class SlotFeed:
 
         publication = self._options.publication
         held = connection.execute(
-            "SELECT 1 FROM pg_publication_tables WHERE pubname = %s AND schemaname = %s AND tablename = %s",
-            [publication, found.schema, found.table],
+            "SELECT bool_or(t.schemaname = %s AND t.tablename = %s) FROM pg_publication p"
+            " LEFT JOIN pg_publication_tables t ON t.pubname = p.pubname WHERE p.pubname = %s GROUP BY p.pubname",
+            [found.schema, found.table, publication],
         ).fetchone()
-        if held is not None:
+        if held is not None and held[0]:
             return
         try:
             connection.execute(slot_errors.publishing(publication, named).encode())
         except (errors.InsufficientPrivilege, errors.DuplicateObject) as error:
-            raise slot_errors.unpublished(publication, named, " ".join(str(error).split())) from None
+            said = " ".join(str(error).split())
+            raise slot_errors.unpublished(publication, named, said, there=held is not None) from None
 
     def _ends(self, connection: psycopg.Connection[Any]) -> tuple[int, int]:
         """Where the next record of the log will begin, and up to where the log is safe on the server's disk."""

@@ -21,6 +21,7 @@ SELECT current_setting('wal_level'), pg_is_in_recovery(), to_regrole(current_use
   (SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s),
   coalesce(current_setting('max_slot_wal_keep_size', true), '-1'),
   has_database_privilege(current_database(), 'CREATE') AND pg_has_role(c.relowner, 'USAGE'),
+  EXISTS (SELECT 1 FROM pg_publication WHERE pubname = %s),
   (SELECT pubviaroot FROM pg_publication p JOIN pg_publication_tables t ON t.pubname = p.pubname
     WHERE p.pubname = %s AND t.schemaname = %s AND t.tablename = %s)
 FROM pg_class c WHERE c.oid = %s::regclass
@@ -30,13 +31,13 @@ _FINE = ("可以", "fine")
 
 def checks(connection: psycopg.Connection[Any], found: Identity, named: str, options: SlotOptions) -> list[Check]:
     """One line for each thing that following needs; `named` is the table quoted as SQL."""
-    asked = [options.slot, options.publication, found.schema, found.table, named]
+    asked = [options.slot, options.publication, options.publication, found.schema, found.table, named]
     said = connection.execute(_SAID, asked).fetchone()
     if said is None:
         return []
-    level, standby, role, replicates, free, ours, kept, may_publish, whole = said
+    level, standby, role, replicates, free, ours, kept, may_publish, there, whole = said
     limited = kept != "-1"
-    statement = publishing(options.publication, named)
+    statement = publishing(options.publication, named, there=there, held=whole is not None)
     return [
         _line(
             "log", level == "logical", "请对方设置 wal_level = logical 并重启", "ask the DBA for wal_level = logical"
@@ -57,19 +58,20 @@ def checks(connection: psycopg.Connection[Any], found: Identity, named: str, opt
         _key(found),
         _line(
             "publication",
-            (whole is None and bool(may_publish)) or (whole is not None and (whole or not found.partitioned)),
+            (not there and bool(may_publish)) or (whole is not None and (whole or not found.partitioned)),
             f"请对方执行：{statement}",
             f"ask the DBA to run: {statement}",
         ),
         Check(
             "retention",
-            ok=limited,
+            ok=True,
             zh=f"复制槽最多保留 {kept} 日志"
             if limited
             else "长期停止跟踪会占满来源磁盘，请对方设置 max_slot_wal_keep_size，如 20GB",
             en=f"at most {kept} of log are kept for a slot"
             if limited
             else "a follower that stops for long fills the source's disk; ask for max_slot_wal_keep_size, e.g. 20GB",
+            warns=not limited,
         ),
     ]
 

@@ -47,19 +47,23 @@ def unknown_key(table: str, columns: str) -> SourceError:
     )
 
 
-def unpublished(publication: str, table: str, said: str) -> SourceRefused:
-    """SRC-LOG-PUBLICATION: there is no publication of the table, and the account may not make one."""
+def unpublished(publication: str, table: str, said: str, *, there: bool) -> SourceRefused:
+    """SRC-LOG-PUBLICATION: nothing publishes the table, nor may the account; `there`: the publication has others."""
     return SourceRefused(
         "SRC-LOG-PUBLICATION",
-        zh=f"没有发布 {publication}，也无权建立：{said}",
-        en=f"there is no publication {publication}, and the account may not create it: {said}",
-        fix_zh=f"请对方执行：{publishing(publication, table)}",
-        fix_en=f"Ask the DBA to run: {publishing(publication, table)}",
+        zh=f"发布 {publication} 不含 {table}，账号也无权更改：{said}",
+        en=f"the publication {publication} does not hold {table}, and the account may not change that: {said}",
+        fix_zh=f"请对方执行：{publishing(publication, table, there=there)}",
+        fix_en=f"Ask the DBA to run: {publishing(publication, table, there=there)}",
     )
 
 
-def publishing(publication: str, table: str) -> str:
-    """The statement that publishes `table` (quoted)."""
+def publishing(publication: str, table: str, *, there: bool = False, held: bool = False) -> str:
+    """The statement that publishes `table` (quoted), where the publication is there, or there and holds the table."""
+    if held:
+        return f'ALTER PUBLICATION "{publication}" SET (publish_via_partition_root = true)'
+    if there:
+        return f'ALTER PUBLICATION "{publication}" ADD TABLE {table}'
     return f'CREATE PUBLICATION "{publication}" FOR TABLE {table} WITH (publish_via_partition_root = true)'
 
 

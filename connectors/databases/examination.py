@@ -18,7 +18,7 @@ _UTF8 = ("UTF8", "UTF-8", "AL32UTF8", "UTF8MB4", "UTF8MB3")
 def examined(connection: sa.Connection) -> list[Check]:
     """One line for each thing asked; what a database does not answer, or the account may not ask, is left out.
 
-    A line is not ok where rows may be missed or damaged: a clock that is off, an encoding that is none. Advice is ok.
+    A line is not ok where rows may be missed or damaged: a clock that is off, an encoding that is none. Advice warns.
     """
     asked = _ASKED.get(connection.dialect.name)
     return list(asked(connection)) if asked else []
@@ -63,7 +63,7 @@ def _encoding(name: str) -> Check:
         return Check("encoding", ok=True, zh=f"字符集 {name}", en=f"encoding {name}")
     zh = f"字符集 {name} 存不下全部姓名用字；若库内实为 GBK 字节，请在资源文件写 bytes: gb18030"
     en = f"encoding {name} cannot hold every character of names; if it really holds GBK bytes write bytes: gb18030"
-    return Check("encoding", ok=name.upper() not in ("US7ASCII", "SQL_ASCII", "ASCII"), zh=zh, en=en)
+    return Check("encoding", ok=name.upper() not in ("US7ASCII", "SQL_ASCII", "ASCII"), zh=zh, en=en, warns=True)
 
 
 def _rights(writes: Sequence[str]) -> Check:
@@ -71,7 +71,8 @@ def _rights(writes: Sequence[str]) -> Check:
         return Check("privileges", ok=True, zh="账号只读", en="the account may only read")
     may = ", ".join(writes)
     zh = f"账号权限过大（{may}）；建议请来源部门改为只读账号"
-    return Check("privileges", ok=True, zh=zh, en=f"the account may do more than read ({may}); ask for a read-only one")
+    en = f"the account may do more than read ({may}); ask for a read-only one"
+    return Check("privileges", ok=True, zh=zh, en=en, warns=True)
 
 
 def _postgresql(connection: sa.Connection) -> Iterator[Check]:
@@ -115,7 +116,7 @@ def _slots(connection: sa.Connection) -> Iterator[Check]:
     if used >= most:
         wants.append("max_replication_slots")
     if keep == "-1":
-        wants.append("max_slot_wal_keep_size=10GB")
+        wants.append("max_slot_wal_keep_size=20GB")
     if not may:
         wants.append("ALTER ROLE … REPLICATION")
     if wants:
@@ -133,7 +134,7 @@ def _mysql(connection: sa.Connection) -> Iterator[Check]:
         whole = name in ("utf8mb4", "gb18030")
         zh = f"库字符集 {name}" + ("" if whole else "：存不下 𠮷 等字，入库时可能已成问号，请来源部门确认")
         en = f"database charset {name}" + ("" if whole else ": it cannot hold characters like 𠮷, ask the department")
-        yield Check("encoding", ok=True, zh=zh, en=en)
+        yield Check("encoding", ok=True, zh=zh, en=en, warns=not whole)
     try:
         with connection.begin_nested():
             grants = " ".join(str(row[0]) for row in connection.execute(sa.text("SHOW GRANTS"))).upper()
@@ -141,16 +142,16 @@ def _mysql(connection: sa.Connection) -> Iterator[Check]:
         return
     words = ("ALL PRIVILEGES", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "CREATE", "SUPER")
     yield _rights([word for word in words if f"{word}," in grants or f"{word} ON" in grants])
-    log = _row(connection, "SELECT @@log_bin, @@binlog_format, @@binlog_row_image")
+    log = _row(connection, "SELECT @@log_bin, @@binlog_format")
     if log:
-        ready = str(log[0]) in ("1", "ON") and str(log[1]).upper() == "ROW" and str(log[2]).upper() == "FULL"
-        ready = ready and ("REPLICATION SLAVE" in grants or "ALL PRIVILEGES" in grants)
-        zh = f"log_bin={log[0]}，binlog_format={log[1]}，binlog_row_image={log[2]}"
-        en = f"log_bin={log[0]}, binlog_format={log[1]}, binlog_row_image={log[2]}"
-        if not ready:
-            needs = "log_bin=ON, binlog_format=ROW, binlog_row_image=FULL, REPLICATION SLAVE, REPLICATION CLIENT"
-            zh += f"；如需跟随变化（shutong follow），请来源部门设置 {needs}"
-            en += f"; to follow its changes (shutong follow) ask the DBA for {needs}"
+        zh, en = f"log_bin={log[0]}，binlog_format={log[1]}", f"log_bin={log[0]}, binlog_format={log[1]}"
+        wants = [] if str(log[0]) in ("1", "ON") else ["log_bin=ON"]
+        wants += [] if str(log[1]).upper() == "ROW" else ["binlog_format=ROW"]
+        if not any(word in grants for word in ("REPLICATION SLAVE", "REPLICATION REPLICA", "ALL PRIVILEGES ON *.*")):
+            wants += ["REPLICATION SLAVE", "REPLICATION CLIENT"]
+        if wants:
+            zh += f"；如需跟随变化（shutong follow），请来源部门设置 {'、'.join(wants)}"
+            en += f"; to follow its changes (shutong follow) ask the DBA for {', '.join(wants)}"
         yield Check("binlog", ok=True, zh=zh, en=en)
 
 

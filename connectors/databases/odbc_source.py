@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from connectors.databases.values import BYTES
 from connectors.errors import SourceError, changed
 from connectors.options import Options, Secrets, secret, wrong
 from connectors.rows import check_names, first_rows
+from connectors.tried import first_row, tried
 from schemas.values import Batch, Check, Json, Position, Split, StreamInfo
 
 OPTIONS = (
@@ -96,19 +97,13 @@ class OdbcSource:
 
     def check(self) -> list[Check]:
         """Whether the driver loads, the database lets us in, the columns are there and a row can be read."""
-        lines: list[Check] = []
-        steps: list[tuple[str, Callable[[], str]]] = [
-            ("table", lambda: ", ".join(self._schema().names)),
-            ("read", lambda: f"{self.preview(1).num_rows} row"),
-        ]
-        for name, step in steps:
-            try:
-                said = step()
-            except SourceError as error:
-                zh, en = f"{error.zh}；{error.fix_zh}", f"{error.en}. {error.fix_en}"
-                return [*lines, Check(name, ok=False, zh=zh, en=en)]
-            lines.append(Check(name, ok=True, zh=f"{self._name}：{said}", en=f"{self._name}: {said}"))
-        return lines
+        return tried(
+            self._name,
+            {
+                "table": lambda: ", ".join(self._schema().names),
+                "read": lambda: first_row(self.preview(1).num_rows),
+            },
+        )
 
     def discover(self) -> list[StreamInfo]:
         """The table or query itself: a driver's catalog is not asked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -30,6 +30,7 @@ from connectors.databases.windows import Cursor, Window, recalled_window
 from connectors.errors import SourceError, changed
 from connectors.options import Options, Secrets, wrong
 from connectors.rows import check_names, first_rows
+from connectors.tried import first_row, tried
 from schemas.values import Batch, Check, Json, Position, Split, StreamInfo
 
 OPTIONS = (
@@ -76,21 +77,16 @@ class SqlSource:
 
     def check(self) -> list[Check]:
         """Whether the database answers and lets us in, and whether the table and its columns are there."""
-        lines: list[Check] = []
-        steps: list[tuple[str, Callable[[], str]]] = [
-            ("login", self._greet),
-            ("table", lambda: ", ".join(self._table().types)),
-            ("read", lambda: f"{self.preview(1).num_rows} row"),
-        ]
-        for name, step in steps:
-            try:
-                said = step()
-            except SourceError as error:
-                return [
-                    *lines,
-                    Check(name, ok=False, zh=f"{error.zh}；{error.fix_zh}", en=f"{error.en}. {error.fix_en}"),
-                ]
-            lines.append(Check(name, ok=True, zh=f"{self._name}：{said}", en=f"{self._name}: {said}"))
+        lines = tried(
+            self._name,
+            {
+                "login": self._greet,
+                "table": lambda: ", ".join(self._table().types),
+                "read": lambda: first_row(self.preview(1).num_rows),
+            },
+        )
+        if not all(line.ok for line in lines):
+            return lines
         table = self._table()
         if self._cursor is not None:
             lines.append(self._cursor.check(table, lambda cursor: self._highest(table, cursor)[0]))

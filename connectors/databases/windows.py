@@ -124,6 +124,15 @@ class Cursor:
             reason = self._reason(table)
         except SourceError as error:
             return Check("cursor", ok=False, zh=f"{error.zh}；{error.fix_zh}", en=f"{error.en}. {error.fix_en}")
+        if high is None:
+            return Check(
+                "cursor",
+                ok=True,
+                zh=f"{self.column}：没有可用的值（空表或全为空），每次读取全部行；有值之后才按增量读取",
+                en=f"{self.column}: it has no value to go by (no rows, or null throughout): "
+                "every row is read each time until it has one",
+                warns=True,
+            )
         if reason is None:
             return Check(
                 "cursor",

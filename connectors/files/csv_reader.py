@@ -25,9 +25,11 @@ Block = tuple[list[pa.Array], dict[int, Reject]]
 class CsvReader:
     """The records of one file. `names` are the columns once `open` was called; lines that are empty hold no record."""
 
-    def __init__(self, encoding: str, delimiter: str, header: Header, longest: int, where: str) -> None:
+    def __init__(  # noqa: PLR0917 - one format makes it
+        self, encoding: str, delimiter: str, header: Header, longest: int, where: str, written: str
+    ) -> None:
         self._encoding, self._delimiter, self._header = encoding, delimiter, header
-        self._longest, self._where = longest, where
+        self._longest, self._where, self._written = longest, where, written
         self._line = 0  # physical lines of the file before those in hand
         self._rest = b""  # ESCAPED: a record that is not complete yet
         self._giant: Giant | None = None
@@ -118,7 +120,7 @@ class CsvReader:
         if self._encoding == "utf-8" and not self._hinted and damaged("".join(record.fields)):
             self._hinted = True
             raw = "".join(record.lines).encode("utf-8", "surrogateescape")
-            self._rejects = replace(self._rejects, likely=likely(self._encoding, raw))
+            self._rejects = replace(self._rejects, likely=likely(self._encoding, raw, self._written))
         return self._rejects.values(record), self._rejects.reason(record, self._line)
 
     def _shorten(self) -> None:
@@ -144,11 +146,12 @@ class CsvReader:
     def _named(self, header: Record, data: bytes) -> list[str]:
         text = "".join(header.lines)
         if damaged(text) or header.open:
-            zh, en = likely(self._encoding, data)
+            shown = visible(text).strip()[:200]
+            zh, en = likely(self._encoding, data, self._written)
             raise SourceError(
                 "SRC-HEADER",
-                zh=f"{self._where} 的表头无法解码或没有写完：{visible(text)[:200]}{zh}",
-                en=f"the header of {self._where} cannot be decoded or is torn: {visible(text)[:200]}{en}",
+                zh=f"{self._where} 的表头无法解码或没有写完：{shown}{zh}",
+                en=f"the header of {self._where} cannot be decoded or is torn: {shown}{en}",
                 fix_zh="请检查 encoding 与 delimiter 选项，或请来源部门重新投放",
                 fix_en="Check the options encoding and delimiter, or ask the department to drop the file again.",
             )

@@ -147,13 +147,17 @@ def _decodes(head: bytes, option: str, found: Found) -> bool:
     return True
 
 
-def likely(option: str, data: bytes) -> tuple[str, str]:
-    """What to add (zh, en) to a message about bytes that `option` cannot decode: the encoding they look like."""
+def likely(option: str, data: bytes, written: str = "encoding: ") -> tuple[str, str]:
+    """What to add (zh, en) to a message about bytes that `option` cannot decode: the encoding they look like.
+
+    `written` is how whoever reads the message says which encoding it is.
+    """
     found = detect(data)
     if found is None or found.codec.startswith(option):
         return "", ""
     name = shown(found.codec)
-    return f"；看来是 {name}，可写 encoding: {found.codec}", f"; it looks like {name}: write encoding: {found.codec}"
+    said = f"{written}{found.codec}"
+    return f"；看来是 {name}，可写 {said}", f"; it looks like {name}: write {said}"
 
 
 def text_of(data: bytes, codec: str) -> str:

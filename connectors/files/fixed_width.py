@@ -16,7 +16,7 @@ from connectors.files.encoding import ESCAPED, encoding_checks, encoding_option,
 from connectors.files.format import MAX_FIELD_BYTES
 from connectors.files.text_lines import LineBlock, line_blocks, too_long
 from connectors.options import Options, wrong
-from connectors.rows import Reject, arrow_batch, check_names, damaged, visible
+from connectors.rows import Reject, arrow_batch, check_own_names, damaged, visible
 from schemas.values import Batch, Check, Json
 
 OPTIONS = ("encoding", "widths", "unit", "strip", "short", "skip_lines", "max_field_bytes")
@@ -46,6 +46,7 @@ class FixedWidth:
     def __init__(self, options: Options) -> None:
         self._encoding = encoding_option(options)
         self._columns = _columns(options.value("widths"))
+        check_own_names("source.widths", [column.name for column in self._columns])
         self._width = max(column.end for column in self._columns)
         self._by_bytes = options.choice("unit", _UNITS[0], _UNITS) == "bytes"
         if self._by_bytes and self._encoding.startswith("utf-16"):
@@ -55,10 +56,9 @@ class FixedWidth:
         self._skip = options.whole("skip_lines", 0)
         self._longest = options.whole("max_field_bytes", MAX_FIELD_BYTES, least=1)
 
-    def batches(self, file: BinaryIO, name: str, size: int) -> Iterator[Batch]:
+    def batches(self, file: BinaryIO, name: str, size: int) -> Iterator[Batch]:  # noqa: ARG002 - lines are named
         """The records of one file; empty lines hold none."""
         names = [column.name for column in self._columns]
-        check_names(names, name)
         first = 1
         for block in line_blocks(file, self._encoding, self._longest):
             skipped = max(self._skip - block.number + 1, 0)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from connectors.errors import SourceError
 from connectors.files.csv_format import OPTIONS as CSV
-from connectors.files.csv_format import open_format
+from connectors.files.csv_format import CsvFormat
 from connectors.options import Options, Secrets, secret
 from connectors.rest_json import batch_of, columns_of, parsed
 from connectors.rows import CHUNK, ESCAPE, first_rows
@@ -100,12 +100,23 @@ def batches_of(body: bytes, content_type: str, where: str) -> Iterator[Batch]:
     SRC-PUSH-TYPE for another content type, SRC-PUSH-JSON with line and column for what is no JSON, SRC-PUSH-MANY for
     more than one call may bring.
     """
+    try:
+        yield from _taken_apart(body, content_type, where)
+    except SourceError as error:
+        if error.code == "SRC-HEADER":  # what is said of a file is for a data manager
+            error.fix_zh = "整批未收；请更正列名，按实际编码写 Content-Type 的 charset，以逗号分隔，再重新推送"
+            error.fix_en = "Nothing was taken. Correct the names, say the encoding as charset of the Content-Type,"
+            error.fix_en += " separate by commas, and push it again."
+        raise
+
+
+def _taken_apart(body: bytes, content_type: str, where: str) -> Iterator[Batch]:
     media, charset = _said(content_type)
     if MEDIA[media] == "csv":
         _bounded(where, (body.partition(b"\n")[0].count(b",") + 1) * body.count(b"\n"), PLACES)
         options: dict[str, Json] = {"encoding": charset} if charset else {}
         try:
-            form = open_format(Options(options, CSV))
+            form = CsvFormat(Options(options, CSV), (), ",", "charset=")
         except SourceError:
             raise _unknown(content_type) from None
         yield from form.batches(io.BytesIO(body), where, CHUNK)

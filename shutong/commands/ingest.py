@@ -8,6 +8,7 @@ import click
 
 from runs.facts import OURS
 from runs.reports import Report
+from shutong.commands.given import given
 from shutong.session import FAILED, HELD, Session, command
 from shutong.wiring import Wired, new_run_id, open_deployment
 
@@ -19,19 +20,21 @@ from shutong.wiring import Wired, new_run_id, open_deployment
 @command
 def ingest_command(session: Session, resource: str, settings_: tuple[str, ...], *, new_only: bool) -> int:
     """Ingest one resource from end to end and say what became of every row."""
-    options = dict(_pair(one) for one in settings_)
     voice = session.voice
-    with open_deployment(session.settings, overrides={resource: options}) as wired:
+    with open_deployment(session.settings, overrides={resource: given(settings_)}) as wired:
         chosen = wired.deployment.resource(resource)
         run = new_run_id()
         voice.progress(f"拉取 {chosen.zh}", f"pulling {chosen.en}")
         pulled = wired.steps.pull(chosen.id, run, everything=not new_only)
-        voice.progress(f"检查 {pulled.pulled:,} 行", f"checking {pulled.pulled:,} rows")
-        wired.steps.check(chosen.id, run)
-        voice.progress("入库", "landing")
+        if pulled.batch is None:
+            voice.progress("没有新拉取的内容；检查待入库的批次", "nothing was pulled; checking the batches that wait")
+        else:
+            voice.progress(f"检查 {pulled.pulled:,} 行", f"checking {pulled.pulled:,} rows")
+        checked = wired.steps.check(chosen.id, run)
+        voice.progress(f"入库 {checked.pulled:,} 行", f"landing {checked.pulled:,} rows")
         report = wired.steps.land(chosen.id, run)
         library = chosen.standard.library
-        if library and report.decision != "hold":
+        if library and (report.decision != "hold" or report.changed):
             voice.progress(f"合并与发布 {library}", f"merging and publishing {library}")
             wired.steps.merge(library, f"{run}-{library}")
             wired.steps.publish(library, f"{run}-{library}")
@@ -40,13 +43,6 @@ def ingest_command(session: Session, resource: str, settings_: tuple[str, ...], 
     else:
         _tell(session, report)
     return HELD if report.decision == "hold" else 0
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise click.BadParameter(f"{text}: KEY=VALUE")
-    return name, value
 
 
 def _tell(session: Session, report: Report) -> None:

@@ -69,7 +69,7 @@ def check_command(session: Session, names: tuple[str, ...]) -> int:
         session.voice.table(
             ("检查结果", "Checks"),
             [("资源", "resource"), ("检查项", "check"), ("", ""), ("结果", "result")],
-            [[line["resource"], line["name"], "✓" if line["ok"] else "✗", line[session.voice.lang]] for line in lines],
+            [[line["resource"], line["name"], _mark(line), line[session.voice.lang]] for line in lines],
         )
     return FAILED if failed else 0
 
@@ -91,12 +91,18 @@ def _source_lines(wired: Wired, resource: Resource) -> list[dict[str, object]]:
                 modes.fitting(resource, columns, named)
     except ShutongError as error:
         zh, en = f"{error.zh}；{error.fix_zh}", f"{error.en}. {error.fix_en}"
-        lines.append({"resource": resource.id, "name": error.code, "ok": False, "zh": zh, "en": en})
+        lines.append(_line(resource, Check(error.code, ok=False, zh=zh, en=en)))
     return lines
 
 
+def _mark(line: Mapping[str, object]) -> str:
+    """✗ keeps the resource from being read; ! works, and somebody should be asked to change something."""
+    return "✗" if not line["ok"] else "!" if line["warns"] else "✓"
+
+
 def _line(resource: Resource, check: Check) -> dict[str, object]:
-    return {"resource": resource.id, "name": check.name, "ok": check.ok, "zh": check.zh, "en": check.en}
+    said: dict[str, object] = {"resource": resource.id, "name": check.name, "ok": check.ok, "warns": check.warns}
+    return {**said, "zh": check.zh, "en": check.en}
 
 
 def _log_checks(wired: Wired, resource: Resource) -> tuple[list[Check], Sequence[str] | None]:
@@ -116,13 +122,13 @@ def _fed(resource: Resource, columns: Sequence[str]) -> dict[str, object]:
     """Which column feeds which field, and which are left over: what to look at before a first run."""
     if not columns:
         zh, en = "送来数据时才知道有哪些列", "which columns there are is known once data comes"
-        return {"resource": resource.id, "name": "map", "ok": True, "zh": zh, "en": en}
+        return _line(resource, Check("map", ok=True, zh=zh, en=en))
     fed = resolve(resource.standard, columns, resource.columns)
     left = [name for name in columns if name not in fed.values()]
     shown = ", ".join(f"{field}←{column}" for field, column in fed.items())
     zh = f"{len(fed)} 个字段有来源列：{shown}" + (f"；未用的列：{'、'.join(left)}" if left else "")
     en = f"{len(fed)} fields are fed: {shown}" + (f"; columns not used: {', '.join(left)}" if left else "")
-    return {"resource": resource.id, "name": "map", "ok": True, "zh": zh, "en": en}
+    return _line(resource, Check("map", ok=True, zh=zh, en=en))
 
 
 @resource_group.command("preview", help="先看几行：来源原值与标准化后的值 | a few rows, as received and standardised")

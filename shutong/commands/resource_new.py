@@ -14,6 +14,7 @@ from runs.resources import load_resource
 from schemas.load import find_standard, known_standards
 from schemas.standard import Standard
 from schemas.values import Json, Source
+from shutong.commands.given import given
 from shutong.deployment import Deployment
 from shutong.layout import SetupError
 from shutong.session import Session, command
@@ -47,7 +48,7 @@ def new_command(  # noqa: PLR0917 - click names them
     voice = session.voice
     with open_deployment(session.settings) as wired:
         department, resource = _split(name, wired.deployment)
-        options: dict[str, Json] = dict(_pair(one) for one in settings_)
+        options = given(settings_)
         place = _PLACES.get(kind)
         if stream and place:
             options[place] = stream
@@ -89,13 +90,6 @@ def _split(name: str, deployment: Deployment) -> tuple[str, str]:
     if not dot or not resource:
         raise click.BadParameter("DEPARTMENT.RESOURCE")
     return deployment.department(department).id, resource
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise click.BadParameter(f"{text}: KEY=VALUE")
-    return key, value
 
 
 def _connection(deployment: Deployment, name: str | None) -> Mapping[str, Json]:

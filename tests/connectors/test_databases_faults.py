@@ -7,10 +7,12 @@ import threading
 import time
 
 import pytest
+import sqlalchemy as sa
 from one_secret import Vault
 
 from connectors import SourceError, SourceRefused, SourceUnavailable, open_source
 from connectors.databases import choice
+from connectors.databases.errors import explained
 
 WIDE = 1_500
 
@@ -290,3 +292,21 @@ def test_discovery_tells_comments_keys_rows_and_likely_cursors(postgres_server, 
     assert found.key == ("id",)
     assert found.nullable == ("修改时间", "update_time")
     assert found.cursors == ("update_time", "修改时间", "id")
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "code"),
+    [
+        ("mysql://h/d", (1045, "denied, whatever the words"), "SRC-SQL-REFUSED"),
+        ("mysql://h/d", ("MySqlError { ERROR 1142 (42000): no }",), "SRC-SQL-REFUSED"),
+        ("mysql://h/d", (1146, "Table 'd.t' is not there"), "SRC-CHANGED"),
+        ("mysql://h/d", (3024, "took too long"), "SRC-SQL-TIMEOUT"),
+        ("mysql://h/d", (2013, "Lost connection to 10.0.0.1:1045 after 1142 rows"), "SRC-SQL-UNAVAILABLE"),
+        ("mssql://h/d", (18456, b"no"), "SRC-SQL-REFUSED"),
+        ("mssql://h/d", (20009, "no answer from h:18456"), "SRC-SQL-UNAVAILABLE"),
+        ("postgresql://h/d", ("connection to h:1045 failed",), "SRC-SQL-UNAVAILABLE"),
+    ],
+)
+def test_a_number_means_what_its_database_means_by_it(url, error, code):
+    raised = sa.exc.OperationalError("", None, RuntimeError(*error))
+    assert explained(raised, sa.make_url(url), connecting=False).code == code

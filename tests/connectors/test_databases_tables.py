@@ -179,6 +179,15 @@ def test_a_cursor_reads_the_lag_again_and_never_skips_a_late_or_empty_one(tmp_pa
     assert [row[0] for row in received(tab)] == ["2", "3", "5", "6"]
 
 
+def test_a_cursor_that_is_null_throughout_is_said_to_hold_nothing(tmp_path):
+    path = made(tmp_path, GROWING, "insert into ent values (1, null), (2, null)")
+    lines = {line.name: line for line in source(path, cursor={"column": "at", "lag": "0s"}).check()}
+    assert (lines["cursor"].ok, lines["cursor"].warns) == (True, True)
+    assert "every row is read each time" in lines["cursor"].en
+    assert "0s" not in lines["cursor"].zh
+    assert (lines["read"].zh[-5:], lines["read"].en[-22:]) == ("读到第一行", "its first row was read")
+
+
 @pytest.mark.parametrize("lag", ["1h", "0s"])
 def test_a_mistyped_year_hides_no_later_change(tmp_path, lag):
     path = made(tmp_path, GROWING, "insert into ent values (1, '2026-01-01 10:00:00'), (2, '2926-01-01 10:00:00')")

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors import open_source
+from connectors import SourceError, open_source
+from connectors.files import csv_format, fixed_width
+from connectors.options import Options
 
 
 class NoSecrets:
@@ -39,6 +41,23 @@ KINDS = {
     ),
     "parquet": ("d.parquet", parquet(), {}),
 }
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "said"),
+    [
+        (
+            fixed_width,
+            {"widths": [{"name": "a", "start": at, "length": 1} for at in (1, 2)]},
+            "source.widths.*twice: a",
+        ),
+        (fixed_width, {"widths": {"a": 1, "_row": 1}}, "source.widths.*reserved: _row"),
+        (csv_format, {"header": ["a", "a"]}, "source.header.*twice: a"),
+    ],
+)
+def test_names_that_the_resource_file_gives_are_its_own_mistake(module, options, said):
+    with pytest.raises(SourceError, match=f"SRC-OPTION.*{said}.*Correct the resource file"):
+        module.open_format(Options(options, module.OPTIONS))
 
 
 @pytest.mark.parametrize("packed", ["", ".gz", ".zip"])

@@ -9,7 +9,7 @@ import pymysql
 import pytest
 import sqlalchemy as sa
 
-from connectors import SourceChanged, SourceError, SourceUnavailable
+from connectors import SourceChanged, SourceError, SourceRefused, SourceUnavailable
 from connectors.changes.mysql_binlog import open_binlog
 from connectors.databases.mysql import open_reader
 from connectors.databases.reader import ReaderOptions
@@ -219,11 +219,39 @@ def test_the_check_says_what_to_ask_for(server, ent):
     lines = {
         line.name: line for line in feed(server, url=f"mysql+pymysql://plain:p@127.0.0.1:{server.port}/test").check()
     }
-    assert "REPLICATION SLAVE" in lines["replication"].en
+    assert "GRANT REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO 'plain'@'127.0.0.1'" in lines["replication"].en
     assert not lines["replication"].ok
     ent.execute("SET GLOBAL expire_logs_days = 1")
     try:
-        (line,) = [line for line in feed(server).check() if not line.ok]
+        (line,) = [line for line in feed(server).check() if line.warns]
     finally:
         ent.execute("SET GLOBAL expire_logs_days = 7")
-    assert line.name == "retention"
+    assert (line.name, line.ok) == ("retention", True)
+
+
+def test_what_the_account_may_not_do_is_said_before_anything_is_read(server, ent):
+    ent.execute("CREATE OR REPLACE USER part@'127.0.0.1' IDENTIFIED BY 'p'")
+    ent.execute("GRANT SELECT ON test.* TO part@'127.0.0.1'")
+    part = feed(server, url=f"mysql+pymysql://part:p@127.0.0.1:{server.port}/test")
+    for missing in ("REPLICATION CLIENT, REPLICATION SLAVE", "REPLICATION CLIENT"):
+        with pytest.raises(SourceRefused, match="SRC-LOG-UNREADY") as refused:
+            part.start()
+        statement = f"GRANT {missing} ON *.* TO 'part'@'127.0.0.1'"
+        assert refused.value.en.endswith(statement)
+        ent.execute("GRANT REPLICATION SLAVE ON *.* TO part@'127.0.0.1'")
+    ent.execute(statement)  # exactly what is asked for is enough
+    position = part.start()
+    assert all(line.ok for line in part.check())
+    assert part.lag(position).bytes is not None
+
+
+def test_privileges_that_come_with_a_role_count(server, ent):
+    ent.execute("CREATE OR REPLACE USER hers@'127.0.0.1' IDENTIFIED BY 'p'")
+    ent.execute("CREATE OR REPLACE ROLE follows")
+    ent.execute("GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO follows")
+    ent.execute("GRANT SELECT ON test.* TO hers@'127.0.0.1'")
+    ent.execute("GRANT follows TO hers@'127.0.0.1'")
+    ent.execute("SET DEFAULT ROLE follows FOR hers@'127.0.0.1'")
+    hers = feed(server, url=f"mysql+pymysql://hers:p@127.0.0.1:{server.port}/test")
+    assert {line.name: line.ok for line in hers.check()}["replication"]
+    hers.start()

@@ -72,7 +72,10 @@ def test_the_same_id_with_other_content_is_refused_and_changes_nothing(wired):
 def test_batches_wait_together_the_last_word_counts_and_earlier_content_under_a_new_id_lands_again(wired):
     take(wired, "b1", firms(firm(1, "甲有限公司"), firm(2)))
     take(wired, "b2", firms(firm(1, "乙有限公司")))
-    ingest(wired, "first")
+    wired.steps.pull("scjg.firms", "first")
+    assert wired.steps.check("scjg.firms", "first").pulled == 3
+    report = wired.steps.land("scjg.firms", "first")
+    assert (report.pulled, report.landed, report.superseded, report.changed) == (3, 3, 0, True)
     assert landed(wired) == {code(1): "乙有限公司", code(2): "甲有限公司"}
     take(wired, "b3", firms(firm(1, "甲有限公司"), firm(2)))
     ingest(wired, "second")
@@ -158,6 +161,19 @@ def test_ragged_and_undecodable_csv_rows_are_rejects_with_their_lines():
     rows = [row for batch in batches_of(body, "text/csv", "b") for row in batch.rows.to_pylist()]
     assert [row["_reject"] for row in rows] == [None, "row_shape", "bad_bytes"]
     assert "line 3" in rows[1]["_detail"]
+
+
+def test_whoever_pushes_csv_is_told_what_they_can_change():
+    body = "编号,名\n1,张三\n2,李四\n".encode("gb18030")
+    with pytest.raises(SourceError, match=r"SRC-HEADER.*charset=gb18030") as torn:
+        list(batches_of(body, "text/csv", "b"))
+    rows = [row for batch in batches_of(b"a,b\n" + body, "text/csv", "b") for row in batch.rows.to_pylist()]
+    assert "charset=gb18030" in rows[0]["_detail"]
+    with pytest.raises(SourceError, match="SRC-HEADER") as twice:
+        list(batches_of(b"a,a\n1,2\n", "text/csv", "b"))
+    for error in (torn, twice):
+        assert "push it again" in error.value.fix_en
+        assert "encoding:" not in str(error.value) + str(rows)
 
 
 @pytest.mark.parametrize(
