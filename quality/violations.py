@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,35 +12,55 @@ from schemas.standard import Rule
 from schemas.values import ROW
 
 Rows = npt.NDArray[np.int64]
+SPARSE = 64  # a list of row numbers is taken apart by sorting where fewer than one number in so many is in it
+_NOBODY: Rows = np.empty(0, np.int64)
 
 
 def by_row(rules: Sequence[Rule], violators: Mapping[str, Rows]) -> pa.Table:
-    """One row per record that violates anything: `_row` int64 and `rules` list<string>.
+    """One row per record that violates anything: `_row` int64 and `rules` list<dictionary<int16, string>>.
 
     `violators` holds, per rule id, the `_row`s that violate it, each once; the answer is ordered by `_row`, rules in
     the order of `rules`.
     """
-    held = [violators.get(rule.id, np.empty(0, np.int64)) for rule in rules]
-    rows = np.concatenate([*held, np.empty(0, np.int64)])
-    which = np.repeat(np.arange(len(held), dtype=np.int32), [len(one) for one in held])
-    order = np.lexsort((which, rows))
-    rows, which = rows[order], which[order]
-    first = np.flatnonzero(np.r_[len(rows) > 0, rows[1:] != rows[:-1]][: len(rows)])
-    names = pa.array([rule.id for rule in rules], pa.string()).take(pa.array(which))
-    offsets = pa.array(np.r_[first, len(rows)].astype(np.int32))
-    return pa.table({ROW: pa.array(rows[first]), "rules": pa.ListArray.from_arrays(offsets, names)})
+    held = {place: rows for place, rule in enumerate(rules) if len(rows := violators.get(rule.id, _NOBODY))}
+    every, place_of = _together(list(held.values()))
+    counts = np.zeros(len(every) + 1, np.int32)
+    for rows in held.values():
+        counts[place_of(rows) + 1] += 1
+    offsets = np.cumsum(counts, dtype=np.int32)
+    which, free = np.empty(offsets[-1], np.int16), offsets[:-1].copy()
+    for number, rows in held.items():
+        places = place_of(rows)
+        which[free[places]] = number
+        free[places] += 1
+    names = pa.DictionaryArray.from_arrays(which, pa.array([rule.id for rule in rules], pa.string()))
+    return pa.table({ROW: pa.array(every, pa.int64()), "rules": pa.ListArray.from_arrays(offsets, names)})
+
+
+def _together(held: Sequence[Rows]) -> tuple[Rows, Callable[[Rows], npt.NDArray[np.int64]]]:
+    """All rows, each once and ordered, and what tells the places of some of them."""
+    if not held:
+        return _NOBODY, lambda rows: rows
+    low, high = min(int(rows.min()) for rows in held), max(int(rows.max()) for rows in held)
+    if high - low > SPARSE * sum(map(len, held)):
+        every = np.unique(np.concatenate(held))
+        return every, lambda rows: np.searchsorted(every, rows)
+    there = np.zeros(high - low + 1, np.bool_)  # numbers as batches have them: sorting takes longer and more room
+    for rows in held:
+        there[rows - low] = True
+    place = np.cumsum(there, dtype=np.int32) - 1
+    return np.flatnonzero(there) + low, lambda rows: place[rows - low]
 
 
 def for_quarantine(rules: Sequence[Rule], violators: Mapping[str, Rows]) -> pa.Array:
     """The `_row`s (int64, ordered) that violate an error rule without violating the rule that forgives it."""
-    nobody = np.empty(0, np.int64)
-    held = [nobody]
+    held = [_NOBODY]
     for rule in rules:
         if rule.severity != "error":
             continue
-        rows = violators.get(rule.id, nobody)
+        rows = violators.get(rule.id, _NOBODY)
         if rule.forgiven_by is not None:
-            forgiven = violators.get(rule.forgiven_by, nobody)
+            forgiven = violators.get(rule.forgiven_by, _NOBODY)
             rows = rows[np.isin(rows, forgiven, assume_unique=True, invert=True)]
         held.append(rows)
     together = np.sort(np.concatenate(held))  # once: union1d, rule by rule, takes longer than all rules

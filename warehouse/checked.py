@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from schemas.points import reached
 from schemas.standard import Rule
 from schemas.values import DELETED, OP, ROW, Decision, Json, Manifest, RuleCount, Verdict
+from warehouse.behind import Behind
 from warehouse.errors import WarehouseError
 from warehouse.keep import folder_of
 from warehouse.landed import Form, landed_rows, written_schema
@@ -141,9 +143,13 @@ class CheckedWriter:
         self._file = ExitStack()
         self._groups: RowGroups | None = None
         self._kept = False
+        self._behind = Behind("write")
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Take the next rows, as standardising made them."""
+        """Take the next rows, as standardising made them; they are written while the caller goes on."""
+        self._behind.do(partial(self._write, batch))
+
+    def _write(self, batch: pa.RecordBatch) -> None:
         if OP in batch.schema.names:
             self._deletions.append(batch.column(ROW).filter(pc.equal(batch.column(OP), DELETED)))
         for rows in landed_rows(batch, self._form):
@@ -154,6 +160,7 @@ class CheckedWriter:
 
     def keep(self, verdict: Verdict, rules: Sequence[Rule] = ()) -> None:
         """Keep the verdict with the rows written; what an earlier check kept of the batch goes."""
+        self._behind.wait()
         if not self._parts:
             self._start()
         self._close()
@@ -178,6 +185,7 @@ class CheckedWriter:
 
     def drop(self) -> None:
         """Let go of what was written, unless it was kept."""
+        self._behind.stop()
         if self._groups is not None:
             self._groups.drop()
             self._file.__exit__(_GivenUpError, _GivenUpError(), None)
