@@ -32,11 +32,15 @@ class Running:
     api_url: str
     pools: Mapping[str, int] = field(default_factory=dict)
     followed: frozenset[str] = frozenset()
+    watched: bool = False
 
     def look_after(self) -> None:
-        """Notice what has died; give the departments and libraries that were added their pools, others a follower."""
+        """Notice what has died; give what was added its pools or a follower, people their alarms."""
         self.supervisor.check()
         self._follow()
+        if not self.watched and (self.settings.home / "people.yaml").exists():  # else there is nobody to tell
+            self.supervisor.start(alarms(self.settings))
+            self.watched = True
         wanted = pools(self.settings)
         if wanted == self.pools:
             return
@@ -95,8 +99,6 @@ def running(settings: Settings, voice: Voice, extra: tuple[Program, ...] = ()) -
     with Supervisor(settings.home / "logs") as supervisor, AirflowClient(airflow) as client:
         for program in (*extra, *airflow.programs(), Program("sharing-api", python("-m", "shutong.serve_api"), base)):
             supervisor.start(program)
-        if (settings.home / "people.yaml").exists():  # else there is nobody to tell
-            supervisor.start(alarms(settings))
         api_url = f"http://{settings.api_host}:{api_port}"
         took = supervisor.wait(lambda: answers(f"{api_url}/healthz"), ("共享接口", "the sharing API"), READY_SECONDS)
         voice.progress(f"共享接口已启动（{took:.0f} 秒）：{api_url}", f"sharing API is up ({took:.0f} s): {api_url}")

@@ -13,6 +13,7 @@ from runs.alarms.people import Channel, Directory, Person, read_people
 from runs.alarms.refusals import unknown_person
 from runs.alarms.store import Alarms
 from runs.alarms.watch import Sender, Watch
+from schemas.values import Check
 from shutong.deployment import Deployment, DeploymentSecrets
 from shutong.settings import Settings
 from shutong.wiring import ZONE, Wired
@@ -26,6 +27,29 @@ def now() -> datetime:
 def directory(deployment: Deployment) -> Directory:
     """Everybody in people.yaml, as the file says."""
     return read_people(deployment.home / "people.yaml", [one.id for one in deployment.departments])
+
+
+def told(deployment: Deployment) -> Check:
+    """Whether anybody hears of alarms, on which channels; it warns where nobody does, and says what to do."""
+    everybody, mail = directory(deployment), bool(deployment.settings.smtp.host)
+    there = (deployment.home / "people.yaml").exists()
+    reached = [one for one in everybody.people if one.webhook or (mail and one.mail)]
+    if reached:
+        zh, en = f"{len(reached)}/{len(everybody.people)} 人可收到", f"{len(reached)} of {len(everybody.people)} people"
+        return Check("alarms", ok=True, zh=zh, en=en)
+    zh, en = "没有 people.yaml：不看告警，逾期工单不升级，", "no people.yaml: nothing is watched, no order goes up, "
+    fix_zh, fix_en = f"请在 {deployment.home} 写 people.yaml", f"write people.yaml in {deployment.home}"
+    if there:
+        zh, en = "people.yaml 中无人能收到消息，", "nobody in people.yaml can be reached, "
+        fix_zh = "请给人员写 webhook，或写 mail 并设置 SHUTONG_SMTP_HOST"
+        fix_en = "give people a webhook, or mail together with SHUTONG_SMTP_HOST"
+    return Check(
+        "alarms",
+        ok=True,
+        zh=f"{zh}出错也无人知道；{fix_zh}",
+        en=f"{en}nobody is told of failures; {fix_en}",
+        warns=True,
+    )
 
 
 def person(deployment: Deployment, name: str) -> Person:

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from schemas.errors import ShutongError
+from schemas.values import Check
 from shutong.deployment import load, vault
 from shutong.layout import init, read_secrets
 from shutong.session import FAILED, Session, command
@@ -54,10 +55,12 @@ def up_command(session: Session) -> None:
     """Start Airflow and the API of the deployment and stay until stopped."""
     from shutong.running import running
 
-    load(session.settings)
+    alarms = _alarms(session.settings)
+    if alarms.warns:
+        session.voice.progress(f"! {alarms.zh}", f"! {alarms.en}")
     with running(session.settings, session.voice) as now:
         told = {"airflow": now.airflow.url, "user": "shutong", "password_file": f"{now.airflow.home}/passwords.json",
-                "api": now.api_url}  # fmt: skip
+                "api": now.api_url, "alarms": alarms.en}  # fmt: skip
         if session.voice.as_json:
             session.voice.answer(told)
         else:
@@ -87,35 +90,52 @@ def doctor_command(session: Session) -> int:
     """Print one line per check; exit 1 when one fails."""
     lines = list(_examine(session.settings))
     if session.voice.as_json:
-        told = [{"check": name, "ok": ok, "detail": said} for name, ok, said in lines]
+        told = [
+            {"check": one.name, "ok": one.ok, "warns": one.warns, "detail": one.zh if one.zh == one.en else _both(one)}
+            for one in lines
+        ]
         session.voice.answer({"ok": all(one["ok"] for one in told), "checks": told})
     else:
         session.voice.table(
             ("体检", "Doctor"),
             [("项目", "check"), ("", ""), ("结果", "result")],
-            [[name, "✓" if ok else "✗", said] for name, ok, said in lines],
+            [
+                [one.name, "✗" if not one.ok else "!" if one.warns else "✓", session.voice.say(one.zh, one.en)]
+                for one in lines
+            ],
         )
-    return 0 if all(ok for _, ok, _ in lines) else FAILED
+    return 0 if all(one.ok for one in lines) else FAILED
 
 
-def _examine(settings: Settings) -> Iterator[tuple[str, bool, str]]:
-    yield "Python", (3, 11) <= sys.version_info[:2] <= (3, 13), sys.version.split()[0]
-    yield "SQLite", sqlite3.sqlite_version_info >= (3, 35), sqlite3.sqlite_version
+def _both(one: Check) -> str:
+    return f"{one.zh} | {one.en}"
+
+
+def _plain(name: str, said: str, *, ok: bool = True) -> Check:
+    return Check(name, ok=ok, zh=said, en=said)
+
+
+def _examine(settings: Settings) -> Iterator[Check]:
+    yield _plain("Python", sys.version.split()[0], ok=(3, 11) <= sys.version_info[:2] <= (3, 13))
+    yield _plain("SQLite", sqlite3.sqlite_version, ok=sqlite3.sqlite_version_info >= (3, 35))
     for one in SETTINGS:
         if one.name in ("SHUTONG_HOME", "SHUTONG_SHARED"):
             folder: Path = settings.home if one.name == "SHUTONG_HOME" else settings.shared
-            yield one.name, folder.is_dir() or one.name == "SHUTONG_SHARED", str(folder)
-    checks: tuple[tuple[str, Callable[[], str]], ...] = (
+            yield _plain(one.name, str(folder), ok=folder.is_dir() or one.name == "SHUTONG_SHARED")
+    checks: tuple[tuple[str, Callable[[], str | Check]], ...] = (
         ("departments · resources · connections", lambda: _folder(settings)),
         ("secrets", lambda: _secrets(settings)),
         ("grants.yaml", lambda: _grants(settings)),
         ("state", lambda: _state(settings)),
+        ("alarms", lambda: _alarms(settings)),
     )
     for name, check in checks:
         try:
-            yield name, True, check()
+            said = check()
         except ShutongError as error:
-            yield name, False, f"{error.zh} | {error.en}"
+            yield Check(name, ok=False, zh=error.zh, en=error.en)
+        else:
+            yield said if isinstance(said, Check) else _plain(name, said)
 
 
 def _folder(settings: Settings) -> str:
@@ -148,3 +168,9 @@ def _state(settings: Settings) -> str:
 
     with open_deployment(settings) as wired:
         return f"{len(wired.state.runs(limit=1000))} runs, {len(wired.state.releases(limit=1000))} releases"
+
+
+def _alarms(settings: Settings) -> Check:
+    from shutong.watching import told
+
+    return told(load(settings))

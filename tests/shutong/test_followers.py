@@ -1,17 +1,24 @@
-"""A resource read by the log of its database has a process of its own, started again when it ends; nobody else pulls it."""
+"""What runs beside the scheduler: a process for each followed resource, one for alarms where somebody can be told."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+from shutong import running as as_a_whole
 from shutong import supervisor as under_test
+from shutong.cli import main
+from shutong.commands import deployment as commands
 from shutong.index import read_index
 from shutong.layout import init
-from shutong.running import follower
+from shutong.running import Running, follower, pools
 from shutong.settings import read
 from shutong.supervisor import Program, Supervisor, python
 
@@ -55,3 +62,51 @@ def test_a_program_to_be_started_again_is_no_reason_to_end(tmp_path, monkeypatch
         with pytest.raises(ProcessLookupError):
             os.kill(second, 0)
         running.check()
+
+
+PEOPLE = "people: [{id: chen, name: 陈静, roles: [data_manager], mail: chen@example.gov.cn}]\n"
+
+
+class Started(list):
+    """A supervisor that notes what it is asked to start."""
+
+    start = list.append
+
+    def check(self):
+        pass
+
+
+def test_alarms_are_looked_at_as_soon_as_there_is_somebody_to_tell(home):
+    settings, started = read({"SHUTONG_HOME": str(home)}), Started()
+    now = Running(settings, started, None, None, "", pools(settings))
+    now.look_after()
+    assert started == []
+    (home / "people.yaml").write_text(PEOPLE)
+    now.look_after()
+    now.look_after()
+    assert [one.name for one in started] == ["alarms"]
+
+
+def test_up_and_doctor_say_that_nobody_would_hear_of_a_failure(home, monkeypatch):
+    airflow = SimpleNamespace(url="http://127.0.0.1:1", home=home)
+
+    @contextlib.contextmanager
+    def running(*_):
+        yield SimpleNamespace(airflow=airflow, api_url="http://127.0.0.1:2", look_after=None)
+
+    monkeypatch.setattr(as_a_whole, "running", running)
+    monkeypatch.setattr(commands, "wait_for_stop", lambda _: None)
+
+    def said(**more):
+        env = {"SHUTONG_HOME": str(home), "SHUTONG_LANG": "en", "SHUTONG_SMTP_HOST": "", **more}
+        up = CliRunner().invoke(main, ["up"], env=env, catch_exceptions=False)
+        doctor = CliRunner().invoke(main, ["doctor", "--json"], env=env, catch_exceptions=False)
+        (alarms,) = [one for one in json.loads(doctor.stdout)["checks"] if one["check"] == "alarms"]
+        assert (doctor.exit_code, alarms["ok"]) == (0, True)
+        assert up.stderr.count("nobody is told") == alarms["warns"]
+        return alarms["detail"]
+
+    assert "write people.yaml" in said()
+    (home / "people.yaml").write_text(PEOPLE)
+    assert "SHUTONG_SMTP_HOST" in said()
+    assert "1 of 1 people" in said(SHUTONG_SMTP_HOST="127.0.0.1")
