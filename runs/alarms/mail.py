@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate
 from pathlib import Path
+from threading import Timer
 from typing import Literal
 
 from connectors.options import Secrets, secret
@@ -25,7 +27,7 @@ _OWN = "shutong.invalid"  # a domain nobody has: the right side of our Message-I
 class MailServer:
     """Where mail is handed in. `password` names a secret; `ca` is a PEM file of an authority of one's own.
 
-    `timeout` in seconds, of each exchange with the server.
+    `timeout` in seconds, of each exchange with the server, however slowly it answers.
     """
 
     host: str
@@ -36,6 +38,29 @@ class MailServer:
     sender: str = "shutong@localhost"
     ca: Path | None = None
     timeout: float = 20.0
+
+
+class _Line(smtplib.SMTP):
+    """A connection on which one answer may take no longer than the timeout, be it one byte now and then."""
+
+    def getreply(self) -> tuple[int, bytes]:
+        waits = Timer(self.timeout, self._cut)
+        waits.daemon = True
+        waits.start()
+        try:
+            return super().getreply()
+        finally:
+            waits.cancel()
+
+    def _cut(self) -> None:
+        line = self.sock
+        with suppress(OSError):  # closed meanwhile
+            if line is not None:
+                line.shutdown(socket.SHUT_RDWR)
+
+
+class _SecretLine(_Line, smtplib.SMTP_SSL):
+    """The same, encrypted from the first byte on."""
 
 
 class Mailer:
@@ -92,9 +117,9 @@ class Mailer:
             # Only the root of trust is ours to choose; names and dates are verified either way.
             trusted = ssl.create_default_context(cafile=server.ca)
             if server.security == "tls":
-                line: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=server.timeout, context=trusted)
+                line: smtplib.SMTP = _SecretLine(server.host, server.port, timeout=server.timeout, context=trusted)
             else:
-                line = smtplib.SMTP(server.host, server.port, timeout=server.timeout)
+                line = _Line(server.host, server.port, timeout=server.timeout)
         except (OSError, smtplib.SMTPException) as error:
             raise self._down(error) from None
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import logging
@@ -16,7 +17,7 @@ from runs.alarms.people import Person, Webhook
 from runs.alarms.refusals import LineDown
 from runs.alarms.values import Message
 
-ATTEMPTS, TIMEOUT, WHOLE = 3, 10.0, 30.0  # timeouts in seconds: of one attempt, of all
+ATTEMPTS, TIMEOUT, WHOLE = 3, 10.0, 30.0  # seconds: of one attempt however slowly it is answered, of all
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 # Retries go to logging, not to what a command answers; below WARNING httpx logs URLs, tokens and all.
@@ -37,10 +38,13 @@ class Webhooks:
     """
 
     def __init__(
-        self, webhooks: Mapping[str, Webhook], secrets: Secrets, clock: Callable[[], float] = time.time
+        self,
+        webhooks: Mapping[str, Webhook],
+        secrets: Secrets,
+        clock: Callable[[], float] = time.time,
+        timeout: float = TIMEOUT,
     ) -> None:
-        self._webhooks, self._secrets, self._clock = webhooks, secrets, clock
-        self._client: httpx.Client | None = None
+        self._webhooks, self._secrets, self._clock, self._timeout = webhooks, secrets, clock, timeout
 
     def send(self, message: Message, person: Person) -> None:
         """Post one message; raises LineDown when the address did not take it after ATTEMPTS attempts."""
@@ -63,20 +67,15 @@ class Webhooks:
                 on=(_Passing, httpx.TransportError), attempts=ATTEMPTS, timeout=WHOLE, wait_initial=0.2, wait_max=2.0
             ):
                 with attempt:
-                    self._post(url, key, message.delivery, body)
+                    asyncio.run(self._post(url, key, message.delivery, body))
         except (_Passing, httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error) if isinstance(error, _Passing) else type(error).__name__
             raise _down(hook, reason) from None
 
     def close(self) -> None:
-        """Give back the connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        """Nothing stays open between two messages."""
 
-    def _post(self, url: str, key: bytes, delivery: str, body: bytes) -> None:
-        if self._client is None:
-            self._client = httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False)
+    async def _post(self, url: str, key: bytes, delivery: str, body: bytes) -> None:
         at = str(int(self._clock()))
         headers = {
             "Content-Type": "application/json; charset=utf-8",
@@ -85,11 +84,20 @@ class Webhooks:
             "X-Shutong-Signature": f"sha256={hmac.digest(key, at.encode() + b'.' + body, 'sha256').hex()}",
             "X-Shutong-Delivery": delivery,
         }
-        answer = self._client.post(url, content=body, headers=headers)
-        if answer.status_code in _PASSING:
-            raise _Passing(f"HTTP {answer.status_code}")
+        # httpx measures each read by itself: one byte now and then would hold up everybody. The body is nobody's.
+        try:
+            async with (
+                asyncio.timeout(self._timeout),
+                httpx.AsyncClient(timeout=self._timeout, trust_env=False, follow_redirects=False) as client,
+                client.stream("POST", url, content=body, headers=headers) as answer,
+            ):
+                status = answer.status_code
+        except TimeoutError:
+            raise _Passing("Timeout") from None
+        if status in _PASSING:
+            raise _Passing(f"HTTP {status}")
         if not answer.is_success:
-            raise httpx.HTTPStatusError(f"HTTP {answer.status_code}", request=answer.request, response=answer)
+            raise httpx.HTTPStatusError(f"HTTP {status}", request=answer.request, response=answer)
 
 
 def _down(hook: Webhook, reason: str) -> LineDown:

@@ -8,6 +8,7 @@ import email
 import email.policy
 import ipaddress
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
@@ -101,8 +102,6 @@ def mail_server(folder: Path, *, security: str = "starttls") -> Iterator[Letters
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -144,4 +143,31 @@ def http_server() -> Iterator[Posts]:
             yield posts
         finally:
             server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def dripping(drop: bytes, head: bytes = b"", pause: float = 0.1) -> Iterator[int]:
+    """The port of a server that says `head` to whoever comes and then `drop`, again and again, until they leave."""
+    over = threading.Event()
+
+    def talk(to: socket.socket) -> None:
+        with to, contextlib.suppress(OSError):
+            to.sendall(head)
+            while not over.wait(pause):
+                to.sendall(drop)
+
+    def serve() -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError):
+                threading.Thread(target=talk, args=(listening.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.05)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield int(listening.getsockname()[1])
+        finally:
+            over.set()
             thread.join()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import stamina
-from alarm_post import PASSWORD, USER, http_server, mail_server
+from alarm_post import PASSWORD, USER, dripping, http_server, mail_server
 
 from runs.alarms.mail import Mailer, MailServer
 from runs.alarms.people import Person, Webhook
@@ -127,6 +127,29 @@ def test_a_dead_or_silent_mail_server_is_given_up_soon():
             sender = Mailer(MailServer("127.0.0.1", port, timeout=0.3), Known())
             with pytest.raises(LineDown, match="RUN-ALARM-MAIL-DOWN"):
                 sender.send(MESSAGE, CHEN)
+
+
+def test_a_mail_server_that_answers_byte_by_byte_is_given_up_soon():
+    with dripping(b"2") as port:
+        sender = Mailer(MailServer("127.0.0.1", port, security="none", timeout=0.3), Known())
+        with pytest.raises(LineDown, match="RUN-ALARM-MAIL-DOWN"):
+            sender.send(MESSAGE, CHEN)
+        sender.close()
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 503 No\r\nContent-Length: 99999999\r\n\r\n"])
+def test_an_address_that_answers_byte_by_byte_is_given_up_soon(head):
+    with dripping(b"x", head) as port:
+        sender = Webhooks(
+            {"oa": Webhook("oa", f"http://127.0.0.1:{port}/", None, "oa_key")}, Known(SECRETS), timeout=0.3
+        )
+        with pytest.raises(LineDown, match="RUN-ALARM-WEBHOOK"):
+            sender.send(MESSAGE, CHEN)
+
+
+def test_an_answer_without_end_is_not_read():
+    with dripping(b"x" * 2**16, b"HTTP/1.1 200 Taken\r\nContent-Length: 9999999999\r\n\r\n", pause=0) as port:
+        Webhooks({"oa": Webhook("oa", f"http://127.0.0.1:{port}/", None, "oa_key")}, Known(SECRETS)).send(MESSAGE, CHEN)
 
 
 def hooks(url: str, at: float = 1_788_300_000.5) -> Webhooks:
