@@ -22,7 +22,8 @@ from quality.kept import KEPT, Kept
 from quality.parts import Parts
 from quality.repeats import Repeats
 from quality.streamed import Late
-from quality.suite import suite
+from quality.suite import usable
+from quality.unanswered import unanswered
 from quality.violations import Rows, by_row, for_quarantine
 from schemas.standard import Rule
 from schemas.values import ROW, Json, RuleCount, Verdict
@@ -67,13 +68,15 @@ def check_parts(  # noqa: PLR0917 - what, by what, in the order they are said
     evaluated carries its error in its count and violates no row; if it is an error rule the batch is held. `results` is
     Great Expectations' own result, with row numbers in place of values: it is kept where personal data has no place.
     Rows that say only that the source deleted their record are not judged; they count in `rows`. QualityError:
-    QUA-TABLE, and QUA-RULE-… as quality.suite; what `parts` raise.
+    QUA-TABLE, and QUA-RULE-ID as quality.suite; what `parts` raise.
     """
-    wanted = suite(rules, codes, today)
+    wanted, refused = usable(rules, codes, today)
+    failed = {rule: str(error) for rule, error in refused.items()}
+    able = [rule for rule in rules if rule.id not in failed]
     with duckdb.connect(":memory:", config=_CLOSED) as connection, lend(connection) as url:
-        _set_up(connection, codes, rules, today, references)
-        shown = Parts(connection, TABLE, parts, schema, lambda part: _with_marks(part, rules, today))
-        several = [rule for rule in rules if rule.beyond]
+        _set_up(connection, codes, able, today, references)
+        shown = Parts(connection, TABLE, parts, schema, lambda part: _with_marks(part, able, today))
+        several = [rule for rule in able if rule.beyond]
         beyond = {rule.id: _several(rule, shown.nothing.schema) for rule in several}
         columns = {one for rule in several if isinstance(beyond[rule.id], str) for one in rowsets.needed(rule)}
         kept = Kept(connection, TABLE, columns)
@@ -81,9 +84,11 @@ def check_parts(  # noqa: PLR0917 - what, by what, in the order they are said
         if shown.error is not None:
             raise shown.error
         by_rule = {one.expectation_config.meta["rule"]: one for one in result.results}
-        failed = {rule: error for rule, one in by_rule.items() if (error := _error(one.exception_info)) is not None}
+        for rule, one in by_rule.items():
+            if (why := _error(one.exception_info)) is not None:
+                failed[rule] = str(unanswered(rule, why))
         violators = {rule: _violators(engine, one) for rule, one in by_rule.items() if rule not in failed}
-    counts = tuple(_count(rule, by_rule[rule.id], violators, failed) for rule in rules)
+    counts = tuple(_count(rule, by_rule.get(rule.id), violators, failed) for rule in rules)
     quarantine = for_quarantine(rules, violators)
     decided = judge(gate, shown.records, len(quarantine), counts, shown.empty(gate.keys))
     if shown.rows and not shown.records:
@@ -180,7 +185,8 @@ def _error(info: Mapping[str, Any] | None) -> str | None:
     if not messages:
         return None
     first = str(messages[0]).strip().splitlines() or [""]
-    return re.sub(r"'.*'", "'…'", first[0])[:300]  # quoted text may be somebody's number, and have quotes itself
+    bare = re.sub(r"^\(_duckdb\.\w+\) ", "", first[0])  # SQLAlchemy's name for it says nothing to anybody
+    return re.sub(r"'.*'", "'…'", bare)[:300]  # quoted text may be somebody's number, and have quotes itself
 
 
 def _results(
@@ -191,6 +197,7 @@ def _results(
 ) -> Mapping[str, Json]:
     order = {rule.id: place for place, rule in enumerate(rules)}
     plain: dict[str, Any] = json.loads(json.dumps(result.to_json_dict(), default=str))
+    plain["success"] = plain["success"] and not failed
     plain["results"].sort(key=lambda one: order[one["expectation_config"]["meta"]["rule"]])
     for one in plain["results"]:
         rule = one["expectation_config"]["meta"]["rule"]

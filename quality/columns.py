@@ -16,6 +16,7 @@ Numbers = npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
 _SAMPLE: Final = 512  # rows looked at to guess whether values repeat
 _FEW: Final = 0.4  # of the sample: fewer distinct values than that are worth an encoding
+MARKS: Final = ("__valid:", "__present:")  # columns that say in advance what is a valid identifier: kind, then column
 
 
 class DeclinedError(Exception):
@@ -24,6 +25,11 @@ class DeclinedError(Exception):
 
 class UnreadableError(Exception):
     """A column holds what no rule can be evaluated on; the message says what."""
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of this type are texts as they stand, not by their places in a dictionary."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,15 @@ class Column:
             return Truth(answer, ~answer)
         true = answer & self.valid
         return Truth(true, self.valid & ~true)
+
+    @cached_property
+    def flags(self) -> Booleans:
+        """Truth values, of a null any; UnreadableError for a null among those that are known in advance."""
+        if self._name.startswith(MARKS) and self.values.null_count:
+            message = f"column {self._name.split(':', 2)[2]} holds bytes that are not UTF-8"
+            raise UnreadableError(message)
+        flags: Booleans = self.values.fill_null(False).to_numpy(zero_copy_only=False)  # noqa: FBT003 - a value
+        return flags
 
     @cached_property
     def texts(self) -> pa.Array:

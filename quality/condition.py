@@ -44,6 +44,8 @@ _SESSION = frozenset(
 )
 # Texts may be put together, but not grow without bound: a value of a megabyte, doubled thirty times, is no text.
 _JOINING, _JOINS = frozenset(("||", "concat")), 16
+_DEEPEST = 4  # divisions in the divisors of divisions: each is asked twice whether it is zero
+DIVIDING = frozenset(("/", "//", "%", "mod"))
 _REPLACING, _REPLACEMENTS, _REPLACEMENT = frozenset(("replace", "regexp_replace")), 8, 4
 
 
@@ -56,11 +58,12 @@ def accept(sql: str) -> str:
     # Alone and in brackets: `a) OR (b` reads well in brackets only, and would change its meaning under NOT.
     with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
         for wrapped in (text, f"({text}\n)"):
-            _walk(_expression(connection, wrapped))
+            _walk(expression(connection, wrapped))
     return text
 
 
-def _expression(connection: duckdb.DuckDBPyConnection, text: str) -> dict[str, Any]:
+def expression(connection: duckdb.DuckDBPyConnection, text: str) -> dict[str, Any]:
+    """DuckDB's tree of one scalar expression; QualityError (QUA-RULE-CONDITION) when the text is anything else."""
     try:
         row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {text} FROM t"]).fetchone()
     except duckdb.Error as error:
@@ -85,13 +88,13 @@ def _expression(connection: duckdb.DuckDBPyConnection, text: str) -> dict[str, A
     )
     if not plain:
         raise _refused("只能写一个表达式", "it must be a single expression")
-    expression: dict[str, Any] = node["select_list"][0]
-    return expression
+    found: dict[str, Any] = node["select_list"][0]
+    return found
 
 
-def _walk(expression: dict[str, Any]) -> None:
+def _walk(tree: dict[str, Any]) -> None:
     calls: Counter[str] = Counter()
-    waiting: list[Any] = [expression]
+    waiting: list[Any] = [tree]
     while waiting:
         one = waiting.pop()
         if isinstance(one, list):
@@ -106,6 +109,24 @@ def _walk(expression: dict[str, Any]) -> None:
             f"最多拼接 {_JOINS} 次、替换 {_REPLACEMENTS} 次",
             f"at most {_JOINS} texts are joined and {_REPLACEMENTS} replacements made",
         )
+    try:
+        depth = _depth(tree)
+    except RecursionError as error:
+        raise _refused("嵌套过深", "it is nested too deeply") from error
+    if depth > _DEEPEST:
+        raise _refused(f"除数中的除法最多嵌套 {_DEEPEST} 层", f"divisors hold divisions at most {_DEEPEST} deep")
+
+
+def _depth(tree: Any) -> int:  # noqa: ANN401 - what JSON holds
+    """How many divisions stand in the divisors of each other."""
+    if isinstance(tree, list):
+        return max(map(_depth, tree), default=0)
+    if not isinstance(tree, dict):
+        return 0
+    inner = max(map(_depth, tree.values()), default=0)
+    if str(tree.get("function_name", "")).lower() not in DIVIDING:
+        return inner
+    return max(inner, 1 + _depth(tree["children"][-1:]))
 
 
 def _permit(one: dict[str, Any]) -> None:

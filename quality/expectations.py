@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from quality.condition import accept
+from quality.columns import MARKS
 from quality.dialect import quote
+from quality.divisions import guarded
 from quality.engine import validate as _  # noqa: F401 - sets up the import of Great Expectations
 from schemas.validators import arrow, sql
 from schemas.values import ROW
@@ -33,20 +34,24 @@ BLANKS = " \t\r\n\v\f\u00a0\u3000"  # what a cell of nothing but white space is 
 
 def mark(kind: str, column: str, *, required: bool) -> str:
     """The name of the boolean column that says in advance whether `column` holds an identifier of `kind`."""
-    return f"__{'present' if required else 'valid'}:{kind}:{column}"
+    return f"{MARKS[required]}{kind}:{column}"
 
 
 def marked(table: pa.Table, kind: str, column: str, today: date, *, required: bool) -> pa.BooleanArray:
     """Whether each value is a valid identifier; null, and without `required` a blank, is nothing to judge: true.
 
-    With `required` a null or a blank is no valid identifier.
+    With `required` a null or a blank is no valid identifier. All are null when the column cannot be read as text.
     """
     values = table[column]
-    right = pc.fill_null(arrow.valid(kind, values, today), not required)
-    if required:
-        return right
-    blank = pc.equal(pc.utf8_trim(values.cast(pa.large_string()), BLANKS), "")
-    return pc.or_kleene(right, pc.fill_null(blank, pa.scalar(value=True)))
+    try:
+        values.validate(full=True)
+        right = pc.fill_null(arrow.valid(kind, values, today), not required)
+        if required:
+            return right
+        blank = pc.equal(pc.utf8_trim(values.cast(pa.large_string()), BLANKS), "")
+        return pc.or_kleene(right, pc.fill_null(blank, pa.scalar(value=True)))
+    except pa.ArrowInvalid:
+        return pa.nulls(table.num_rows, pa.bool_())
 
 
 def _valid(column: Any, kind: str, today: str, known: Mapping[str, Any], *, required: bool) -> Any:  # noqa: ANN401 - SQLAlchemy column and clause
@@ -144,7 +149,7 @@ class MulticolumnConditionSatisfied(MulticolumnMapMetricProvider):  # type: igno
 
     @multicolumn_condition_partial(engine=SqlAlchemyExecutionEngine)  # type: ignore[untyped-decorator]
     def _sqlalchemy(cls, column_list: Any, condition: str, **kw: Any) -> Any:  # noqa: ANN401, N805, ARG002 - as GX calls it
-        accepted = accept(condition)
+        accepted = guarded(condition)
         clause = sa.literal_column(f"({accepted})", sa.Boolean)
         if isinstance(kw["_table"], sa.FromClause):
             _must_be_boolean(sa.select(clause).select_from(kw["_table"]), kw["_sqlalchemy_engine"])
@@ -209,7 +214,10 @@ class MulticolumnIdentifierWhere(MulticolumnMapMetricProvider):  # type: ignore[
     def _sqlalchemy(cls, column_list: Any, **kw: Any) -> Any:  # noqa: ANN401, N805 - as GX calls it
         identifier = next(iter(column_list))
         right = _valid(identifier, kw["kind"], kw["today"], kw["_metrics"], required=kw["required"])
-        applies = sa.literal_column(f"({accept(kw['when'])})", sa.Boolean)
+        if isinstance(right, sa.ColumnClause) and not right.is_literal:
+            unread = "error('the identifiers are not UTF-8')"
+            right = sa.func.coalesce(right, sa.literal_column(unread, sa.Boolean))
+        applies = sa.literal_column(f"({guarded(kw['when'])})", sa.Boolean)
         return sa.or_(sa.func.coalesce(sa.not_(applies), sa.true()), right)
 
 

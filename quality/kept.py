@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 
 import duckdb
@@ -13,15 +14,25 @@ from quality.dialect import quote
 from schemas.values import ROW
 
 KEPT = "kept"  # the name of that table
+# Seconds for one rule about several rows. It takes seconds on ten million rows; one that compares nearly all rows with
+# each other, since nearly all have the same key, would not end today.
+LIMIT = 900.0
 
 
 class Kept:
-    """Some columns of the table `name` of the connection, part after part, as a table of DuckDB's own."""
+    """Some columns of the table `name` of the connection, part after part, as a table of DuckDB's own.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, columns: Collection[str]) -> None:
+    A query over them is stopped after `limit` seconds (default LIMIT).
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, name: str, columns: Collection[str], limit: float | None = None
+    ) -> None:
         self._connection, self._name = connection, name
+        self._limit = LIMIT if limit is None else limit
         self.wanted = frozenset(columns)
         self._columns: tuple[str, ...] = ()
+        self._broken: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.wanted)
@@ -36,14 +47,21 @@ class Kept:
         if self:
             self._connection.execute(f"CREATE TEMP TABLE {KEPT} AS {self._select()} LIMIT 0")
 
-    def add(self) -> None:
-        """Take what is shown now."""
+    def add(self, broken: Collection[str] = ()) -> None:
+        """Take what is shown now; columns that are `broken` hold what is no text, and cannot be looked at any more."""
+        self._broken |= frozenset(broken)
         if self:
-            self._connection.execute(f"INSERT INTO {KEPT} {self._select()}")
+            self._connection.execute(f"INSERT INTO {KEPT} {self._select(broken)}")
 
     def rows(self, sql: str) -> npt.NDArray[np.int64]:
-        """The `_row`s, each once and ordered, that a query over `kept` gives; duckdb.Error when it cannot be run."""
-        found = self._connection.execute(sql).to_arrow_table().column(0)
+        """The `_row`s, each once and ordered, that a query over `kept` gives; duckdb.Error also when it takes long."""
+        watch = threading.Timer(self._limit, self._connection.interrupt)
+        watch.daemon = True
+        watch.start()
+        try:
+            found = self._connection.execute(sql).to_arrow_table().column(0)
+        finally:
+            watch.cancel()
         return np.unique(found.to_numpy().astype(np.int64))
 
     def show(self, schema: pa.Schema) -> None:
@@ -51,12 +69,19 @@ class Kept:
         nothing = pa.table([pa.nulls(1, one.type) for one in schema], schema=schema)
         self._connection.register("shape", nothing)
         self._connection.unregister(self._name)
-        columns = ", ".join(f"{KEPT if one in self._columns else 'shape'}.{quote(one)}" for one in schema.names)
+        columns = ", ".join(self._seen(one) for one in schema.names)
         view = f"SELECT {columns} FROM {KEPT}, shape"
         self._connection.execute(f"CREATE TEMP VIEW {quote(self._name)} AS {view}")
 
-    def _select(self) -> str:
-        return f"SELECT {', '.join(map(quote, self._columns))} FROM {quote(self._name)}"
+    def _seen(self, column: str) -> str:
+        if column in self._broken:
+            name = column.replace("'", "''")
+            return f"error('column {name} holds bytes that are not UTF-8')::VARCHAR AS {quote(column)}"
+        return f"{KEPT if column in self._columns else 'shape'}.{quote(column)}"
+
+    def _select(self, broken: Collection[str] = ()) -> str:
+        picked = ", ".join(f"NULL AS {quote(one)}" if one in broken else quote(one) for one in self._columns)
+        return f"SELECT {picked} FROM {quote(self._name)}"
 
 
 class Query:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import elements, operators
 
 from quality import kernels_text as text
-from quality.columns import Part, Truth
+from quality.columns import Part, Truth, is_text
 
 Kernel = Callable[[Part], Truth]
 Listed = Callable[[Any], pa.Array]  # a SELECT of one column → its values
@@ -171,9 +171,7 @@ def _inner(one: Any) -> Any:  # noqa: ANN401 - any SQLAlchemy element
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return is_text(kind.value_type if pa.types.is_dictionary(kind) else kind)
 
 
 def _constant(value: bool) -> Kernel:  # noqa: FBT001 - a value
@@ -208,11 +206,7 @@ def _present(name: str) -> Kernel:
 
 
 def _flag(name: str) -> Kernel:
-    def flagged(part: Part) -> Truth:
-        column = part[name]
-        return column.known(column.values.fill_null(False).to_numpy(zero_copy_only=False))  # noqa: FBT003 - a value
-
-    return flagged
+    return lambda part: part[name].known(part[name].flags)
 
 
 def _limited(name: str, kind: pa.DataType, sign: Comparison, value: Any) -> Kernel:  # noqa: ANN401 - a bound value

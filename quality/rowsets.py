@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from quality.condition import accept
 from quality.dialect import quote
+from quality.divisions import guarded
 from schemas.beyond import named, relation_of
 from schemas.standard import REFERENCE, Rule
 from schemas.values import ROW
@@ -133,7 +133,7 @@ def _reference(rule: Rule, table: str) -> str:
         f" WHERE {_given(keys)} AND {_true(rule, 'when')})"
     )
     where = rule.params.get("where")
-    test = f"({accept(str(where))})" if where is not None else "true"
+    test = f"({guarded(str(where))})" if where is not None else "true"
     every = " UNION ALL ".join(_joined(rule, place, test) for place in range(len(rule.relations)))
     found = f"found AS (SELECT {quote(ROW)}, bool_or(coalesce(fits, false)) AS fits, bool_or(fits IS NULL) AS unknown"
     found += f" FROM ({every}) GROUP BY {quote(ROW)})"
@@ -195,7 +195,7 @@ def _looked(rule: Rule, table: str, columns: Sequence[str]) -> str:
 def _true(rule: Rule, key: str) -> str:
     """The condition a parameter holds, true or false and never null; true where there is none."""
     said = rule.params.get(key)
-    return "true" if said is None else f"coalesce(({accept(str(said))}), false)"
+    return "true" if said is None else f"coalesce(({guarded(str(said))}), false)"
 
 
 def _given(columns: Iterable[str]) -> str:

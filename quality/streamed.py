@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
-from quality.columns import Booleans, DeclinedError, Part, UnreadableError
+from quality.columns import Booleans, DeclinedError, Part, UnreadableError, is_text
 from quality.fused import Condition, Marks, marks_of, together
 from quality.kept import Kept
 from quality.kernels import Kernel, kernel
@@ -93,6 +93,7 @@ class _Work:
     answers: dict[Key, _Answer] = field(default_factory=dict)
     declined: list[Key] = field(default_factory=list)
     unreadable: dict[Key, str] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)  # columns of texts that are none, and what is wrong with them
 
 
 class Stream:
@@ -113,6 +114,8 @@ class Stream:
         self._failed: dict[Key, str] = {}
         self._judges: dict[Key, Judge] = {}
         self._left: dict[Key, Condition] = {}
+        self._texts: dict[Key, set[str]] = {}  # columns that SQL reads: it does not look whether texts are UTF-8
+        self._looked_into: set[str] = set()
 
     def run(self, parts: Parts) -> Streamed:
         """Go through the parts."""
@@ -122,11 +125,17 @@ class Stream:
                 self._judges[key] = judge
             else:
                 self._left[key] = one
+        texts = {one.name for one in parts.nothing.schema if is_text(one.type)}
+        for key in self._left.keys() | self._late.keys():
+            self._texts[key] = texts & _named(self._conditions[key])
+        self._looked_into = set[str]().union(
+            *self._texts.values(), texts & (self._kept.wanted if self._kept else set())
+        )
         found = [self._finished(parts, self._judged(parts.nothing))]
         for work in self._worked(parts):
             found.append(self._finished(parts, work))
             if self._kept:
-                self._kept.add()
+                self._kept.add(work.broken)
         parts.show(parts.nothing)
         marks = together(found, self._failed)
         return Streamed(marks.with_late(self._in_the_end()), self._failed)
@@ -181,6 +190,10 @@ class Stream:
                 work.unreadable[key] = str(error)
             except (DeclinedError, pa.ArrowException, ArithmeticError):
                 work.declined.append(key)
+        work.broken.update(_broken(part, self._looked_into))
+        for key, names in self._texts.items():
+            for name in names & work.broken.keys():
+                work.unreadable[key] = work.broken[name]
         return work
 
     def _finished(self, parts: Parts, work: _Work) -> Marks:
@@ -206,11 +219,7 @@ class Stream:
         """The columns that SQL surely reads: DuckDB takes its time for each that it is shown."""
         names = {ROW} | (set(self._kept.wanted) if self._kept else set())
         for one in left.values():
-            names |= set(one.columns)
-            for clause in (one.expression, *one.where):
-                names |= {
-                    str(each.name) for each in sa.sql.visitors.iterate(clause) if isinstance(each, sa.ColumnClause)
-                }
+            names |= _named(one)
         for late in keys.values():
             names |= set(late.reads)
         return names
@@ -260,6 +269,23 @@ class Stream:
             looked_at = int(np.count_nonzero(_flags(answer[f"w{place}"], order))) if one.where else len(hits)
             answers[key] = _Answer(hits, looked_at)
         return answers
+
+
+def _named(one: Condition) -> set[str]:
+    """The columns a condition is about, and those it names."""
+    clauses = (each for clause in (one.expression, *one.where) for each in sa.sql.visitors.iterate(clause))
+    return {*one.columns, *(str(each.name) for each in clauses if isinstance(each, sa.ColumnClause))}
+
+
+def _broken(part: Part, names: Iterable[str]) -> dict[str, str]:
+    """Those of the columns that hold bytes that are no text, with what is wrong."""
+    found = {}
+    for name in names:
+        try:
+            _ = part[name].texts
+        except UnreadableError as error:
+            found[name] = str(error)
+    return found
 
 
 def _flag(condition: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -36,9 +36,27 @@ def suite(rules: Sequence[Rule], codes: Codes, today: date | None = None) -> gx.
 
     `codes` holds the code lists by name; `today` (default: today in Shanghai) bounds dates of birth and is what a range
     calls "today". QualityError: QUA-RULE-ID for an id used twice, QUA-RULE-KIND for an unknown kind, QUA-RULE-PARAMS
-    for missing or wrong parameters or columns, QUA-RULE-CODES for an absent code list, QUA-RULE-CONDITION for SQL that
-    may not run.
+    for missing or wrong parameters or columns, QUA-RULE-CODES for an absent or empty code list, QUA-RULE-CONDITION for
+    SQL that may not run.
     """
+    _each_once(rules)
+    day = today or datetime.now(_SHANGHAI).date()
+    return gx.ExpectationSuite(name="rules", expectations=[expectation(rule, codes, day) for rule in rules])
+
+
+def usable(rules: Sequence[Rule], codes: Codes, today: date) -> tuple[gx.ExpectationSuite, Mapping[str, QualityError]]:
+    """A suite of those of the rules that can be asked at all, and why the others cannot; QualityError: QUA-RULE-ID."""
+    _each_once(rules)
+    made, refused = [], {}
+    for rule in rules:
+        try:
+            made.append(expectation(rule, codes, today))
+        except QualityError as error:
+            refused[rule.id] = error
+    return gx.ExpectationSuite(name="rules", expectations=made), refused
+
+
+def _each_once(rules: Sequence[Rule]) -> None:
     ids = [rule.id for rule in rules]
     twice = sorted({one for one in ids if ids.count(one) > 1})
     if twice:
@@ -49,8 +67,6 @@ def suite(rules: Sequence[Rule], codes: Codes, today: date | None = None) -> gx.
             fix_zh="请给每条规则不同的编号",
             fix_en="Give every rule an id of its own",
         )
-    day = today or datetime.now(_SHANGHAI).date()
-    return gx.ExpectationSuite(name="rules", expectations=[expectation(rule, codes, day) for rule in rules])
 
 
 def expectation(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401 - a GX Expectation
@@ -92,11 +108,12 @@ def _code(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001
     name = rule.params.get("list")
     if not isinstance(name, str):
         raise _params(rule, "{list: gb_t_2261_1@2003}")
-    if name not in codes:
+    if not codes.get(name):
+        absent = name not in codes
         raise QualityError(
             "QUA-RULE-CODES",
-            zh=f"规则 {rule.id} 使用的代码表 {name} 不存在",
-            en=f"Rule {rule.id} uses the code list {name}, which does not exist",
+            zh=f"规则 {rule.id} 使用的代码表 {name} {'不存在' if absent else '没有任何代码'}",
+            en=f"Rule {rule.id} uses the code list {name}, which {'does not exist' if absent else 'holds no code'}",
             fix_zh="请检查代码表的名称和版本",
             fix_en="Check the name and version of the code list",
         )

@@ -16,6 +16,7 @@ from quality_cases import CASES, CODES, GOOD, ROWS, TODAY, rule, table, truth
 from quality.check import check, check_parts
 from quality.errors import QualityError
 from quality.gate import Gate
+from quality.suite import suite
 
 ANYTHING = Gate(max_percent=None)
 
@@ -200,7 +201,7 @@ def test_a_column_of_nothing_but_nulls_fails_when_the_identifier_must_be_there()
 )
 def test_a_rule_that_makes_no_sense_is_refused_before_anything_runs(bad, code):
     with pytest.raises(QualityError) as refusal:
-        run([plain()], [bad])
+        suite([bad], CODES, TODAY)
     assert refusal.value.code == code
     assert refusal.value.fix_zh
     assert refusal.value.fix_en
@@ -258,8 +259,8 @@ def test_gate_store_and_package_do_not_load_great_expectations():
 def test_even_an_accepted_condition_could_not_read_a_file(monkeypatch, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("x")
-    for module in ("quality.suite", "quality.expectations"):
-        monkeypatch.setattr(f"{module}.accept", str.strip)
+    monkeypatch.setattr("quality.suite.accept", str.strip)
+    monkeypatch.setattr("quality.expectations.guarded", str.strip)
     sql = f"EXISTS (SELECT 1 FROM read_text('{secret}'))"
     verdict = run([plain()], [rule("reaches_out", "condition", "name", sql=sql)])
     assert "disabled by configuration" in verdict.counts[0].error
