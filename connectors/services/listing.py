@@ -20,6 +20,7 @@ from connectors.services.windows import SINCE, WINDOW, Since, Windows
 from schemas.values import Batch, Check, Position, Split, StreamInfo
 
 LISTING = ("page", "window", "since", "columns")
+EMPTY = 1_000  # pages in a row without a record, after which a service is not asked for the next one
 ROUNDS = 3  # a list that changes while it is read is begun again that often
 
 
@@ -179,7 +180,7 @@ class Listing:
     def _pages(self, params: Mapping[str, str]) -> Iterator[_Taken]:
         """Each page's records and the total said with it, until the service has no more."""
         turn: Turn | None = self._pager.first()
-        received, at, asked = 0, 0, set[str]()
+        received, at, empty, asked = 0, 0, 0, set[str]()
         with self._endpoint.client() as client:
             while turn is not None:
                 at += 1
@@ -188,6 +189,9 @@ class Listing:
                 page = self._endpoint.ask(client, wanted, f"page {at}")
                 records = self._endpoint.records(page, f"page {at}")
                 received += len(records)
+                empty = 0 if records else empty + 1
+                if empty > EMPTY:
+                    raise self._endless(at)
                 yield _Taken(records, self._pager.total(page, at))
                 turn = self._pager.following(page, at, len(records), received)
 
@@ -206,6 +210,16 @@ class Listing:
             en=f"page {at} of {where} repeats an earlier page; paging seems to be ignored",
             fix_zh="请核对 page 选项中的参数名与 style",
             fix_en="Check the parameter names and the style in option page.",
+        )
+
+    def _endless(self, at: int) -> SourceError:
+        where = self._endpoint.where
+        return SourceError(
+            "SRC-REST-ENDLESS",
+            zh=f"{where} 到第 {at} 页已连续 {EMPTY} 页没有记录，却仍给出下一页",
+            en=f"{where} had no record on {EMPTY} pages in a row up to page {at}, and still names a next one",
+            fix_zh="本次不采集；请核对 page 选项中的 next、more 与 records，或请来源部门检查接口",
+            fix_en="Nothing was taken; check next and more of option page and option records, or ask the department.",
         )
 
     def _incomplete(self, rows: int, total: int) -> SourceError:

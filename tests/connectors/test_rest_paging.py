@@ -6,7 +6,7 @@ import pytest
 from loopback_service import Handler, ids, ok, serving, source
 
 from connectors import SourceChanged, SourceError, SourceUnavailable
-from connectors.services import windows
+from connectors.services import listing, windows
 from schemas.values import Position
 
 RECORDS = [{"id": str(n)} for n in range(7)]
@@ -108,6 +108,29 @@ def test_parameters_may_travel_as_a_json_body_or_a_form(service):
 def test_a_cursor_that_goes_in_a_circle_is_stopped_though_its_pages_are_empty(service):
     service.answer = lambda *_: ok({"items": [], "next": "same"})
     with pytest.raises(SourceError, match=r"SRC-REST-LOOP.*page 3"):
+        ids(source(service, page={"style": "cursor"}))
+
+
+@pytest.mark.parametrize("style", ["page", "offset", "cursor", "cursor_header", "json_link"])
+def test_a_service_that_gives_the_same_records_for_ever_is_stopped_at_their_second_coming(service, style):
+    turns = iter(range(10**6))
+
+    def answer(*_):
+        turn = next(turns)
+        page = {"items": [{"name": "甲"}, {"name": "乙"}], "next": f"/list?turn={turn}" if "link" in style else turn}
+        return ok(page, **{"X-Next-Cursor": str(turn)})
+
+    service.answer = answer
+    with pytest.raises(SourceError, match=r"SRC-REST-LOOP.*page 2"):
+        ids(source(service, page={"style": style, "size": 2}))
+    assert len(service.asked) == 2
+
+
+def test_a_service_that_has_no_records_and_no_end_is_stopped(service, monkeypatch):
+    monkeypatch.setattr(listing, "EMPTY", 5)
+    turns = iter(range(10**6))
+    service.answer = lambda *_: ok({"items": [{"id": "0"}] if (turn := next(turns)) == 3 else [], "next": turn})
+    with pytest.raises(SourceError, match=r"SRC-REST-ENDLESS.*page 10"):
         ids(source(service, page={"style": "cursor"}))
 
 
