@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pyarrow as pa
 
@@ -51,14 +52,40 @@ def _listed(name: str, folders: tuple[Path, ...], columns: Iterable[str]) -> pa.
 
 
 def _landed(shown: Mapping[str, Standard], state: State, tables: Tables, columns: Iterable[str]) -> pa.Table:
-    wanted = sorted(columns)
-    parts = []
-    for table, standard in shown.items():
-        has = [name for name in wanted if name in tables.columns(table)]
-        rows = tables.read(table, state.released(table), has or None)
-        types = {one.name: TYPES[one.type] for one in standard.fields}
-        for name in wanted:
-            if name not in has and name in types:  # a field of the standard that nobody delivers: not known
-                rows = rows.append_column(name, pa.nulls(rows.num_rows, types[name]))
-        parts.append(rows.select([name for name in wanted if name in rows.column_names]))
-    return pa.concat_tables(parts, promote_options="permissive")
+    """The rows of the tables one after the other, mapped from a file: memory does not grow with them."""
+    wanted, spill = sorted(columns), tables.folder / "spill"
+    found = [
+        (tables.stream(name, state.released(name), _there(tables, name, wanted)), of) for name, of in shown.items()
+    ]
+    schema = pa.unify_schemas([_schema(rows.schema, of, wanted) for rows, of in found], promote_options="permissive")
+    spill.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(prefix="reference-", dir=spill) as file:
+        with pa.ipc.new_file(file, schema) as kept:
+            for rows, _ in found:
+                for batch in rows:
+                    kept.write_batch(_as(batch, schema))
+        file.flush()
+        return pa.ipc.open_file(pa.memory_map(file.name)).read_all()  # it is there until nobody looks at it
+
+
+def _there(tables: Tables, name: str, wanted: Sequence[str]) -> list[str]:
+    """The wanted columns that a table has; some column where it has none of them, since its rows count."""
+    there = tables.columns(name)
+    return [one for one in wanted if one in there] or list(there[:1])
+
+
+def _schema(there: pa.Schema, standard: Standard, wanted: Sequence[str]) -> pa.Schema:
+    """What a table has of the wanted columns, and of its standard's fields those that nobody delivers: not known."""
+    types = {one.name: TYPES[one.type] for one in standard.fields}
+    kinds = {name: there.field(name).type if name in there.names else types.get(name) for name in wanted}
+    return pa.schema([(name, kind) for name, kind in kinds.items() if kind is not None])
+
+
+def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of a schema; what the batch has not is null."""
+    there = set(batch.schema.names)
+    columns = [
+        batch.column(one.name).cast(one.type) if one.name in there else pa.nulls(batch.num_rows, one.type)
+        for one in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -7,11 +7,11 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -35,6 +35,7 @@ from warehouse.state.values import Pin
 Rows: TypeAlias = pa.Table | duckdb.DuckDBPyRelation
 ROW_GROUP = 40_960  # rows; a keyed look-up reads one group, and a scan of ten columns still reads long runs
 ATTEMPTS = 60
+AT_ONCE = 65_536  # rows of a stream
 _PROPERTIES = {"format-version": "2", "write.parquet.compression-codec": "zstd", "commit.retry.num-retries": "0"}
 
 
@@ -278,6 +279,20 @@ class Tables:
         query = f"SELECT {listed} FROM {self.relation(name, snapshot)} WHERE {where}"
         with duck.connect(self.folder / "spill") as connection:
             return connection.execute(query, list(params)).to_arrow_table()
+
+    def stream(self, name: str, snapshot: int | None, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+        """The same rows, of which only some are in memory at a time; to be read to its end, or closed."""
+
+        def flowing() -> Iterator[Any]:  # the schema, then the rows: the connection is there as long as they come
+            listed = ", ".join(quote(one) for one in columns) if columns is not None else "*"
+            query = f"SELECT {listed} FROM {self.relation(name, snapshot)}"
+            with duck.connect(self.folder / "spill") as connection:
+                reader = connection.execute(query).to_arrow_reader(AT_ONCE)
+                yield reader.schema
+                yield from reader
+
+        made = flowing()
+        return pa.RecordBatchReader.from_batches(next(made), made)
 
     def row_count(self, name: str, snapshot: int | None) -> int:
         """How many rows the snapshot has, from its summary."""

@@ -101,13 +101,13 @@ def _batches(kept: Sequence[KeptCheck], schema: pa.Schema) -> Iterator[pa.Record
 
 
 def _landed(wired: Wired, resource: Resource) -> tuple[str, Read, frozenset[str]]:
-    """What has landed: a column is in memory while it is looked at."""
+    """What has landed, some rows at a time."""
     snapshot = wired.state.released(resource.table)
     if snapshot is None:
         raise nothing(resource.id, resource.table)
 
     def read(columns: Sequence[str]) -> pa.RecordBatchReader:
-        return wired.tables.read(resource.table, snapshot, columns).to_reader()
+        return wired.tables.stream(resource.table, snapshot, columns)
 
     return resource.table, read, frozenset(wired.tables.columns(resource.table))
 

@@ -100,6 +100,14 @@ def test_an_upsert_replaces_what_has_the_key_and_adds_the_rest(tables: Tables, h
     assert tables.row_count(NAME, snapshot) == len(expected)
 
 
+def test_a_stream_gives_the_rows_that_are_read_at_once(tables: Tables) -> None:
+    tables.append(NAME, rows(["a", "b"], "1"))
+    snapshot = tables.upsert(NAME, rows(["b", "c"], "2"), key=["k"])
+    streamed = tables.stream(NAME, snapshot, ["v", "k"]).read_all()
+    assert sorted(streamed.to_pylist(), key=str) == sorted(tables.read(NAME, snapshot, ["v", "k"]).to_pylist(), key=str)
+    assert tables.stream(NAME, None).read_all().num_rows == 0
+
+
 def test_nothing_released_means_nothing_to_read(tables: Tables) -> None:
     tables.append(NAME, rows(["a"], "1"))
     found = tables.read(NAME, None)
