@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,15 +31,15 @@ from warehouse.keep import keep, received_rows
 if TYPE_CHECKING:
     from runs.steps import Steps
 
-AT_ONCE = 200_000  # rows of one batch that come back together
+Numbers: TypeAlias = npt.NDArray[np.int64]  # of rows
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """Rows of one batch that lie in quarantine and have not come back: number → the rules they violated."""
+    """Rows of one batch that lie in quarantine and have not come back, by their ordered numbers."""
 
     batch: Manifest
-    rows: Mapping[int, tuple[str, ...]]
+    rows: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +62,22 @@ def in_quarantine(parts: Parts, resource: Resource) -> list[Quarantined]:
     snapshot = parts.state.released(resource.quarantine)
     if snapshot is None:
         return []
-    lying = parts.tables.read(resource.quarantine, snapshot, ["_batch", ROW, "rules"])
-    gone = {(one.origin, one.row) for one in Holds(parts.state.engine).returned(resource.id)}
-    found: dict[str, dict[int, tuple[str, ...]]] = {}
-    columns = (lying[name].to_pylist() for name in ("_batch", ROW, "rules"))
-    for batch, row, rules in zip(*columns, strict=True):
-        if (batch, row) not in gone:
-            found.setdefault(batch, {})[row] = tuple(rules)
+    found: dict[str, list[Numbers]] = {}
+    for some in parts.tables.stream(resource.quarantine, snapshot, ["_batch", ROW]):
+        names = some.column("_batch").dictionary_encode()
+        places, rows = names.indices.to_numpy(), some.column(ROW).to_numpy()
+        for place, name in enumerate(names.dictionary.to_pylist()):
+            found.setdefault(name, []).append(rows[places == place].astype(np.int64))
+    gone: dict[str, array[int]] = {}
+    for one in Holds(parts.state.engine).returned(resource.id):
+        gone.setdefault(one.origin, array("q")).append(one.row)
+    left = {
+        name: np.setdiff1d(np.concatenate(rows), np.asarray(gone.get(name, []), np.int64))
+        for name, rows in found.items()
+    }
     known = {one.batch: one for one in parts.state.manifests(resource.id, limit=10**6)}
-    batches = sorted((known[name] for name in found if name in known), key=lambda one: one.pulled_at)
-    return [Quarantined(one, dict(sorted(found[one.batch].items()))) for one in batches]
+    batches = sorted((known[name] for name in left if name in known), key=lambda one: one.pulled_at)
+    return [Quarantined(one, left[one.batch]) for one in batches if len(left[one.batch])]
 
 
 def recheck(  # noqa: PLR0917 - as below
@@ -84,13 +92,11 @@ def recheck(  # noqa: PLR0917 - as below
     backs = []
     with parts.store.lock(f"return-{resource.id}"):
         for number, lying in enumerate(in_quarantine(parts, resource), start=1):
-            rows = _received(parts, lying.batch, list(lying.rows))
-            passing = _passing(parts, resource, lying.batch, rows, {})
-            taken = rows.filter(pc.is_in(rows[ROW], value_set=passing))
-            if taken.num_rows:
-                run = f"{name}-{number}"
-                _keep(parts, resource, lying, taken, "recheck", run, {}, (), by, "", at)
-                backs.append(_landed(steps, resource, run, lying, taken.num_rows))
+            passing = _passing(parts, resource, lying.batch, _received(parts, lying.batch, lying.rows), {})
+            if len(passing):
+                run, rows = f"{name}-{number}", _received(parts, lying.batch, passing)
+                _keep(parts, resource, lying.batch, passing, rows, "recheck", run, {}, (), by, "", at)
+                backs.append(_landed(steps, resource, run, lying, len(passing)))
             else:
                 backs.append(Back(resource.id, len(lying.rows), 0, 0, 0, ()))
     return _together(resource.id, backs)
@@ -121,50 +127,70 @@ def _by_hand(  # noqa: PLR0917 - as above
     words, resource = plain_words(why, day_of(at)), _resource(parts, resource_id)
     with parts.store.lock(f"return-{resource.id}"):
         lying = next((one for one in in_quarantine(parts, resource) if one.batch.batch == batch), None)
-        if lying is None or not set(rows) <= set(lying.rows):
-            raise _not_there(resource.id, batch, sorted(set(rows) - set(lying.rows if lying else ())))
-        lying = Quarantined(lying.batch, {row: lying.rows[row] for row in sorted(set(rows))})
-        received = _received(parts, lying.batch, list(lying.rows))
+        wanted = np.unique(np.asarray(rows, np.int64))
+        missing = np.setdiff1d(wanted, [] if lying is None else lying.rows)
+        if lying is None or len(missing) or not len(wanted):
+            raise _not_there(resource.id, batch, missing.tolist())
+        lying = Quarantined(lying.batch, wanted)
+        received = list(_received(parts, lying.batch, wanted))
         if changes:
             received = _changed(resource, lying.batch, received, changes)
-        accepted: dict[str, Severity] = {}
-        if not changes:
-            accepted = {rule: "warning" for said in lying.rows.values() for rule in said}
-        passing = _passing(parts, resource, lying.batch, received, accepted)
-        if len(passing) < received.num_rows:
-            raise _still_fails(resource.id, received.num_rows - len(passing), corrected=bool(changes))
+        accepted = {} if changes else _violated(parts, resource, batch, wanted)
+        as_warnings: dict[str, Severity] = {rule: "warning" for said in accepted.values() for rule in said}
+        passing = _passing(parts, resource, lying.batch, received, as_warnings)
+        if len(passing) < len(wanted):
+            raise _still_fails(resource.id, len(wanted) - len(passing), corrected=bool(changes))
         kind: Kind = "correction" if changes else "release"
-        _keep(parts, resource, lying, received, kind, run, accepted, tuple(sorted(changes)), by.id, words, at)
-        return _landed(steps, resource, run, lying, received.num_rows)
+        changed = tuple(sorted(changes))
+        _keep(parts, resource, lying.batch, wanted, received, kind, run, accepted, changed, by.id, words, at)
+        return _landed(steps, resource, run, lying, len(wanted))
 
 
-def _received(parts: Parts, batch: Manifest, numbers: Sequence[int]) -> pa.Table:
-    rows = np.asarray(numbers, np.int64)
-    kinds = pa.schema([(name, pa.int64() if name == ROW else pa.string()) for name in batch.columns])
-    return pa.Table.from_batches(received_rows(parts.store, batch, rows), kinds)
+def _violated(parts: Parts, resource: Resource, batch: str, rows: Numbers) -> dict[int, list[str]]:
+    """The rules that quarantined rows of a batch violate, row by row."""
+    numbers = ", ".join(map(str, rows.tolist()))
+    where, snapshot = f'"_batch" = ? AND "{ROW}" IN ({numbers})', parts.state.released(resource.quarantine)
+    found = parts.tables.read(resource.quarantine, snapshot, [ROW, "rules"], where, [batch])
+    return dict(zip(found[ROW].to_pylist(), found["rules"].to_pylist(), strict=True))
 
 
-def _changed(resource: Resource, batch: Manifest, rows: pa.Table, changes: Mapping[str, str]) -> pa.Table:
+def _received(parts: Parts, batch: Manifest, numbers: Numbers) -> Iterator[pa.RecordBatch]:
+    """The rows as they were received, ordered; some are in memory at a time."""
+    return received_rows(parts.store, batch, numbers)
+
+
+def _changed(
+    resource: Resource, batch: Manifest, rows: Sequence[pa.RecordBatch], changes: Mapping[str, str]
+) -> list[pa.RecordBatch]:
     """The rows with other values; what the reader had found wrong with them is for the rules to say now."""
     feeding = resolve(resource.standard, batch.columns, resource.columns)
+    put: dict[str, str | None] = dict.fromkeys((REJECT, DETAIL, LINE))
     for name, value in changes.items():
         column = feeding.get(name, name)
-        if column in (*RAW_COLUMNS, OP) or column not in rows.column_names:
+        if column in (*RAW_COLUMNS, OP) or column not in batch.columns:
             raise _no_column(resource.id, name, [one for one in batch.columns if one not in (*RAW_COLUMNS, OP)])
-        rows = _put(rows, column, pa.array([value] * rows.num_rows, pa.string()))
-    for name in (REJECT, DETAIL, LINE):
-        rows = _put(rows, name, pa.nulls(rows.num_rows, pa.string()))
-    return rows
+        put[column] = value
+    made = []
+    for one in rows:
+        new = one
+        for column, said in put.items():
+            new = _put(new, column, pa.array([said] * one.num_rows, pa.string()))
+        made.append(new)
+    return made
 
 
-def _put(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
+def _put(rows: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
     return rows.set_column(rows.schema.get_field_index(name), name, values)
 
 
 def _passing(
-    parts: Parts, resource: Resource, batch: Manifest, rows: pa.Table, accepted: Mapping[str, Severity]
-) -> pa.Array:
-    """The `_row`s that would land: they violate no error rule, and have a key."""
+    parts: Parts,
+    resource: Resource,
+    batch: Manifest,
+    rows: Iterable[pa.RecordBatch],
+    accepted: Mapping[str, Severity],
+) -> Numbers:
+    """The `_row`s that would land, ordered: they violate no error rule, and have a key."""
     from quality.check import check_parts
     from quality.rowsets import references as looked_at
 
@@ -174,8 +200,8 @@ def _passing(
     rules = bind(standard, mapping, {**resource.severities, **accepted}, resource.rules, there)
     lists = code_lists.lists(standard, rules)
     spellings = {name: one.spellings for name, one in lists.items()}
-    made = standardise_batches(rows.to_batches(), standard, mapping, spellings, parts.today())
-    keyed: list[pa.Array] = []
+    made = standardise_batches(rows, standard, mapping, spellings, parts.today())
+    keyed: list[Numbers] = []
 
     def flowing() -> Iterable[pa.Table]:
         for one in made:
@@ -183,7 +209,7 @@ def _passing(
             mask = there[0] if there else pa.array([False] * one.table.num_rows)
             for other in there[1:]:
                 mask = pc.and_(mask, other)
-            keyed.append(one.table.filter(mask)[ROW].combine_chunks())
+            keyed.append(one.table.filter(mask)[ROW].to_numpy())
             yield one.table
 
     codes = {name: frozenset(one.codes) for name, one in lists.items()}
@@ -191,28 +217,34 @@ def _passing(
     related = references.given(there, looked_at(rules))
     verdict = check_parts(flowing(), kinds, rules, codes, Gate(max_percent=None), parts.today(), related)
     broken = any(one.error is not None and one.severity == "error" for one in verdict.counts)
-    good = pa.chunked_array(keyed, pa.int64()).combine_chunks() if keyed and not broken else pa.array([], pa.int64())
-    return good.filter(pc.invert(pc.is_in(good, value_set=verdict.quarantine.cast(pa.int64()))))
+    if broken or not keyed:
+        return np.empty(0, np.int64)
+    return np.setdiff1d(np.concatenate(keyed), verdict.quarantine.to_numpy(zero_copy_only=False))
 
 
 def _keep(  # noqa: PLR0917 - which rows, how, by whom, why and when
-    parts: Parts, resource: Resource, lying: Quarantined, rows: pa.Table, kind: Kind, run: str,
-    accepted: Mapping[str, Severity], changed: tuple[str, ...], who: str, why: str, at: datetime,
+    parts: Parts, resource: Resource, origin: Manifest, numbers: Numbers, rows: Iterable[pa.RecordBatch], kind: Kind,
+    run: str, accepted: Mapping[int, Sequence[str]], changed: tuple[str, ...], who: str, why: str, at: datetime,
 ) -> None:  # fmt: skip
     """Make the rows a batch of their own; from the moment it is there they count as come back."""
     parts.state.start_run(run, resource.id, trigger=kind)
-    origin = lying.batch.batch
     told = [
         {
-            "kind": kind, "origin": origin, "row": row, "place": place, "changed": list(changed),
-            "accepted": [rule for rule in lying.rows[row] if rule in accepted],
+            "kind": kind, "origin": origin.batch, "row": row, "place": place, "changed": list(changed),
+            "accepted": list(accepted.get(row, ())),
         }
-        for place, row in enumerate(rows[ROW].to_pylist(), start=1)
+        for place, row in enumerate(numbers.tolist(), start=1)
     ]  # fmt: skip
     Holds(parts.state.engine).bring_back(resource.id, run, told, who=who, why=why, at=at)
-    numbered = _put(rows, ROW, pa.array(np.arange(1, rows.num_rows + 1)))
-    batches = [Batch(one) for one in numbered.combine_chunks().to_batches(AT_ONCE)]
-    keep(parts.store, parts.state, resource.id, run, batches, name=run, moves=False)
+    keep(parts.store, parts.state, resource.id, run, _numbered(rows), name=run, moves=False)
+
+
+def _numbered(rows: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
+    """The rows as a batch of their own has them, numbered from one."""
+    first = 1
+    for one in rows:
+        yield Batch(_put(one, ROW, pa.array(np.arange(first, first + one.num_rows))))
+        first += one.num_rows
 
 
 def _landed(steps: Steps, resource: Resource, run: str, lying: Quarantined, passed: int) -> Back:
