@@ -31,7 +31,7 @@ from schemas.values import DELETED, OP, ORDER, ROW, Json, Manifest, Severity, So
 from warehouse import landed
 from warehouse.checked import CheckedWriter, KeptCheck, kept_check
 from warehouse.keep import received_batches
-from warehouse.land import land
+from warehouse.land import CameBack, land
 from warehouse.state import State
 from warehouse.store import ObjectStore
 from warehouse.tables import Tables
@@ -151,6 +151,7 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
         if decided.decision == "reject":
             return replace(told, rejected=manifest.rows)
     newer = _newer(parts, resource, manifest) if run == manifest.run else ()
+    came = _came(holds, resource, manifest)
     usual = () if resource.reading.mode == "cdc" else resource.order  # a log comes in the order of its changes
     landing = land(
         parts.store,
@@ -163,7 +164,8 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
         order=(ORDER,) if ORDER in kept.schema.names else usual,
         run=run,
         newer=newer,
-        gone_since=_gone_since(parts, resource, newer),
+        gone_since=_gone_since(parts, resource, manifest, newer, came),
+        came=came,
     )
     return replace(
         told,
@@ -182,16 +184,43 @@ def _newer(parts: Parts, resource: Resource, manifest: Manifest) -> Sequence[str
     return () if newest and not holds.of_run(manifest.run) else holds.newer(resource.id, manifest.batch)
 
 
-def _gone_since(parts: Parts, resource: Resource, newer: Sequence[str]) -> pa.Table | None:
-    """The keys of the records that these batches say were deleted; None where they delete nothing."""
-    key, found = list(resource.standard.key), []
-    for name in newer:
-        kept = kept_check(parts.store, parts.state.manifests(resource.id, batch=name, limit=1)[0])
-        rows = kept.deleted()
-        if len(rows):
-            table = kept.table([ROW, *key])
-            found.append(table.filter(pc.is_in(table[ROW], value_set=rows)).select(key))
-    return pa.concat_tables(found) if found else None
+def _came(holds: Holds, resource: Resource, manifest: Manifest) -> CameBack | None:
+    """Where the rows of a batch out of quarantine stood when they were delivered; None for any other batch."""
+    found = holds.came(resource.id, manifest.run)
+    if found is None:
+        return None
+    batches, rows, places = zip(*found[1], strict=True)
+    own = [one == manifest.batch for one in batches]
+    table = pa.table({"_batch": pa.array(batches), ROW: pa.array(rows), "_place": pa.array(places), "_own": own})
+    return CameBack(found[0], table)
+
+
+def _gone_since(
+    parts: Parts, resource: Resource, manifest: Manifest, newer: Sequence[str], came: CameBack | None
+) -> pa.Table | None:
+    """The keys of the records that these batches, or the rest of its own, say were deleted; None for no keys."""
+    key = list(resource.standard.key)
+    found = [_deleted(parts, resource, name).select(key) for name in newer]
+    if came is not None and len(gone := _deleted(parts, resource, came.origin)):
+        places = came.rows.filter(came.rows["_own"]).select([ROW, "_place"])
+        here = kept_check(parts.store, manifest).table([ROW, *key]).join(places, ROW)
+        stood = here.group_by(key).aggregate([("_place", "max")])
+        both = stood.join(gone.group_by(key).aggregate([(ROW, "max")]), key, join_type="inner")
+        found.append(both.filter(pc.greater(both[f"{ROW}_max"], both["_place_max"])).select(key))
+    return pa.concat_tables(found) if any(map(len, found)) else None
+
+
+def _deleted(parts: Parts, resource: Resource, batch: str) -> pa.Table:
+    """The rows of a batch that say that the source deleted their record: `_row` and key."""
+    kept, key = (
+        kept_check(parts.store, parts.state.manifests(resource.id, batch=batch, limit=1)[0]),
+        resource.standard.key,
+    )
+    rows = kept.deleted()
+    if not len(rows):
+        return kept.schema.empty_table().select([ROW, *key])
+    table = kept.table([ROW, *key])
+    return table.filter(pc.is_in(table[ROW], value_set=rows))
 
 
 def told_of(parts: Parts, resource: Resource, manifest: Manifest) -> Report:

@@ -113,6 +113,25 @@ class Holds:
             sa.select(RETURN).where(RETURN.c.resource == resource, RETURN.c.run.in_(there)).order_by(RETURN.c.id)
         )
 
+    def came(self, resource: str, run: str) -> tuple[str, list[tuple[str, int, int]]] | None:
+        """Of a run that brings rows back: the batch they were delivered in, and (batch, row, place in that one) of them
+        and of all others that came back from it. None for a run that reads a source.
+        """
+        query = sa.select(MANIFEST.c.batch, RETURN.c.place, RETURN.c.origin, RETURN.c.row, RETURN.c.run)
+        query = query.join(MANIFEST, MANIFEST.c.run == RETURN.c.run).where(RETURN.c.resource == resource)
+        ours = sa.select(RETURN.c.id).where(RETURN.c.run == run).limit(1)
+        with database.reading(self._engine) as connection:
+            if connection.execute(ours).first() is None:
+                return None
+            rows = connection.execute(query.order_by(RETURN.c.id)).all()
+        stood: dict[tuple[str, int], tuple[str, int]] = {}
+        origin = ""
+        for one in rows:  # a row that came back before it came back again is there already
+            stood[one.batch, one.place] = stood.get((one.origin, one.row), (one.origin, one.row))
+            if one.run == run:
+                origin = stood[one.batch, one.place][0]
+        return origin, [(*now, then) for now, (batch, then) in stood.items() if batch == origin]
+
     def _returned(self, query: sa.Select[tuple[object, ...]]) -> list[Returned]:
         with database.reading(self._engine) as connection:
             rows = connection.execute(query).mappings().all()

@@ -77,6 +77,7 @@ def decide(
     newer: Sequence[str] = (),
     *,
     gone_since: bool = False,
+    origin: str | None = None,
 ) -> Fates:
     """Make the temporary tables `barred`, `lands` (both _row, FILE, PLACE) and `replaced` (keys of landed rows).
 
@@ -85,6 +86,10 @@ def decide(
     and what is landed, whatever their order. What batches of `newer` landed stays, unless the order says that it is
     the older; `landed` gives their `_batch` too. With `gone_since` there is a relation of that name: the keys that
     later deliveries deleted, which do not come back.
+
+    `origin` is the batch that rows out of quarantine were delivered in; a relation `came` says for each row that came
+    back from it (`_batch`, `_row`; `_own`: by this batch) at which `_place` of it that was. What stood further down in
+    it stays likewise; `landed` gives `_batch` and `_row` too.
     """
     keys = [quote(one) for one in columns.key]
     null = " OR ".join(f"{one} IS NULL" for one in keys)
@@ -100,14 +105,23 @@ def decide(
     newest = ", ".join(["_voids DESC", *(f"{quote(one)} DESC NULLS LAST" for one in columns.order), f"{ROW} DESC"])
     same = " AND ".join(f"w.{one} = l.{one}" for one in keys)
     lower = f"(w._voids = 0 AND ({_lower(columns.order)}))"
+    alike = " AND ".join(["true", *(f"w.{quote(o)} IS NOT DISTINCT FROM l.{quote(o)}" for o in columns.order)])
     if newer:
-        alike = " AND ".join(["true", *(f"w.{quote(o)} IS NOT DISTINCT FROM l.{quote(o)}" for o in columns.order)])
         lower += f" OR ({alike} AND l._batch IN ({', '.join(map(literal, newer))}))"
+    if origin is not None:
+        there = f"coalesce(theirs._place, CASE WHEN l._batch = {literal(origin)} THEN l.{ROW} END)"
+        lower += f" OR ({alike} AND coalesce({there} > mine._place, false))"
+        landed += (
+            f" l ON {same} LEFT JOIN came theirs ON theirs._batch = l._batch AND theirs.{ROW} = l.{ROW}"
+            f" LEFT JOIN came mine ON mine._own AND mine.{ROW} = w.{ROW}"
+        )
+    else:
+        landed += f" l ON {same}"
     connection.execute(
         f"CREATE TEMP TABLE winners AS SELECT w.* EXCLUDE (_voids), l.{HASH} AS _landed, ({lower}) AS _late "
         f"FROM (SELECT * FROM ({_voided(columns)}) "
         f"QUALIFY row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY {newest}) = 1) w "
-        f"LEFT JOIN {landed} l ON {same}"
+        f"LEFT JOIN {landed}"
     )
     deleted = f"({', '.join(keys)}) IN (SELECT ({', '.join(keys)}) FROM gone_since)" if gone_since else "false"
     news = f"(NOT _gone AND NOT {deleted} AND (_landed IS NULL OR (_landed <> {HASH} AND NOT _late)))"

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from schemas.points import reached
-from schemas.values import Manifest
+from schemas.values import ROW, Manifest
 from warehouse import duck, fates, landing_files
 from warehouse.checked import KeptCheck
 from warehouse.errors import WarehouseError
@@ -34,6 +34,17 @@ class Landing:
     quarantined: int
     superseded: int
     deleted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CameBack:
+    """Where rows out of quarantine stood: `rows` say of `_batch` and `_row` at which `_place` of the batch `origin`.
+
+    They are those of the batch that lands (`_own`) and of others that came back from the same one before.
+    """
+
+    origin: str
+    rows: pa.Table
 
 
 def landed_table(resource: str) -> str:
@@ -60,6 +71,7 @@ def land(
     run: str | None = None,
     newer: Sequence[str] = (),
     gone_since: pa.Table | None = None,
+    came: CameBack | None = None,
 ) -> Landing:
     """Land the batch and release it; the same batch again changes nothing and gives the counts it had.
 
@@ -69,7 +81,7 @@ def land(
     release; a deletion of what is not landed counts as superseded. `order` are fields, or schemas.values.ORDER.
     `run` is the run that lands, by default the one that pulled, which rows name. `newer` are batches of later
     deliveries that have landed already: their rows stay, unless the order says that they are older. `gone_since`
-    are the keys that they deleted.
+    are the keys that they deleted. `came` says of rows out of quarantine where they stood when they were delivered.
 
     Killed at any point and called again it ends in the same tables; readers, who follow `state.released`, see both
     tables change at once.
@@ -88,7 +100,9 @@ def land(
             duck.connect(tables.folder / "spill", memory=MEMORY) as connection,
             fates.present(connection, kept, key=key, order=order) as shown,
         ):
-            landing = _decided(connection, shown, tables, (targets[0], state.released(targets[0])), newer, gone_since)
+            landing = _decided(
+                connection, shown, tables, (targets[0], state.released(targets[0])), newer, gone_since, came
+            )
             reached("land.planned")
             passed, failed = (Staged(table, (), 0) for table in targets)
             if done[targets[0]] is None:
@@ -116,13 +130,22 @@ def _decided(  # noqa: PLR0917 - what, beside what, in the order they are said
     landed: tuple[str, int | None],
     newer: Sequence[str],
     gone_since: pa.Table | None,
+    came: CameBack | None,
 ) -> Landing:
     """What becomes of the rows beside what is landed already, in a table as of a snapshot."""
-    compared = list(dict.fromkeys([*shown.key, *shown.order, HASH, *(["_batch"] if newer else [])]))
+    places = ["_batch", ROW] if newer or came else []
+    compared = list(dict.fromkeys([*shown.key, *shown.order, HASH, *places]))
     if gone_since is not None:
         connection.register("gone_since", gone_since)
+    if came is not None:
+        connection.register("came", came.rows)
     found = fates.decide(
-        connection, shown, tables.relation(*landed, compared), newer, gone_since=gone_since is not None
+        connection,
+        shown,
+        tables.relation(*landed, compared),
+        newer,
+        gone_since=gone_since is not None,
+        origin=came.origin if came else None,
     )
     return Landing(**asdict(found))
 

@@ -13,6 +13,7 @@ from runs.holds_store import Holds
 from runs.recheck import correct, in_quarantine, recheck, release
 from shutong.commands.quality import quarantine
 from tests.runs.small_deployment import (
+    HEADER,
     add_resource,
     code,
     csv_source,
@@ -113,6 +114,50 @@ def test_rechecks_of_several_batches_land_the_newest_of_a_key_whatever_its_batch
         back = again(wired)
         assert (back.passed, back.runs) == (2, ("recheck-1-1", "recheck-1-2"))
         assert [row["domicile"] for row in shown(wired, "std_scjg.firms")] == ["新址"]
+
+
+def test_a_row_from_quarantine_replaces_none_that_stood_further_down_in_its_own_batch(home):
+    drop(home, "a.csv", [firm(1, name=""), firm(2, "先"), firm(1, "后"), firm(2, name="")])
+    with opened(home) as wired:
+        wired.steps.ingest(FIRMS, "r1")
+        assert landed(wired) == {code(1): "后", code(2): "先"}
+    loosened(home)
+    with opened(home) as wired:
+        back = again(wired)
+        assert (back.passed, back.landed, back.superseded) == (2, 1, 1)
+        assert landed(wired) == {code(1): "后", code(2): "None"}
+        assert again(wired, "recheck-2").looked_at == 0
+
+
+def test_a_row_from_quarantine_brings_no_record_back_that_the_rest_of_its_batch_deleted(home):
+    more = 'read: {mode: full, deletes: {detect: flag, column: gone, values: ["Y"]}, max_deletes: 100}\n'
+    add_resource(home, csv_source(), standard="small_firm@1", percent=100, more=more)
+    rows = [[*firm(1, name=""), ""], [*firm(1), "Y"], [*firm(2), "Y"], [*firm(2, name=""), ""]]
+    drop(home, "a.csv", rows, [*HEADER, "gone"])
+    with opened(home) as wired:
+        assert wired.steps.ingest(FIRMS, "r1").quarantined == 2
+    loosened(home)
+    with opened(home) as wired:
+        back = again(wired)
+        assert (back.passed, back.landed, back.superseded) == (2, 1, 1)
+        assert set(landed(wired)) == {code(2)}
+
+
+def test_rows_of_one_batch_that_come_back_one_by_one_keep_the_order_they_stood_in(home):
+    drop(home, "a.csv", [firm(1, name=""), firm(1, name=""), firm(1, name="")])
+    with opened(home) as wired:
+        wired.steps.ingest(FIRMS, "r1")
+        batch = only_batch(wired)
+
+        def put_right(row, name):
+            run = f"correction-{row}"
+            return correct(wired.steps, wired.parts, FIRMS, batch, row, {"ent_name": name}, CHEN, "已核对", NOW, run)
+
+        assert put_right(2, "第二行").landed == 1
+        assert put_right(1, "第一行").superseded == 1
+        assert landed(wired) == {code(1): "第二行"}
+        assert put_right(3, "第三行").landed == 1
+        assert landed(wired) == {code(1): "第三行"}
 
 
 def test_a_corrected_row_is_judged_like_any_other_and_leads_back_to_where_it_came_from(home):
