@@ -76,7 +76,13 @@ def special_case(name: str, what: str) -> Record:
 @pytest.fixture(scope="module")
 def beyond() -> Iterator[Callable[[str], Beyond]]:
     made: dict[str, Beyond] = {}
-    yield lambda name: made.setdefault(name, Beyond(spec(name)))
+
+    def once(name: str) -> Beyond:
+        if name not in made:
+            made[name] = Beyond(spec(name))
+        return made[name]
+
+    yield once
     for one in made.values():
         one.close()
 
