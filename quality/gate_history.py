@@ -120,6 +120,12 @@ def reasons(  # noqa: PLR0917 - what, and what it is held against, in the order 
     return found
 
 
+def drifting(wanted: Shift, seen: Observed, usual: Observed) -> tuple[str, ...]:
+    """The fields that are not spread as in earlier good runs together."""
+    names = sorted(seen.buckets)
+    return tuple(one for one in names if any(_shifted(wanted, one, seen.buckets[one], usual.buckets.get(one, {}))))
+
+
 def _old(wanted: Freshness, newest: str | None, today: date) -> Iterator[Reason]:
     if newest is None:
         yield (

@@ -12,7 +12,7 @@ NAMES = {
     "late": ("迟到", "late"),
     "failed": ("运行失败", "run failed"),
     "held": ("整批挂起", "batch held"),
-    "drifting": ("来源结构有变", "source changed"),
+    "drifting": ("来源有变", "source changed"),
     "overdue": ("工单逾期", "orders overdue"),
     "escalated": ("工单升级", "orders escalated"),
 }

@@ -15,6 +15,7 @@ from quality.orders_values import DRIFT, LIVE
 from runs.alarms.conditions import Condition, of_orders, of_runs, of_streams, undecided
 from runs.alarms.people import Channel, Directory, Person
 from runs.alarms.refusals import LineDown, Refused
+from runs.alarms.spread import of_spread
 from runs.alarms.store import Alarms
 from runs.alarms.values import Message
 from runs.resources import Resource
@@ -77,6 +78,7 @@ def conditions(watch: Watch, at: datetime) -> list[Condition]:
     return [
         *of_runs(watch.engine, watch.resources, at, watch.directory.grace),
         *of_streams(Streams(watch.engine), watch.resources),
+        *of_spread(watch.engine, watch.resources),
         *of_orders(watch.orders.overdue(at), {one.id: one for one in watch.resources}, levels, at),
     ]
 
