@@ -57,24 +57,31 @@ def decide(  # noqa: PLR0917 - what, by whom, why and when, in the order they ar
 ) -> Report:  # fmt: skip
     """Release the held batches of a run, which land at once, or reject them; `run` may be left out where one waits.
 
-    A rejected batch never lands unless a data manager releases it, naming its run. Called again after a process died it
-    ends in the same. RUN-HELD-RIGHT, RUN-HELD-NONE, RUN-HELD-WHICH, RUN-HELD-LANDED.
+    A rejected batch never lands unless a data manager releases it, naming its run; of two who decide at once the first
+    one's word counts. Called again after a process died it ends in the same. RUN-HELD-RIGHT, RUN-HELD-NONE,
+    RUN-HELD-WHICH, RUN-HELD-LANDED.
     """
     if DATA_MANAGER not in by.roles:
         raise no_right(by)
     words, resource = plain_words(why, day_of(at)), _resource(parts, resource_id)
-    owner = run or _only(resource.id, _waiting(parts, resource))
+    holds = Holds(parts.state.engine)
+    waits = [one.run for one in _waiting(parts, resource)] if run is None else []
+    owner = run or _only(resource.id, waits or _unfinished(parts, resource, decision))
     batches = [one for one in parts.state.manifests(resource.id, run=owner) if _verdict(parts, one) == "hold"]
     if not batches:
         raise _nothing(resource.id, owner)
+    before = [] if waits else [holds.decided(resource.id, one.batch) for one in batches]
+    known = max((one.id for one in before if one), default=0)
     told = {"resource": resource.id, "decision": decision, "at": written(at), "who": by.id, "why": words}
     rows = []
     for one in batches:
         kept = kept_check(parts.store, one)
         reasons = {"held_zh": kept.reason_zh, "held_en": kept.reason_en}
         rows.append({**told, **reasons, "batch": one.batch, "run": one.run, "rows": one.rows})
-    released = Holds(parts.state.engine).decide(rows)
-    if released and (decision == "reject" or all(_landed(parts, one) for one in batches)):
+    found = holds.decide(rows, known)
+    if found == "overtaken":
+        raise _nothing(resource.id, owner)
+    if found == "released" and (decision == "reject" or all(_landed(parts, one) for one in batches)):
         raise _landed_already(resource.id, owner)
     report = steps.land(resource.id, owner) if decision == "release" else _rejected(parts, resource, owner, batches)
     _settle(parts, resource)
@@ -91,6 +98,17 @@ def _waiting(parts: Parts, resource: Resource) -> list[Waiting]:
         rows, since = sum(one.rows for one in pieces), pieces[0].pulled_at
         names = tuple(one.batch for one in pieces)
         found.append(Waiting(resource.id, run, names, rows, since, kept.reason_zh, kept.reason_en))
+    return found
+
+
+def _unfinished(parts: Parts, resource: Resource, decision: Decided) -> list[str]:
+    """The runs about whose batches that was decided by a process that died before it was done."""
+    found = []
+    for run in parts.state.runs(resource.id, LOOKED_AT):
+        if run.status == "held":
+            pieces = [one for one in parts.state.pieces(run.run_id) if _held(parts, one)]
+            if {_decided(parts, one) for one in pieces} == {decision}:
+                found.append(run.run_id)
     return found
 
 
@@ -143,11 +161,11 @@ def _held(parts: Parts, batch: Manifest) -> bool:
     return _verdict(parts, batch) == "hold" and not _landed(parts, batch)
 
 
-def _only(resource: str, found: Sequence[Waiting]) -> str:
+def _only(resource: str, found: Sequence[str]) -> str:
     if not found:
         raise _nothing(resource, None)
     if len(found) > 1:
-        runs = ", ".join(one.run for one in found)
+        runs = ", ".join(found)
         raise RunError(
             "RUN-HELD-WHICH",
             zh=f"{resource} 有 {len(found)} 个运行待定：{runs}",
@@ -155,17 +173,17 @@ def _only(resource: str, found: Sequence[Waiting]) -> str:
             fix_zh="用 --run 指明其中一个",
             fix_en="Name one of them with --run",
         )
-    return found[0].run
+    return found[0]
 
 
 def _nothing(resource: str, run: str | None) -> RunError:
-    zh, en = (f"的运行 {run}", f" of the run {run}") if run else ("", "")
+    zh, en = (f" 的运行 {run} ", f" of the run {run}") if run else (" ", "")
     return RunError(
         "RUN-HELD-NONE",
-        zh=f"{resource} {zh}没有待定的批次",
-        en=f"no batch{en} of {resource} waits for a decision",
-        fix_zh="用 shutong held list 查看待定的批次",
-        fix_en="List what waits with: shutong held list",
+        zh=f"{resource}{zh}没有待定的批次，或他人刚刚已作决定",
+        en=f"no batch{en} of {resource} waits for a decision, or somebody has just decided",
+        fix_zh="用 shutong held list 查看待定的批次，用 shutong held history 查看决定经过",
+        fix_en="List what waits with shutong held list, and who decided what with shutong held history",
     )
 
 

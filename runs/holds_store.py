@@ -16,6 +16,7 @@ from warehouse.state import database
 from warehouse.state.schema import MANIFEST, PIECE, RELEASE, RUN
 
 Decided = Literal["release", "reject"]
+Outcome = Literal["recorded", "released", "overtaken", "same"]
 Kind = Literal["correction", "release", "recheck"]
 
 
@@ -78,19 +79,24 @@ class Holds:
         with database.reading(self._engine) as connection:
             return [HoldDecision(**row) for row in connection.execute(query).mappings()]
 
-    def decide(self, decisions: Sequence[Mapping[str, object]]) -> Sequence[str]:
-        """Record decisions (the columns but for `id`), all or none, unless one of the batches has been released.
+    def decide(self, decisions: Sequence[Mapping[str, object]], known: int) -> Outcome:
+        """Record decisions (the columns but for `id`), all or none.
 
-        The answer are the batches that had been: nothing was recorded then.
+        Nothing is recorded where one of the batches has been released, where somebody decided since the decision
+        `known` (0: nobody had), or where it was decided so already.
         """
         batches = [str(one["batch"]) for one in decisions]
         same = sa.and_(DECISION.c.resource == decisions[0]["resource"], DECISION.c.batch.in_(batches))
         with database.serialised(self._engine) as connection:
-            query = sa.select(DECISION.c.batch).where(same, DECISION.c.decision == "release")
-            if released := connection.execute(query).scalars().all():
-                return released
+            before = connection.execute(sa.select(DECISION.c.id, DECISION.c.decision).where(same)).tuples().all()
+            if any(decision == "release" for _, decision in before):
+                return "released"
+            if any(number > known for number, _ in before):
+                return "overtaken"
+            if before and decisions[0]["decision"] == "reject":
+                return "same"
             connection.execute(sa.insert(DECISION), [dict(one) for one in decisions])
-            return ()
+            return "recorded"
 
     def bring_back(
         self, resource: str, run: str, rows: Sequence[Mapping[str, object]], *, who: str, why: str, at: datetime

@@ -171,6 +171,45 @@ def test_a_process_that_dies_between_decision_and_landing_is_made_up_for_by_the_
         assert wired.state.run("r1").status == "done"
 
 
+@pytest.mark.parametrize(("decision", "status"), [("release", "done"), ("reject", "rejected")])
+def test_a_decision_whose_process_died_is_finished_by_saying_it_again(home, monkeypatch, decision, status):
+    with opened(home) as wired:
+        held_run(wired, home)
+
+        def die(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("runs.steps.land_batch", die)
+            patch.setattr("runs.holds._settle", die)
+            with pytest.raises(KeyboardInterrupt):
+                say(wired, decision)
+        assert wired.state.run("r1").status == "held"
+        say(wired, decision)
+        assert wired.state.run("r1").status == status
+        assert landed(wired) == ({code(1): "甲一"} if decision == "release" else {})
+        assert len(Holds(wired.state.engine).decisions(FIRMS)) == 1
+
+
+@pytest.mark.parametrize("named", [None, "r1"])
+def test_of_two_managers_who_decide_at_once_the_first_ones_word_counts(home, monkeypatch, named):
+    with opened(home) as wired:
+        held_run(wired, home)
+        others = Holds.decide
+
+        def meanwhile(holds, rows, known):
+            monkeypatch.setattr(Holds, "decide", others)
+            say(wired, "reject", why="误传")
+            return others(holds, rows, known)
+
+        monkeypatch.setattr(Holds, "decide", meanwhile)
+        with pytest.raises(RunError, match="RUN-HELD-NONE"):
+            say(wired, "release", run=named)
+        assert wired.steps.land(FIRMS, "r1").rejected == 3
+        assert [one.decision for one in Holds(wired.state.engine).decisions(FIRMS)] == ["reject"]
+        assert landed(wired) == {}
+
+
 def test_decisions_are_only_ever_added_to(home):
     with opened(home) as wired:
         held_run(wired, home)
