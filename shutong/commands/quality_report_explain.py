@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-import schemas
+import shutong
 from quality.reports.history import Scope, base, checks, outcomes
 from quality.reports.words import say
 from quality.scores_profile import profile
@@ -23,6 +23,8 @@ from shutong.session import Session, command
 from shutong.wiring import Wired, open_deployment
 
 HISTORY = 10  # checks shown of a rule's history
+_HERE = Path(shutong.__file__).parent
+EXAMPLES = (_HERE / "rule_examples", _HERE.parent / "tests" / "spec" / "examples")  # as installed; in a checkout
 
 
 class RuleUnknownError(ShutongError):
@@ -113,11 +115,9 @@ def _history(wired: Wired, resource: str, rule: str) -> Iterator[dict[str, Json]
 
 
 def examples(standard: str, rule: str) -> Mapping[str, Json] | None:
-    """Records that keep and break a rule, where its tests are on this machine, as in a checkout."""
-    path = Path(schemas.__file__).parents[1] / "tests" / "spec" / "examples" / f"{standard}.yaml"
-    if not path.exists():
-        return None
-    below = read_yaml(path).node("rules")
+    """Records that keep and break a rule, as its tests have them; None for a rule of the deployment's own."""
+    path = next((one for one in (folder / f"{standard}.yaml" for folder in EXAMPLES) if one.exists()), None)
+    below = None if path is None else read_yaml(path).node("rules")
     found = below.plain(rule) if below is not None and below.has(rule) else None
     return found if isinstance(found, dict) else None
 
