@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ from quality.gate import Gate
 from quality.gate_history import Observed, Observer
 from quality.gate_store import GateStore
 from quality.orders import QualityOrders
+from quality.profile_shapes import shape
+from quality.scores_measured import PERSONAL
 from quality.store import QualityStore
 from runs import references
 from runs.control import ordered
@@ -37,6 +40,7 @@ from warehouse.store import ObjectStore
 from warehouse.tables import Tables
 
 UNPARSED = "unparsed"
+_NUMBER = re.compile(r"[0-9]{11}")  # as long as a telephone's: in a column it does not belong to it may be anybody's
 FEW = 10  # deletions that are never too many, unless they are of all there is
 
 
@@ -212,14 +216,11 @@ def _gone_since(
 
 def _deleted(parts: Parts, resource: Resource, batch: str) -> pa.Table:
     """The rows of a batch that say that the source deleted their record: `_row` and key."""
-    kept, key = (
-        kept_check(parts.store, parts.state.manifests(resource.id, batch=batch, limit=1)[0]),
-        resource.standard.key,
-    )
-    rows = kept.deleted()
+    kept = kept_check(parts.store, parts.state.manifests(resource.id, batch=batch, limit=1)[0])
+    rows, names = kept.deleted(), [ROW, *resource.standard.key]
     if not len(rows):
-        return kept.schema.empty_table().select([ROW, *key])
-    table = kept.table([ROW, *key])
+        return kept.schema.empty_table().select(names)
+    table = kept.table(names)
     return table.filter(pc.is_in(table[ROW], value_set=rows))
 
 
@@ -239,8 +240,20 @@ def _told(resource: Resource, manifest: Manifest, kept: KeptCheck) -> Report:
         reason_en=kept.reason_en,
         rules={count.rule: count.rows for count in kept.counts},
         errors={count.rule: count.error for count in kept.counts if count.error},
-        unparsed=cast("Mapping[str, Mapping[str, int]]", kept.results.get(UNPARSED, {})),
+        unparsed=_tellable(resource, cast("Mapping[str, Mapping[str, int]]", kept.results.get(UNPARSED, {}))),
     )
+
+
+def _tellable(resource: Resource, unparsed: Mapping[str, Mapping[str, int]]) -> Mapping[str, Mapping[str, int]]:
+    """Spellings as they were received, but of personal fields, and with a number in them, only their shape."""
+    levels = {one.name: one.level for one in resource.standard.fields}
+    told: dict[str, Counter[str]] = {}
+    for name, said in unparsed.items():
+        personal = levels.get(name, PERSONAL) >= PERSONAL
+        for text, count in said.items():
+            hidden = personal or _NUMBER.search(text) is not None
+            told.setdefault(name, Counter())[shape(text) if hidden else text] += count
+    return {name: dict(said.most_common()) for name, said in told.items()}
 
 
 def deletions(table: pa.Table | pa.RecordBatch) -> int:

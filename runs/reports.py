@@ -31,7 +31,8 @@ class Report:
 
     A row has exactly one fate: pulled = landed + quarantined + superseded + deleted + held + rejected. `rules` counts
     violating rows per rule, `errors` says why a rule could not be evaluated, `unparsed` lists every spelling not
-    understood, per field, with its count. `changed` is true when readers see something new.
+    understood, per field, with its count; of personal fields, and of what holds a long number, it tells the shape
+    (`9{17}A`) alone. `changed` is true when readers see something new.
     """
 
     run: str

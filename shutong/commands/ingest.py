@@ -58,9 +58,14 @@ def _tell(session: Session, report: Report) -> None:
     )
     if report.repeated:
         voice.line("内容与以前一次相同，没有新增", "The content is that of an earlier run: nothing was added")
-    rows = [[rule, f"{n:,}", report.errors.get(rule, "")] for rule, n in report.rules.items() if n]
+    told = {rule: n for rule, n in report.rules.items() if n or rule in report.errors}
+    rows = [[rule, f"{n:,}", report.errors.get(rule, "")] for rule, n in told.items()]
     if rows:
-        voice.table(("违反的规则", "Violated rules"), [("规则", "rule"), ("行数", "rows"), ("错误", "error")], rows)
+        voice.table(
+            ("违反或无法执行的规则", "Rules violated or not evaluated"),
+            [("规则", "rule"), ("行数", "rows"), ("错误", "error")],
+            rows,
+        )
     unparsed = [[field, text, n] for field, said in report.unparsed.items() for text, n in said.items()]
     if unparsed:
         voice.table(

@@ -112,3 +112,20 @@ def test_scores_go_on_under_the_new_name_of_a_department(home):
     assert by_resource["of"] == "swj.firms"
     file.write_text(file.read_text().replace(f"[{FIRMS}]", "[firms]"))
     assert "firms.yaml" in run(home, "quality", "scores", exit_code=1)
+
+
+def test_ingest_tells_a_rule_that_could_not_be_evaluated_and_no_word_about_a_person(home):
+    rule = (
+        "rules:\n  - {id: name_is_none, kind: condition, columns: [name], zh: 姓名, en: Name, severity: warning,"
+        ' indicator: "0301", fix_zh: 改, fix_en: mend, params: {sql: \'CAST("name" AS INTEGER) > 0\'}}\n'
+    )
+    add_resource(home, csv_source("people"), "people", "mzj", standard="population@1", percent=100, more=rule)
+    header = ["公民身份号码", "姓名", "性别", "出生日期", "民族"]
+    row = ["330106198001010999", "秘密", "330106198001010112", "生于一九八零", "张三"]
+    drop(home, "a.csv", [row, row], header, "people")
+    printed = run(home, "ingest", "mzj.people")
+    assert "name_is_none" in printed
+    assert "INT32" in printed
+    said = run(home, "ingest", "mzj.people", "--json")
+    assert json.loads(said)["unparsed"] == {"sex": {"9{18}": 2}, "birth_date": {"汉{6}": 2}, "ethnic": {"汉{2}": 2}}
+    assert not [one for one in ("秘密", "张三", "一九八零", "3301061980") if one in printed + said]
