@@ -13,6 +13,7 @@ from quality.scores import QualityScores, Scope
 from quality.scores_profile import DEFAULT, profile, profiles, scores
 from quality.scores_values import About, Group, Period, Scores, Sum
 from runs.resources import Resource
+from shutong.reached import reached
 from shutong.session import Session, command
 from shutong.wiring import open_deployment
 
@@ -39,13 +40,12 @@ def scores_command(  # noqa: PLR0917 - the options
     with open_deployment(session.settings) as wired:
         chosen = wired.deployment.resource(resource).id if resource else None
         about: About = "rule" if rule else "field" if field else "all"
+        scope, period = Scope(chosen, department, library, since, until), cast("Period | None", by)
         found = QualityScores(wired.state.engine, renamed(wired.deployment.resources)).sums(
-            about,
-            scope=Scope(chosen, department, library, since, until),
-            group=cast("Group", group),
-            by=cast("Period | None", by),
-            name=rule or field,
+            about, scope=scope, group=cast("Group", group), by=period, name=rule or field
         )
+        if about == "all" and group == "library":
+            found = sorted([*found, *reached(wired, scope, period)], key=lambda one: (one.period, one.group))
     if rule:
         _rule(session, found)
         return

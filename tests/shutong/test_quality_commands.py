@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from click.testing import CliRunner
 
+from sharing.calls import Call
+from sharing.meter import Meter
 from shutong.cli import main
 from tests.runs.small_deployment import add_resource, code, csv_source, drop, firm, lay_out, write_small_standard
 
@@ -95,6 +98,30 @@ def test_scores_tell_numerators_denominators_and_what_is_not_measured(home):
     (rule,) = told(home, "quality", "scores", "--rule", "ent_name_required")["rule"]
     assert (rule["met"], rule["base"], len(rule["version"])) == (2, 3, 16)
     assert told(home, "quality", "scores", "--field", "ent_name")["scores"][0]["total"] is not None
+
+
+def test_a_library_is_scored_by_how_it_could_be_reached(home):
+    drop(home, "a.csv", [firm(1), firm(2)])
+    run(home, "ingest", FIRMS)
+    library = ("quality", "scores", "--group", "library")
+    assert reached(told(home, *library)) == {"0601": None, "0602": (2, 2)}, "nobody asked yet"
+    meter = Meter(home / "meter")
+    for status, name in ((200, "legal_person"), (404, "legal_person"), (503, "legal_person"), (200, "nobodys")):
+        call = Call.begin()
+        call.status, call.library = status, name
+        asyncio.run(meter.record(call))
+    meter.close()
+    assert reached(told(home, *library)) == {"0601": (2, 3), "0602": (2, 2)}
+    assert reached(told(home, *library, "--by", "day")) == {"0601": (2, 3), "0602": None}, "known only of now"
+    assert reached(told(home, *library, "--department", "scjg")) == {"0601": None, "0602": None}
+    (home / "serving" / "legal_person" / "CURRENT").unlink()
+    assert reached(told(home, *library))["0602"] == (0, 2), "nothing is published"
+
+
+def reached(answer):
+    (one,) = answer["scores"]
+    found = {each["code"]: each for each in one["indicators"] if each["dimension"] == "06"}
+    return {code: None if each["b"] is None else (each["a"], each["b"]) for code, each in found.items()}
 
 
 def test_scores_go_on_under_the_new_name_of_a_department(home):
