@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from departmental_table import MAP
 from follow_kills import FAST, TABLE
 from small_deployment import (
@@ -32,6 +33,7 @@ from runs import follow
 from runs.errors import RunError
 from runs.follow import Follower
 from schemas.errors import StandardError
+from shutong.cli import main
 from shutong.wiring import new_run_id
 
 LOOKS = "SELECT pg_current_wal_insert_lsn()%"  # what a session that waits for changes does
@@ -209,6 +211,17 @@ def test_a_log_that_is_kept_too_long_is_let_go_of_where_the_file_says_so(home, d
     with pytest.raises(SourceChanged, match="cannot go on"):
         followed(home, ("never", nothing))
     assert set(followed(home, ("full", nothing), in_full=True)[1]) == {code(7)}
+
+
+def test_a_check_of_what_can_be_followed_passes_and_warns_of_what_to_ask_for(home, db):
+    resource(home)
+    put(db, 1)
+    asked = CliRunner().invoke(
+        main, ["resource", "check", "firms"], env={"SHUTONG_HOME": str(home), "SHUTONG_LANG": "en"}
+    )
+    marks = {line.split()[1]: line.split()[2] for line in asked.stdout.splitlines() if line.strip().startswith("scjg.")}
+    assert (asked.exit_code, marks["retention"], marks["replication"]) == (0, "!", "✓")
+    assert "ask for max_slot_wal_keep_size" in asked.stdout
 
 
 def test_the_command_stops_when_it_is_asked_to(home, db):
