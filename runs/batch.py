@@ -29,7 +29,7 @@ from runs.resources import Resource
 from schemas import code_lists
 from schemas.mapping import Standardised, resolve, schema, standardise_batches
 from schemas.points import reached
-from schemas.standard import Rule, bind
+from schemas.standard import ROWSETS, Rule, bind
 from schemas.values import DELETED, OP, ORDER, ROW, Json, Manifest, Severity, Source, Verdict
 from warehouse import landed
 from warehouse.checked import CheckedWriter, KeptCheck, kept_check
@@ -75,6 +75,8 @@ def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
     there = references.known(resource, parts.resources.values(), parts.references, parts.state, parts.tables)
     back = Holds(parts.state.engine).of_run(manifest.run)
     accepted: dict[str, Severity] = {rule: "warning" for one in back for rule in one.accepted}
+    if back:  # rules about several rows were asked about them among the rest of the batch they came in
+        accepted |= {one.id: "warning" for one in (*standard.rules, *resource.rules) if one.kind in ROWSETS}
     rules = bind(standard, mapping, {**resource.severities, **accepted}, resource.rules, there)
     lists = code_lists.lists(standard, rules)
     codes = {name: frozenset(one.codes) for name, one in lists.items()}

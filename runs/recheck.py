@@ -24,9 +24,9 @@ from runs.holds_store import Holds, Kind
 from runs.resources import Resource
 from schemas import code_lists
 from schemas.mapping import resolve, schema, standardise_batches
-from schemas.standard import bind
+from schemas.standard import ROWSETS, bind
 from schemas.values import DETAIL, LINE, OP, RAW_COLUMNS, REJECT, ROW, Batch, Manifest, Severity
-from warehouse.keep import keep, received_rows
+from warehouse.keep import keep, received_batches, received_rows
 
 if TYPE_CHECKING:
     from runs.steps import Steps
@@ -92,7 +92,7 @@ def recheck(  # noqa: PLR0917 - as below
     backs = []
     with parts.store.lock(f"return-{resource.id}"):
         for number, lying in enumerate(in_quarantine(parts, resource), start=1):
-            passing = _passing(parts, resource, lying.batch, _received(parts, lying.batch, lying.rows), {})
+            passing = _passing(parts, resource, lying, _received(parts, lying.batch, lying.rows), {})
             if len(passing):
                 run, rows = f"{name}-{number}", _received(parts, lying.batch, passing)
                 _keep(parts, resource, lying.batch, passing, rows, "recheck", run, {}, (), by, "", at)
@@ -137,7 +137,7 @@ def _by_hand(  # noqa: PLR0917 - as above
             received = _changed(resource, lying.batch, received, changes)
         accepted = {} if changes else _violated(parts, resource, batch, wanted)
         as_warnings: dict[str, Severity] = {rule: "warning" for said in accepted.values() for rule in said}
-        passing = _passing(parts, resource, lying.batch, received, as_warnings)
+        passing = _passing(parts, resource, lying, received, as_warnings, changed=bool(changes))
         if len(passing) < len(wanted):
             raise _still_fails(resource.id, len(wanted) - len(passing), corrected=bool(changes))
         kind: Kind = "correction" if changes else "release"
@@ -186,20 +186,27 @@ def _put(rows: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
 def _passing(
     parts: Parts,
     resource: Resource,
-    batch: Manifest,
+    lying: Quarantined,
     rows: Iterable[pa.RecordBatch],
     accepted: Mapping[str, Severity],
+    *,
+    changed: bool = False,
 ) -> Numbers:
-    """The `_row`s that would land, ordered: they violate no error rule, and have a key."""
+    """The `_row`s that would land, ordered: they violate no error rule, and have a key.
+
+    Where a rule looks at other rows of the batch they are judged among them, as they stand by now.
+    """
     from quality.check import check_parts
     from quality.rowsets import references as looked_at
 
-    standard = resource.standard
+    standard, batch = resource.standard, lying.batch
     mapping = resolve(standard, batch.columns, resource.columns)
     there = references.known(resource, parts.resources.values(), parts.references, parts.state, parts.tables)
     rules = bind(standard, mapping, {**resource.severities, **accepted}, resource.rules, there)
     lists = code_lists.lists(standard, rules)
     spellings = {name: one.spellings for name, one in lists.items()}
+    if any(one.kind in ROWSETS and one.severity == "error" for one in rules):
+        rows = _whole(parts, resource, batch, rows if changed else ())
     made = standardise_batches(rows, standard, mapping, spellings, parts.today())
     keyed: list[Numbers] = []
 
@@ -219,7 +226,32 @@ def _passing(
     broken = any(one.error is not None and one.severity == "error" for one in verdict.counts)
     if broken or not keyed:
         return np.empty(0, np.int64)
-    return np.setdiff1d(np.concatenate(keyed), verdict.quarantine.to_numpy(zero_copy_only=False))
+    good = np.setdiff1d(np.concatenate(keyed), verdict.quarantine.to_numpy(zero_copy_only=False))
+    return np.intersect1d(good, lying.rows)
+
+
+def _whole(
+    parts: Parts, resource: Resource, batch: Manifest, changed: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """All rows of a batch as they were received, but for those that are, or have been, corrected."""
+    instead = {}
+    for one in Holds(parts.state.engine).returned(resource.id):
+        if one.origin == batch.batch and one.changed:
+            came = parts.state.manifests(resource.id, run=one.run)[0]
+            for row in _received(parts, came, np.asarray([one.place], np.int64)):
+                instead[one.row] = _put(row, ROW, pa.array([one.row])).select(batch.columns)
+    for some in changed:
+        for place, number in enumerate(some.column(ROW).to_pylist()):
+            instead[number] = some.slice(place, 1)
+    corrected = pa.array(list(instead), pa.int64())
+    for some in received_batches(parts.store, batch):
+        hit = pc.is_in(some.column(ROW), value_set=corrected)
+        new = [instead[number] for number in some.filter(hit).column(ROW).to_pylist()]
+        if new:
+            table = pa.Table.from_batches([some.filter(pc.invert(hit)), *new]).sort_by(ROW)
+            yield from table.combine_chunks().to_batches()
+        else:
+            yield some
 
 
 def _keep(  # noqa: PLR0917 - which rows, how, by whom, why and when

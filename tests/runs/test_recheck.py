@@ -160,6 +160,27 @@ def test_rows_of_one_batch_that_come_back_one_by_one_keep_the_order_they_stood_i
         assert landed(wired) == {code(1): "第三行"}
 
 
+def test_rules_about_several_rows_see_the_whole_batch_as_it_stands_by_now(home):
+    path = home / "standards" / "small_firm.yaml"
+    path.write_text(
+        path.read_text() + "  - {id: once, kind: unique, columns: [uscc], severity: error, indicator: '0304', zh: 唯一,"
+        " en: Once, fix_zh: 去重, fix_en: Leave one}\n"
+    )
+    drop(home, "a.csv", [firm(1, "对"), firm(1, "错"), firm(2, "丙"), firm(2, "丁")])
+    with opened(home) as wired:
+        assert wired.steps.ingest(FIRMS, "r1").quarantined == 4
+        batch = only_batch(wired)
+        assert release(wired.steps, wired.parts, FIRMS, batch, [1], CHEN, "已核对", NOW, "release-1").landed == 1
+        assert again(wired).passed == 0
+        with pytest.raises(RunError, match="RUN-RETURN-FAILS"):
+            correct(wired.steps, wired.parts, FIRMS, batch, 4, {"ent_name": "戊"}, CHEN, "x", NOW, "correction-0")
+        put = {"uscc": code(3)}
+        assert correct(wired.steps, wired.parts, FIRMS, batch, 4, put, CHEN, "已核对", NOW, "correction-1").landed == 1
+        assert again(wired, "recheck-2").landed == 1
+        assert landed(wired) == {code(1): "对", code(2): "丙", code(3): "丁"}
+        assert {row for _, row in lying(wired)} == {2}
+
+
 def test_a_corrected_row_is_judged_like_any_other_and_leads_back_to_where_it_came_from(home):
     drop(home, "a.csv", [firm(1), [WRONG, "乙", "2024-01-01", "杭州"]])
     with opened(home) as wired:
