@@ -7,11 +7,13 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from enterprise_counts import UNBROKEN, violating
 from enterprise_truth import HEADER, SPELLINGS, WAN, YUAN, Truth, read, valid_uscc, work_out
 
 from shutong.cli import main
@@ -130,6 +132,25 @@ def test_all_190_220_real_rows_have_the_fate_an_independent_reading_gives_them(r
     assert_equals_truth(done, truth)
 
 
+def assert_every_rule_finds(done: Ingested, expected: dict[str, set[int]]) -> None:
+    with opened(done) as wired:
+        verdict = kept_check(wired.store, wired.state.manifests(RESOURCE)[0]).verdict()
+    found: dict[str, set[int]] = {count.rule: set() for count in verdict.counts}
+    for one in verdict.violations.to_pylist():
+        for rule in one["rules"]:
+            found[rule].add(one["_row"])
+    assert found.keys() == expected.keys()
+    assert [(rule, found[rule] ^ expected[rule]) for rule in found if found[rule] != expected[rule]] == []
+    assert done.said["rules"] == {rule: len(rows) for rule, rows in expected.items()}
+
+
+def test_every_rule_finds_the_real_rows_that_an_independent_count_finds(real: tuple[Ingested, Truth]) -> None:
+    done, truth = real
+    expected = violating(truth, datetime.now(UTC).date())
+    assert {rule for rule, rows in expected.items() if not rows} == UNBROKEN
+    assert_every_rule_finds(done, expected)
+
+
 def test_at_most_one_in_a_thousand_real_capitals_is_not_understood(real: tuple[Ingested, Truth]) -> None:
     done, truth = real
     with_number = sum(
@@ -224,6 +245,7 @@ def test_a_generated_file_has_the_fate_an_independent_reading_gives_it(tmp_path:
     assert dict(truth.strange_capitals) == {"PIERRE": 1, "约5万左右人民币": 1}
     done = ingest(tmp_path / "home", write(tmp_path / "messy.csv", rows))
     assert_equals_truth(done, truth)
+    assert_every_rule_finds(done, violating(truth, datetime.now(UTC).date()))
     with opened(done) as wired:
         found = {one["uscc"]: one for one in landed_rows(wired, ["uscc", "ent_name", "domicile", "reg_capital"])}
         assert found[code(1)]["ent_name"] == "新"
