@@ -1,19 +1,33 @@
-"""Checking 27 columns by 41 rules: ours beside bare decoding, one SQL scan by hand and Great Expectations' own ways.
+"""Checking 27 columns by 41 rules: ours beside bare decoding, a scan by hand, Great Expectations and its peers.
 
-    python benchmarks/quality.py            10,000,000 rows; what takes whole tables into memory: 1,000,000
-    python benchmarks/quality.py --small    200,000 rows, one round, about a minute
-    python benchmarks/quality.py --strict   exit 1 when a target is missed or a side found something else
+    python benchmarks/quality.py            10,000,000 rows, 50,000,000 for ours; what needs memory: 1,000,000
+    python benchmarks/quality.py --small    100,000 rows, one round, less than a minute
+    python benchmarks/quality.py --strict   exit 1 when a target is missed, a peer is missing or a side found other rows
 
 Every side runs in its own process over the same zstd Parquet file, on two threads, turn about; seconds are those of the
-check alone, without imports. Ours gives counts, every failing row with all its rules, the rows for quarantine and the
-result objects of Great Expectations; the scan by hand gives counts and failing rows; Great Expectations' own SQL at
-SUMMARY gives counts and 20 samples. `checking_warm_batch_s` is the whole check of 5,000 rows in a process that has
-checked before.
+check alone, without imports. What each gives:
+
+    ours            counts, every failing row with all its rules, the rows for quarantine, Great Expectations' result
+    quarantined     the same, and every failing row written to a file with the rules it violates
+    sql             one wide scan by hand: counts and failing rows
+    gx_sql          Great Expectations' own SQL on DuckDB: at SUMMARY counts and 20 samples, at COMPLETE all rows
+    gx_pandas       its pandas engine at COMPLETE: all failing rows; the table is in memory before
+    polars          counts and failing rows; check digits by bytes, all rows at once, the fastest way found
+    pandera         every failing value, on polars
+    pointblank      counts and 500 failing rows a rule, on polars
+    soda            counts, on DuckDB
+
+The 50 million rows are the 10 million five times, with row numbers and identifiers that no other row has. A warm batch
+is the whole check of 5,000 rows in a process that has checked before. The peers are installed beside the product:
+
+    UV_PROJECT_ENVIRONMENT=.venv-bench .tools/bin/uv sync --locked --no-dev --group bench
+    .venv-bench/bin/python benchmarks/quality.py
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import statistics
 import sys
@@ -24,11 +38,15 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP), str(Path(__file__).resolve().parent)]
 
 from first_parts.processes import BenchmarkError, Ended, run  # noqa: E402
-from quality_parts.table import write  # noqa: E402
+from quality_parts.table import write, write_numbers  # noqa: E402
 from results import told  # noqa: E402
 
 SIDES = str(Path(__file__).resolve().parent / "quality_parts" / "sides.py")
-ROWS, MEMORY_ROWS, SMALL_ROWS = 10_000_000, 1_000_000, 200_000
+PEERS = {"polars": "polars", "pandera": "pandera", "pointblank": "pointblank", "soda": "soda_duckdb"}
+INSTALL = "UV_PROJECT_ENVIRONMENT=.venv-bench .tools/bin/uv sync --locked --no-dev --group bench"
+ROWS, MEMORY_ROWS, SMALL_ROWS = 10_000_000, 1_000_000, 100_000
+TIMES = 5  # the table, for the rows that show whether the cost per row grows
+BATCHES = 5  # as sides.warm counts
 AT_MOST = {
     "checking_over_decode": 4.0,
     "checking_over_sql_by_hand": 0.6,
@@ -37,16 +55,21 @@ AT_MOST = {
     "checking_per_row_growth": 1.1,
     "checking_warm_batch_s": 0.3,
 }
-AT_LEAST = {"checking_gx_sql_over": 2.5, "checking_gx_sql_complete_over": 10.0}
+AT_LEAST = {
+    "checking_gx_sql_over": 2.5,
+    "checking_gx_sql_complete_over": 10.0,
+    "checking_gx_pandas_complete_over": 20.0,
+    **{f"checking_{peer}_over": 2.0 for peer in PEERS},
+}
+Made = dict[str, list[Ended]]
 
 
 def side(name: str, file: Path, *more: str) -> Ended:
     """One side, once."""
     ended = run([SIDES, name, str(file), *more], {})
-    said = ended.said
-    print(
-        f"  {name:16} {said['seconds']:8.2f} s {said['cpu']:8.2f} CPU-s {ended.mib:7,.0f} MiB  {file.name}", flush=True
-    )
+    said, label = ended.said, " ".join((name, *(one for one in more if "/" not in one)))
+    files = file.name + (f" and {len(more)} more" if any("/" in one for one in more) else "")
+    print(f"  {label:16} {said['seconds']:8.2f} s {said['cpu']:8.2f} CPU-s {ended.mib:7,.0f} MiB  {files}", flush=True)
     return ended
 
 
@@ -55,33 +78,33 @@ def seconds(ended: Ended) -> float:
     return float(ended.said["seconds"])
 
 
-def ratio(made: dict[str, list[Ended]], first: str, second: str, figure: str = "seconds") -> float:
+def turn_about(names: list[str], file: Path, rounds: int) -> Made:
+    """Every side once, and so again."""
+    made: Made = {name: [] for name in names}
+    for _ in range(rounds):
+        for name, ended in made.items():
+            ended.append(side(name, file))
+    return made
+
+
+def ratio(made: Made, first: str, second: str, figure: str = "seconds") -> float:
     """Median over the rounds."""
     pairs = zip(made[first], made[second], strict=True)
     return statistics.median(one.said[figure] / other.said[figure] for one, other in pairs)
 
 
-def alike(first: Ended, *others: Ended) -> bool:
+def alike(*sides: Ended) -> bool:
     """Whether all found the same numbers of rows for the rules."""
-    counted = [{rule: rows for rule, rows in one.said["found"].items() if rule != "rows"} for one in (first, *others)]
-    return all(one == counted[0] for one in counted)
+    counted = [{rule: rows for rule, rows in one.said["found"].items() if rule != "rows"} for one in sides]
+    for one, found in zip(sides[1:], counted[1:], strict=True):
+        for rule in sorted(rule for rule, rows in counted[0].items() if found.get(rule) != rows):
+            print(f"  DIFFERENT {rule}: {counted[0][rule]} and {found.get(rule)} rows ({one.mib:,.0f} MiB side)")
+    return all(found == counted[0] for found in counted)
 
 
-def measure(folder: Path, rows: int, rounds: int) -> tuple[dict[str, float], bool]:
-    """The figures by name, and whether all sides found the same."""
-    table, fewer, worse = folder / "all.parquet", folder / "fewer.parquet", folder / "ten_percent.parquet"
-    in_memory = min(rows, MEMORY_ROWS)
-    write(table, rows)
-    write(fewer, in_memory)
-    write(worse, in_memory, 0.1)
-    print(f"{rows:,} rows x 27 columns, {table.stat().st_size / 1e6:,.0f} MB, {os.cpu_count()} CPUs")
-    made: dict[str, list[Ended]] = {"decode": [], "ours": [], "sql": [], "gx_sql": []}
-    for _ in range(rounds):
-        for name, ended in made.items():
-            ended.append(side(name, table))
-    small, bad = side("ours", fewer), side("ours", worse)
-    complete = side("gx_sql", fewer, "COMPLETE")
-    warm = side("warm", fewer)
+def whole(table: Path, rows: int, rounds: int) -> tuple[dict[str, float], bool, float]:
+    """The table of all rows: figures, whether all found the same, and our seconds."""
+    made = turn_about(["decode", "ours", "sql", "gx_sql"], table, rounds)
     ours = statistics.median(map(seconds, made["ours"]))
     figures = {
         "checking_rows_per_s": rows / ours,
@@ -89,20 +112,67 @@ def measure(folder: Path, rows: int, rounds: int) -> tuple[dict[str, float], boo
         "checking_over_decode_cpu": ratio(made, "ours", "decode", "cpu"),
         "checking_over_sql_by_hand": ratio(made, "ours", "sql"),
         "checking_gx_sql_over": ratio(made, "gx_sql", "ours"),
-        "checking_gx_sql_complete_over": seconds(complete) / seconds(small),
         "checking_peak_mib": max(one.mib for one in made["ours"]),
-        "checking_bad_10_over_1": seconds(bad) / seconds(small),
-        "checking_per_row_growth": ours / rows / (seconds(small) / in_memory),
-        "checking_warm_batch_s": seconds(warm),
     }
-    same = alike(*made["ours"], *made["sql"], *made["gx_sql"]) and alike(small, complete)
-    return figures, same
+    return figures, alike(*made["ours"], *made["sql"], *made["gx_sql"]), ours
+
+
+def in_memory(fewer: Path, worse: Path, rounds: int) -> tuple[dict[str, float], bool, float]:
+    """The table that fits into the memory of all: the same."""
+    peers = [peer for peer, module in PEERS.items() if importlib.util.find_spec(module)]
+    made = turn_about(["ours", "quarantined", *peers], fewer, rounds)
+    bad = [side("ours", worse) for _ in range(rounds)]
+    complete, pandas = side("gx_sql", fewer, "COMPLETE"), side("gx_pandas", fewer)
+    warm = side("warm", fewer)
+    ours, written = (statistics.median(map(seconds, made[name])) for name in ("ours", "quarantined"))
+    figures = {
+        "checking_gx_sql_complete_over": seconds(complete) / written,
+        "checking_gx_pandas_complete_over": seconds(pandas) / written,
+        **{f"checking_{peer}_over": ratio(made, peer, "ours") for peer in peers},
+        **{f"checking_{peer}_over_cpu": ratio(made, peer, "ours", "cpu") for peer in peers},
+        **{f"checking_{peer}_peak_mib": max(one.mib for one in made[peer]) for peer in peers},
+        "checking_bad_10_over_1": statistics.median(map(seconds, bad)) / ours,
+        "checking_warm_batch_s": seconds(warm) / BATCHES,
+    }
+    for peer in (one for one in PEERS if one not in peers):
+        print(f"RESULT checking_{peer}_over n/a: {INSTALL}")
+    same = alike(*made["ours"], complete, pandas, *(one for name in ("quarantined", *peers) for one in made[name]))
+    return figures, same, ours
+
+
+def repeated(folder: Path, table: Path, rows: int) -> Ended:
+    """The table again and again, with identifiers of their own."""
+    others = [folder / f"numbers{place}.parquet" for place in range(1, TIMES)]
+    for place, file in enumerate(others, 1):
+        write_numbers(file, place * rows, rows)
+    return side("ours", table, *map(str, others))
+
+
+def measure(folder: Path, rows: int, rounds: int) -> tuple[dict[str, float], bool]:
+    """The figures by name, and whether all sides found the same."""
+    table, fewer, worse = folder / "all.parquet", folder / "fewer.parquet", folder / "ten_percent.parquet"
+    few = min(rows, MEMORY_ROWS)
+    write(table, rows)
+    write(fewer, few)
+    write(worse, few, 0.1)
+    print(f"{rows:,} rows x 27 columns, {table.stat().st_size / 1e6:,.0f} MB, {os.cpu_count()} CPUs", flush=True)
+    figures, same, all_seconds = whole(table, rows, rounds)
+    more, also, few_seconds = in_memory(fewer, worse, rounds)
+    many = repeated(folder, table, rows)
+    per_row = [few_seconds / few, all_seconds / rows, seconds(many) / rows / TIMES]
+    figures |= more
+    figures["checking_per_row_growth"] = max(per_row[1:]) / min(per_row[:2])
+    figures["checking_many_peak_mib"] = many.mib
+    figures["checking_peak_bytes_per_row_more"] = (
+        (many.mib - figures["checking_peak_mib"]) * 2**20 / (rows * (TIMES - 1))
+    )
+    return figures, same and also
 
 
 def main() -> int:
     """Measure everything and print one RESULT line per figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="200,000 rows, one round, about a minute")
+    parser.add_argument("--small", action="store_true", help="100,000 rows, one round, less than a minute")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a target is missed or an answer is wrong")
     options = parser.parse_args()
     rows, rounds = (SMALL_ROWS, 1) if options.small else (ROWS, 3)
@@ -110,7 +180,8 @@ def main() -> int:
         figures, same = measure(Path(name), rows, rounds)
     figures["checking_same_answers"] = float(same)
     kept = told(figures, AT_MOST | AT_LEAST, AT_MOST, "checking_same_answers", judged=not options.small)
-    return 1 if options.strict and not kept else 0
+    missing = not options.small and not all(f"checking_{peer}_over" in figures for peer in PEERS)
+    return 1 if options.strict and (missing or not kept) else 0
 
 
 if __name__ == "__main__":

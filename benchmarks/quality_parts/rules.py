@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import date
 
+import duckdb
+import pyarrow as pa
+
 from schemas.standard import Rule
 from schemas.validators import sql
 
 from quality_parts.table import CURRENCIES, DIVISIONS, INDUSTRIES, STATUSES, TYPES  # isort: skip
 
 TODAY = date(2026, 11, 23)
+THREADS = 2
 CODES = {
     "status": frozenset(STATUSES),
     "type": frozenset(TYPES),
@@ -70,6 +74,15 @@ def rules() -> list[Rule]:
     made.append(_rule("repaired", "name__repaired"))
     made += [_rule("unique", *columns) for columns in UNIQUE]
     return made
+
+
+def connected(file: str) -> duckdb.DuckDBPyConnection:
+    """DuckDB on two threads with the table as `t` and the code lists beside it."""
+    connection = duckdb.connect(":memory:", config={"threads": THREADS})
+    connection.execute(f"CREATE VIEW t AS SELECT * FROM read_parquet('{file}')")
+    for name, codes in CODES.items():
+        connection.register(f"{name}_codes", pa.table({"code": sorted(codes)}))
+    return connection
 
 
 def violated() -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,23 +17,17 @@ from typing import Any
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP), str(TOP / "benchmarks")]  # in this order: benchmarks/quality.py is not our package
 
-import duckdb  # noqa: E402
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
-from quality_parts.rules import CODES, TODAY, rules, violated  # noqa: E402 # isort: skip
+from schemas.values import Verdict  # noqa: E402
 
-THREADS = 2
+from quality_parts import great, peers  # noqa: E402 # isort: skip
+from quality_parts.rules import CODES, THREADS, TODAY, connected, rules, violated  # noqa: E402 # isort: skip
+
 Found = dict[str, int]
-
-
-def connected(file: str) -> duckdb.DuckDBPyConnection:
-    """DuckDB on two threads with the table as `t` and the code lists beside it."""
-    connection = duckdb.connect(":memory:", config={"threads": THREADS})
-    connection.execute(f"CREATE VIEW t AS SELECT * FROM read_parquet('{file}')")
-    for name, codes in CODES.items():
-        connection.register(f"{name}_codes", pa.table({"code": sorted(codes)}))
-    return connection
+REPEATED = ["status", "type", "industry", "division", "currency", "scope"]
+BATCH, WARMING, BATCHES = 5_000, 2, 5
 
 
 def decode(file: str) -> Callable[[], Found]:
@@ -64,75 +59,86 @@ def sql(file: str) -> Callable[[], Found]:
     return found
 
 
-def parts(file: str) -> Iterator[pa.Table]:
-    """The table in the batches that a warehouse hands on."""
-    with pq.ParquetFile(file) as opened:
-        for batch in opened.iter_batches(batch_size=65_536, use_threads=False):
-            yield pa.Table.from_batches([batch])
+def opened(file: str) -> pq.ParquetFile:
+    """The file, to be read with dictionaries where few values are repeated, as the file has them."""
+    return pq.ParquetFile(file, read_dictionary=[name for name in REPEATED if name in pq.read_schema(file).names])
 
 
-def ours(file: str) -> Callable[[], Found]:
+def parts(file: str, *others: str) -> Iterator[pa.Table]:
+    """The table, row group by row group; and again, each time with the columns of one of the others in place of its."""
+    for other in (None, *others):
+        with opened(file) as whole, opened(other or file) as instead:
+            own = instead.schema_arrow.names
+            rest = [name for name in whole.schema_arrow.names if name not in own] if other else own
+            for group in range(whole.num_row_groups):
+                table = whole.read_row_group(group, columns=rest)
+                for name in own if other else ():
+                    table = table.append_column(name, instead.read_row_group(group, columns=[name])[name])
+                yield table.select(whole.schema_arrow.names)
+
+
+def ours(file: str, *others: str) -> Callable[[], Found]:
     """Counts, every failing row, rows for quarantine, and the result of Great Expectations."""
-    from quality.check import check_parts
-    from quality.gate import Gate
-
-    pa.set_cpu_count(THREADS)
-    schema = pq.read_schema(file)
-    made = rules()
-    check_parts([], schema, made, CODES, Gate(), TODAY)  # imports, and what is made once per process
+    checked = checks(file, *others)
 
     def found() -> Found:
-        verdict = check_parts(parts(file), schema, made, CODES, Gate(), TODAY)
-        if any(one.error for one in verdict.counts):
-            raise SystemExit(str([one for one in verdict.counts if one.error]))
+        verdict = checked()
         return {one.rule: one.rows for one in verdict.counts} | {"rows": verdict.violations.num_rows}
 
     return found
 
 
-def warm(file: str) -> Callable[[], Found]:
-    """5,000 rows in a process that has checked before."""
-    from quality.check import check
-    from quality.gate import Gate
-
-    table, made = pq.ParquetFile(file).read_row_group(0).slice(0, 5_000), rules()
-    for _ in range(3):
-        check(table, made, CODES, Gate(), TODAY)
-    return lambda: {one.rule: one.rows for one in check(table, made, CODES, Gate(), TODAY).counts}
-
-
-def gx_sql(file: str, result_format: str = "SUMMARY") -> Callable[[], Found]:
-    """Great Expectations' own SQL on DuckDB, every metric by its own query; COMPLETE with full lists of rows."""
-    import great_expectations as gx
-
-    from quality.check import _set_up
-    from quality.dialect import lend
-    from quality.engine import validate
-    from quality.suite import suite
-
-    made = [one for one in rules() if one.kind != "unique"]
-    unique = [_unique(one) for one in rules() if one.kind == "unique"]
-    wanted = gx.ExpectationSuite(name="rules", expectations=[*suite(made, CODES, TODAY).expectations, *unique])
-    connection = connected(file)
-    _set_up(connection, CODES, made, TODAY)
-    full = {"unexpected_index_column_names": ["_row"], "partial_unexpected_count": 10_000_000}
-    told = {"result_format": result_format, **(full if result_format == "COMPLETE" else {})}
+def quarantined(file: str) -> Callable[[], Found]:
+    """The same, and every failing row written as it is with the rules it violates."""
+    checked, connection = checks(file), connected(file)
 
     def found() -> Found:
-        with lend(connection) as url:
-            result, _ = validate(url, "t", wanted, told, fused=False)
-        return {one.expectation_config.meta["rule"]: one.result["unexpected_count"] for one in result.results}
+        verdict = checked()
+        connection.register("violations", verdict.violations)
+        with tempfile.TemporaryDirectory() as folder:
+            rows = "SELECT t.*, v.rules FROM t JOIN violations v USING (_row)"
+            connection.execute(f"COPY ({rows}) TO '{folder}/quarantine.parquet' (COMPRESSION zstd)")
+            written = pq.read_metadata(f"{folder}/quarantine.parquet").num_rows
+        return {one.rule: one.rows for one in verdict.counts} | {"rows": written}
 
     return found
 
 
-def _unique(rule: Any) -> Any:  # noqa: ANN401 - a rule, an expectation
-    import great_expectations.expectations as gxe
+def checks(file: str, *others: str) -> Callable[[], Verdict]:
+    """The check, ready to begin."""
+    from quality.check import check_parts
+    from quality.gate import Gate
 
-    meta = {"rule": rule.id}
-    if len(rule.columns) == 1:
-        return gxe.ExpectColumnValuesToBeUnique(column=rule.columns[0], meta=meta)
-    return gxe.ExpectCompoundColumnsToBeUnique(column_list=list(rule.columns), meta=meta)
+    pa.set_cpu_count(THREADS)
+    made = rules()
+    with opened(file) as one:
+        schema = one.schema_arrow
+    check_parts([], schema, made, CODES, Gate(), TODAY)  # imports, and what is made once per process
+
+    def checked() -> Verdict:
+        verdict = check_parts(parts(file, *others), schema, made, CODES, Gate(), TODAY)
+        if any(one.error for one in verdict.counts):
+            raise SystemExit(str([one for one in verdict.counts if one.error]))
+        return verdict
+
+    return checked
+
+
+def warm(file: str) -> Callable[[], Found]:
+    """5,000 rows in a process that has checked before, a number of times."""
+    from quality.check import check
+    from quality.gate import Gate
+
+    table, made = pq.ParquetFile(file).read_row_group(0).slice(0, BATCH), rules()
+    for _ in range(WARMING):
+        check(table, made, CODES, Gate(), TODAY)
+
+    def found() -> Found:
+        for _ in range(BATCHES):
+            verdict = check(table, made, CODES, Gate(), TODAY)
+        return {one.rule: one.rows for one in verdict.counts}
+
+    return found
 
 
 SIDES: dict[str, Callable[..., Callable[[], Found]]] = {
@@ -140,8 +146,14 @@ SIDES: dict[str, Callable[..., Callable[[], Found]]] = {
     "arrow": arrow,
     "sql": sql,
     "ours": ours,
+    "quarantined": quarantined,
     "warm": warm,
-    "gx_sql": gx_sql,
+    "gx_sql": great.gx_sql,
+    "gx_pandas": great.gx_pandas,
+    "polars": peers.polars,
+    "pandera": peers.pandera,
+    "pointblank": peers.pointblank,
+    "soda": peers.soda,
 }
 
 

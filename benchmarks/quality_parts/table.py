@@ -154,3 +154,15 @@ def write(file: Path, rows: int, share: float = 0.01) -> None:
     with pq.ParquetWriter(file, part(0, 1, share).schema, compression="zstd") as writer:
         for first in range(0, rows, GROUP):
             writer.write_table(part(first, min(GROUP, rows - first), share))
+
+
+def write_numbers(file: Path, first: int, rows: int) -> None:
+    """Row numbers and identifiers alone, of `rows` rows after the first `first`: no other row has the same."""
+    with pq.ParquetWriter(file, _numbers(0, 1).schema, compression="zstd") as writer:
+        for begun in range(0, rows, GROUP):
+            writer.write_table(_numbers(first + begun, min(GROUP, rows - begun)))
+
+
+def _numbers(first: int, rows: int) -> pa.Table:
+    made = _Made(first, rows, 0.01)
+    return pa.table({"_row": pa.array(made.serial + 1), **made.identifiers()})
