@@ -92,7 +92,7 @@ def recheck(  # noqa: PLR0917 - as below
     backs = []
     with parts.store.lock(f"return-{resource.id}"):
         for number, lying in enumerate(in_quarantine(parts, resource), start=1):
-            passing = _passing(parts, resource, lying, _received(parts, lying.batch, lying.rows), {})
+            passing, _ = _judged(parts, resource, lying, _received(parts, lying.batch, lying.rows), {})
             if len(passing):
                 run, rows = f"{name}-{number}", _received(parts, lying.batch, passing)
                 _keep(parts, resource, lying.batch, passing, rows, "recheck", run, {}, (), by, "", at)
@@ -137,9 +137,9 @@ def _by_hand(  # noqa: PLR0917 - as above
             received = _changed(resource, lying.batch, received, changes)
         accepted = {} if changes else _violated(parts, resource, batch, wanted)
         as_warnings: dict[str, Severity] = {rule: "warning" for said in accepted.values() for rule in said}
-        passing = _passing(parts, resource, lying, received, as_warnings, changed=bool(changes))
+        passing, broken = _judged(parts, resource, lying, received, as_warnings, changed=bool(changes))
         if len(passing) < len(wanted):
-            raise _still_fails(resource.id, len(wanted) - len(passing), corrected=bool(changes))
+            raise _still_fails(resource.id, len(wanted) - len(passing), broken, corrected=bool(changes))
         kind: Kind = "correction" if changes else "release"
         changed = tuple(sorted(changes))
         _keep(parts, resource, lying.batch, wanted, received, kind, run, accepted, changed, by.id, words, at)
@@ -183,7 +183,7 @@ def _put(rows: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
     return rows.set_column(rows.schema.get_field_index(name), name, values)
 
 
-def _passing(
+def _judged(
     parts: Parts,
     resource: Resource,
     lying: Quarantined,
@@ -191,8 +191,8 @@ def _passing(
     accepted: Mapping[str, Severity],
     *,
     changed: bool = False,
-) -> Numbers:
-    """The `_row`s that would land, ordered: they violate no error rule, and have a key.
+) -> tuple[Numbers, list[str]]:
+    """The `_row`s that would land, ordered, and the error rules that keep the others out; where none does, a key lacks.
 
     Where a rule looks at other rows of the batch they are judged among them, as they stand by now.
     """
@@ -223,11 +223,15 @@ def _passing(
     kinds = schema(standard, mapping, batch.columns)
     related = references.given(there, looked_at(rules))
     verdict = check_parts(flowing(), kinds, rules, codes, Gate(max_percent=None), parts.today(), related)
-    broken = any(one.error is not None and one.severity == "error" for one in verdict.counts)
-    if broken or not keyed:
-        return np.empty(0, np.int64)
+    errors = [one.rule for one in verdict.counts if one.error is not None and one.severity == "error"]
+    if errors or not keyed:
+        return np.empty(0, np.int64), errors
     good = np.setdiff1d(np.concatenate(keyed), verdict.quarantine.to_numpy(zero_copy_only=False))
-    return np.intersect1d(good, lying.rows)
+    passing = np.intersect1d(good, lying.rows)
+    left = pa.array(np.setdiff1d(lying.rows, passing))
+    found = verdict.violations.filter(pc.is_in(verdict.violations[ROW], value_set=left))
+    named = set(pc.list_flatten(found["rules"]).unique().to_pylist())
+    return passing, [one.id for one in rules if one.id in named and one.severity == "error"]
 
 
 def _whole(
@@ -323,12 +327,15 @@ def _no_column(resource: str, name: str, known: Sequence[str]) -> RunError:
     )
 
 
-def _still_fails(resource: str, rows: int, *, corrected: bool) -> RunError:
+def _still_fails(resource: str, rows: int, rules: Sequence[str], *, corrected: bool) -> RunError:
     todo = ("再更正", "Correct it further") if corrected else ("改用更正", "Correct it instead")
+    why = (
+        ("违反 " + "、".join(rules), f"they violate {', '.join(rules)}") if rules else ("没有主键", "they have no key")
+    )
     return RunError(
         "RUN-RETURN-FAILS",
-        zh=f"{resource} 的 {rows} 行仍不能入库：违反其他规则，或没有主键",
-        en=f"{rows} rows of {resource} still cannot land: they violate other rules or have no key",
+        zh=f"{resource} 的 {rows} 行仍不能入库：{why[0]}",
+        en=f"{rows} rows of {resource} still cannot land: {why[1]}",
         fix_zh=f"{todo[0]}：shutong quality correct {resource} --set 字段=值；没有主键的行只能更正",
         fix_en=f"{todo[1]}: shutong quality correct {resource} --set field=value; a row needs a key",
     )

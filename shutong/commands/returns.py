@@ -12,11 +12,13 @@ from shutong.session import Session, command
 from shutong.watching import now, person
 from shutong.wiring import Wired, new_run_id, open_deployment
 
+ROW = click.IntRange(1, 2**63 - 1)
+
 
 @click.command("release", help="放行隔离的行，按原样入库 | land quarantined rows as they are")
 @click.argument("resource")
 @click.option("--batch", required=True, help="批次 | the batch they came in")
-@click.option("--row", "rows", type=int, multiple=True, required=True, help="行号，可重复 | row number, repeatable")
+@click.option("--row", "rows", type=ROW, multiple=True, required=True, help="行号，可重复 | row number, repeatable")
 @click.option("--by", required=True, help="数据管理员 | a data manager")
 @click.option("--why", required=True, help="理由 | the reason")
 @command
@@ -33,7 +35,7 @@ def release_command(session: Session, resource: str, batch: str, rows: tuple[int
 @click.command("correct", help="更正隔离的一行后入库 | land a quarantined row with other values")
 @click.argument("resource")
 @click.option("--batch", required=True, help="批次 | the batch it came in")
-@click.option("--row", type=int, required=True, help="行号 | row number")
+@click.option("--row", type=ROW, required=True, help="行号 | row number")
 @click.option(
     "--set", "changes", multiple=True, required=True, metavar="FIELD=VALUE", help="更正的值 | the right value"
 )
