@@ -1,4 +1,4 @@
-"""Measure whether libraries could be reached: calls that were answered, and records that can be asked for."""
+"""Measure libraries: departments that agree, calls that were answered, records that can be asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from quality.scores import Scope
 from quality.scores_values import Period, Sum
 from sharing.ledger import Ledger
 from shutong.wiring import Wired
-from warehouse.merge import base_table
+from warehouse.merge import agreeing, base_table
 from warehouse.serving import NotPublishedError, ServingStore
 
 OUR_FAULT = 500  # HTTP status from which it was not the caller's
@@ -17,10 +17,11 @@ _SIZES = {"day": len("2026-01-01"), "month": len("2026-01")}
 
 
 def reached(wired: Wired, scope: Scope, by: Period | None) -> list[Sum]:
-    """`0601/calls` and, of now, `0602/records` of each library; nothing of one that was never asked or merged.
+    """`0601/calls` and, of now, `0401/departments` and `0602/records` of each library that has any.
 
-    A call counts as answered unless the fault was ours (status 500 and above); one that never came to us, or that
-    could not be recorded, is in neither. Empty where it is asked for a resource or department: calls are of libraries.
+    Two departments agree where they say the same about a field of a record. A call counts as answered unless the fault
+    was ours (status 500 and above); one that never came to us, or that could not be recorded, is in neither. Empty
+    where it is asked for a resource or department: calls are of libraries.
     """
     if scope.resource is not None or scope.department is not None:
         return []
@@ -28,7 +29,7 @@ def reached(wired: Wired, scope: Scope, by: Period | None) -> list[Sum]:
     wanted = sorted(known & {scope.library} if scope.library else known)
     found = list(_calls(wired, wanted, scope, by))
     if by is None and scope.since is None and scope.until is None:
-        found += _records(wired, wanted)
+        found += _of_now(wired, wanted)
     return found
 
 
@@ -46,11 +47,14 @@ def _calls(wired: Wired, libraries: list[str], scope: Scope, by: Period | None) 
         yield Sum(library, period, "", "0601/calls", "", met, calls, 0, 0, last[library, period])
 
 
-def _records(wired: Wired, libraries: list[str]) -> Iterator[Sum]:
+def _of_now(wired: Wired, libraries: list[str]) -> Iterator[Sum]:
     for library in libraries:
         name = base_table(library)
         released = wired.state.released(name)
         rows = 0 if released is None else wired.tables.row_count(name, released)
+        same = agreeing(wired.tables, library) if rows else None
+        if same is not None and same[1]:
+            yield Sum(library, "", "", "0401/departments", "", *same, 0, 0, "")
         try:
             served = ServingStore(wired.parts.serving, library).info().rows
         except NotPublishedError:

@@ -16,10 +16,10 @@ from warehouse import crosswalk, duck, survivors
 from warehouse.crosswalk import Contribution
 from warehouse.lock import exclusive
 from warehouse.state import Release, State
-from warehouse.survivors import Conflict
+from warehouse.survivors import Compared, Conflict
 from warehouse.tables import Tables
 
-__all__ = ["Combined", "Conflict", "Contribution", "Merged", "base_table", "combine", "explain", "merge"]
+__all__ = ["Combined", "Conflict", "Contribution", "Merged", "agreeing", "base_table", "combine", "explain", "merge"]
 
 BASE = "base"  # namespace of merged libraries
 RUN, TOLD = "shutong.run", "shutong.merge"  # properties of the snapshots a merge commits
@@ -29,10 +29,17 @@ XREF = "_xref"  # temporary table of a merge, beside survivors.RECORD and surviv
 
 @dataclass(frozen=True, slots=True)
 class Combined:
-    """What combining counted: disagreements, and per resource the rows that no identifier links to a key."""
+    """What combining counted: what several departments spoke of, and per resource the rows linked to no key."""
 
-    conflicts: tuple[Conflict, ...]
+    compared: tuple[Compared, ...]
     unlinked: Mapping[str, int]
+
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """Of what was compared, the disagreements."""
+        return tuple(
+            Conflict(one.field, one.department, one.other, one.differing) for one in self.compared if one.differing
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,17 @@ def combine(connection: duckdb.DuckDBPyConnection, standard: Standard, contribut
     survivors.decide(connection, standard, contributions, delivered)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {XREF} AS {crosswalk.xref(standard, contributions)}")
     unlinked = {one.resource: rows for one, rows in zip(contributions, left, strict=True)}
-    return Combined(survivors.conflicts(connection), unlinked)
+    return Combined(survivors.compared(connection), unlinked)
+
+
+def agreeing(tables: Tables, library: str) -> tuple[int, int] | None:
+    """Pairs of statements of two departments about the same field of the same record: equal ones, and all.
+
+    As the newest merge counted them; None before the first.
+    """
+    head = tables.head(base_table(library))
+    told = json.loads(head.summary.get(TOLD, NOTHING)) if head else {}
+    return tuple(told["agreeing"]) if "agreeing" in told else None
 
 
 def _write(tables: Tables, names: Sequence[str], standard: Standard, contributions: Sequence[Contribution],
@@ -128,6 +145,10 @@ def _write(tables: Tables, names: Sequence[str], standard: Standard, contributio
         counted = combine(connection, standard, contributions, relations)
         records = connection.table(survivors.RECORD).count("*").fetchall()[0][0]
         told = {"records": records, "conflicts": [asdict(one) for one in counted.conflicts]}
+        told["agreeing"] = [
+            sum(one.records - one.differing for one in counted.compared),
+            sum(one.records for one in counted.compared),
+        ]
         properties = {RUN: run, TOLD: json.dumps(told | {"unlinked": dict(counted.unlinked)}, ensure_ascii=False)}
         made = (survivors.RECORD, survivors.ATTR, XREF)
         sorts = (

@@ -31,6 +31,17 @@ class Conflict:
     records: int
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two departments that both say something about a field of `records` firms or persons; of `differing` otherwise."""
+
+    field: str
+    department: str
+    other: str
+    records: int
+    differing: int
+
+
 def gather(connection: duckdb.DuckDBPyConnection, standard: Standard, contributions: Sequence[Contribution]) -> None:
     """Bring all staged rows that have a key into ALONE and SHARED, those of one resource about one key newest first.
 
@@ -112,16 +123,17 @@ def attr_query(standard: Standard, contributions: Sequence[Contribution], delive
     return f"SELECT key, field, department, resource, value, rank, rank = 1 AS chosen, observed_at FROM ({every})"
 
 
-def conflicts(connection: duckdb.DuckDBPyConnection) -> tuple[Conflict, ...]:
-    """How often two departments disagree, per field; each department speaks through its own best statement."""
+def compared(connection: duckdb.DuckDBPyConnection) -> tuple[Compared, ...]:
+    """How often two departments spoke of the same, per field; each department speaks through its own best statement."""
     rows = connection.execute(
         f"WITH best AS (SELECT key, field, department, arg_min(value, rank) AS value FROM {ATTR}"
         f" SEMI JOIN _often ON key = {ENTITY} GROUP BY key, field, department)"
-        " SELECT one.field, one.department, other.department, count(*) FROM best AS one JOIN best AS other"
+        " SELECT one.field, one.department, other.department, count(*),"
+        " count(*) FILTER (WHERE one.value <> other.value) FROM best AS one JOIN best AS other"
         " ON one.key = other.key AND one.field = other.field AND one.department < other.department"
-        " WHERE one.value <> other.value GROUP BY ALL ORDER BY ALL"
+        " GROUP BY ALL ORDER BY ALL"
     ).fetchall()
-    return tuple(Conflict(*row) for row in rows)
+    return tuple(Compared(*row) for row in rows)
 
 
 def score(standard: Standard, contributions: Sequence[Contribution], name: str) -> str:

@@ -100,9 +100,12 @@ def test_scores_tell_numerators_denominators_and_what_is_not_measured(home):
     assert told(home, "quality", "scores", "--field", "ent_name")["scores"][0]["total"] is not None
 
 
-def test_a_library_is_scored_by_how_it_could_be_reached(home):
+def test_a_library_is_scored_by_how_it_could_be_reached_and_by_departments_that_agree(home):
+    add_resource(home, csv_source("tax"), department="swj", standard=write_small_standard(home))
     drop(home, "a.csv", [firm(1), firm(2)])
+    drop(home, "a.csv", [firm(1, domicile="宁波市")], folder="tax")
     run(home, "ingest", FIRMS)
+    run(home, "ingest", "swj.firms")
     library = ("quality", "scores", "--group", "library")
     assert reached(told(home, *library)) == {"0601": None, "0602": (2, 2)}, "nobody asked yet"
     meter = Meter(home / "meter")
@@ -112,15 +115,16 @@ def test_a_library_is_scored_by_how_it_could_be_reached(home):
         asyncio.run(meter.record(call))
     meter.close()
     assert reached(told(home, *library)) == {"0601": (2, 3), "0602": (2, 2)}
+    assert reached(told(home, *library), "0401") == {"0401": (3, 4)}, "all but the domicile"
     assert reached(told(home, *library, "--by", "day")) == {"0601": (2, 3), "0602": None}, "known only of now"
     assert reached(told(home, *library, "--department", "scjg")) == {"0601": None, "0602": None}
     (home / "serving" / "legal_person" / "CURRENT").unlink()
     assert reached(told(home, *library))["0602"] == (0, 2), "nothing is published"
 
 
-def reached(answer):
+def reached(answer, codes="06"):
     (one,) = answer["scores"]
-    found = {each["code"]: each for each in one["indicators"] if each["dimension"] == "06"}
+    found = {each["code"]: each for each in one["indicators"] if each["code"].startswith(codes)}
     return {code: None if each["b"] is None else (each["a"], each["b"]) for code, each in found.items()}
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from schemas.standard import Field, Standard
-from warehouse.merge import Conflict, Contribution, explain, merge
+from warehouse.merge import Conflict, Contribution, agreeing, explain, merge
 from warehouse.publish import NotMergedError, publish
 from warehouse.serving import ServingStore
 from warehouse.state import State
@@ -91,6 +91,16 @@ def contents(state, tables):
     return [tables.read(name, state.released(name)).to_pylist() for name in NAMES]
 
 
+def counted_one_by_one(statements):
+    """How often two departments say the same about a field, and how often both speak: from who said what."""
+    best = {}
+    for one in sorted(statements, key=lambda one: -one["rank"]):
+        best.setdefault((one["key"], one["field"]), {})[one["department"]] = one["value"]
+    both = [said for said in best.values() if len(said) == 2]
+    assert both
+    return sum(len(set(said.values())) == 1 for said in both), len(both)
+
+
 def test_two_departments_become_one_library_released_as_a_whole(home):
     state, tables = home
     made = merge(state, tables, "legal_person", STANDARD, BOTH)
@@ -98,6 +108,8 @@ def test_two_departments_become_one_library_released_as_a_whole(home):
     assert made.conflicts == (Conflict("ent_name", "registry", "tax", 10),)
     assert made.inputs == {one.table: state.released(one.table) for one in BOTH}
     assert set(state.releases(limit=1)[0].changed) == set(NAMES)
+    assert agreeing(tables, "legal_person") == counted_one_by_one(contents(state, tables)[1])
+
     rows = {one["uscc"]: one for one in contents(state, tables)[0]}
     assert (rows[firm(15)["uscc"]]["ent_name"], rows[firm(15)["uscc"]]["dom"]) == ("温州𠮷祥15号公司", "地址15")
     assert (rows[firm(25)["uscc"]]["ent_name"], rows[firm(25)["uscc"]]["reg_capital"]) == ("另一名", None)
