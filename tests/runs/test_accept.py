@@ -4,13 +4,16 @@ import hashlib
 import json
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_deployment import HEADER, add_resource, code, firm, landed, lay_out, opened, quarantined
+from small_deployment import HEADER, add_resource, code, firm, landed, lay_out, looked_up, opened, quarantined
 
 from connectors import SourceError
 from connectors.services.push import batches_of
 from runs.accept import PushConflict, Pushed, accept
+from shutong.cli import main
+from shutong.session import HELD
 from warehouse.keep import keep, received
 
 SOURCE = "{kind: push, secret: scjg_push}"
@@ -102,6 +105,21 @@ def test_a_run_that_begins_while_a_batch_is_written_does_not_leave_it_marked_as_
     monkeypatch.setattr("runs.accept.keep", slowly)
     run = wired.state.run(take(wired, "b1", firms(firm(1))).run)
     assert (run.status, run.step, run.error) == ("running", "pull", None)
+
+
+def test_the_command_says_what_became_of_every_batch_that_waited(tmp_path):
+    home = lay_out(tmp_path / "home")
+    add_resource(home, SOURCE, percent=0)
+    with opened(home, scjg_push="s" * 32) as wired:
+        take(wired, "b1", firms(firm(1), firm(2)))
+        take(wired, "b2", firms(firm(3), ["91330300MA00000000", *firm(4)[1:]]))
+        take(wired, "b3", firms(firm(5)))
+    said = CliRunner().invoke(main, ["ingest", "firms"], env={"SHUTONG_HOME": str(home), "SHUTONG_LANG": "en"})
+    assert said.exit_code == HELD
+    assert "pulled 5 = landed 3 + quarantined 0 + superseded 0 + held 2" in said.stdout
+    assert "checking the batches that wait" in said.stderr
+    assert "landing 5 rows" in said.stderr
+    assert [looked_up(home, number) is not None for number in (1, 3, 5)] == [True, False, True]
 
 
 def test_a_pushed_record_may_say_that_it_was_deleted(tmp_path):
