@@ -11,28 +11,29 @@ from typing import Any
 import duckdb
 import sqlalchemy as sa
 from sqlalchemy import pool, types
-from sqlalchemy.dialects import registry
+from sqlalchemy.dialects import postgresql, registry
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect, PGIdentifierPreparer
 
 NAME = "shutong_duckdb"
 
 _LIVE: dict[str, duckdb.DuckDBPyConnection] = {}
+# The names by which Great Expectations looks a type up in PostgreSQL's module.
 _TYPES: dict[str, type[types.TypeEngine[Any]]] = {
-    "BOOLEAN": types.Boolean,
-    "TINYINT": types.SmallInteger,
-    "SMALLINT": types.SmallInteger,
-    "INTEGER": types.Integer,
-    "BIGINT": types.BigInteger,
-    "UBIGINT": types.BigInteger,
-    "HUGEINT": types.BigInteger,
-    "FLOAT": types.Float,
-    "DOUBLE": types.Double,
-    "VARCHAR": types.Text,
-    "BLOB": types.LargeBinary,
-    "DATE": types.Date,
-    "TIME": types.Time,
-    "TIMESTAMP": types.TIMESTAMP,
-    "TIMESTAMP WITH TIME ZONE": types.TIMESTAMP,
+    "BOOLEAN": types.BOOLEAN,
+    "TINYINT": types.SMALLINT,
+    "SMALLINT": types.SMALLINT,
+    "INTEGER": types.INTEGER,
+    "BIGINT": types.BIGINT,
+    "UBIGINT": types.BIGINT,
+    "HUGEINT": types.BIGINT,
+    "FLOAT": types.REAL,
+    "DOUBLE": types.DOUBLE_PRECISION,
+    "VARCHAR": types.TEXT,
+    "BLOB": postgresql.BYTEA,
+    "DATE": types.DATE,
+    "TIME": postgresql.TIME,
+    "TIMESTAMP": postgresql.TIMESTAMP,
+    "TIMESTAMP WITH TIME ZONE": postgresql.TIMESTAMP,
 }
 
 
@@ -231,7 +232,7 @@ class DuckDBDialect(PGDialect):
 def _sqlalchemy_type(name: str) -> types.TypeEngine[Any]:
     decimal = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", name)
     if decimal:
-        return types.Numeric(int(decimal[1]), int(decimal[2]))
+        return types.NUMERIC(int(decimal[1]), int(decimal[2]))
     return _TYPES.get(name, types.NullType)()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import duckdb
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from quality import asked
+from quality import asked, rest
 from quality.errors import QualityError
 from quality.fused import Condition, Marks, Scanner
 from quality.kept import Kept, Query
@@ -68,6 +68,7 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         self._refused: dict[Any, str] = {}  # conditions that cannot be evaluated, and why
         self._marks: Marks | None = None
         self._counting: dict[Any, Any] = {}  # metrics that count rows by id, and which rows
+        self.elsewhere: dict[Any, Callable[[], npt.NDArray[np.int64]]] = {}  # rows of conditions that it did not judge
         self.scans = 0
         self.parts: Parts | None = None  # set before anything is asked: what the one scan goes through
         self.kept: Kept | None = None  # what is to be kept of the parts
@@ -107,6 +108,8 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
 
     def violating(self, metric: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401 - a MetricConfiguration
         """The `_row`s, ordered, that violate the condition `metric`; KeyError when it was never resolved."""
+        if metric.id in self.elsewhere:
+            return self.elsewhere[metric.id]()
         if self._marks is not None and self._marks.holds(metric.id):
             return self._marks.of(metric.id)
         expression, compute, accessor = self._resolved[metric.id]
@@ -305,46 +308,67 @@ def validate(
 
     `url` is what quality.dialect.lend gave. With `parts` the table shows one part after the other while it is scanned;
     what asks for all rows at once is answered afterwards, from the columns of every part that `kept` took, over which
-    `beyond` tells how to find the rows a rule about several rows lists; samples are row numbers alone. The
-    context lives in memory; nothing is written or printed.
+    `beyond` tells how to find the rows a rule about several rows lists; samples are row numbers alone. What Great
+    Expectations has no SQL for, pandas answers (not without `fused`: that is its own way alone). The context lives in
+    memory; nothing is written or printed.
     """
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     add = context.data_sources.add_shutong_fused if fused else context.data_sources.add_shutong_duckdb
     source = add("live", connection_string=url)
-    whole = source.add_table_asset("batch", table_name=table).add_batch_definition_whole_table("whole")
     engine = source.get_execution_engine()
-    if parts is None:
-        with configurations():
-            return whole.get_batch().validate(suite, result_format=result_format), engine
-    rest = [one for one in suite.expectations if not asked.streams(one)]
-    schema = parts.nothing.schema
-    kept = kept if kept is not None else Kept(engine.duckdb, table, ())
-    kept.keep({ROW} if rest else ())
-    for one in rest:
-        kept.keep(asked.reads(one, schema.names))
-    engine.parts, engine.kept, engine.beyond = parts, kept, beyond or {}
-    batch = whole.get_batch()
-    if not rest:
-        with configurations():
-            result = batch.validate(suite, result_format=result_format)
+    framed = [one for one in suite.expectations if fused and rest.framed(one)]
+    left = [one for one in suite.expectations if parts is not None and one not in framed and not asked.streams(one)]
+    some = [one for one in suite.expectations if one not in framed and one not in left]
+    if parts is not None:
+        kept = kept if kept is not None else Kept(engine.duckdb, table, ())
+        kept.keep({ROW} if left or framed else ())
+        for one in (*left, *framed):
+            kept.keep(asked.reads(one, parts.nothing.schema.names))
+        engine.parts, engine.kept, engine.beyond = parts, kept, beyond or {}
+    batch = _batch(source, table)
+    with configurations():
+        found = [batch.validate(_suite(suite, some), result_format=result_format)]
+    if parts is not None:
         engine.go_through()
-        return result, engine
-    streamed = gx.ExpectationSuite(name=suite.name, expectations=[one for one in suite.expectations if one not in rest])
-    found = batch.validate(streamed, result_format=result_format)
-    engine.go_through()
-    kept.show(schema)
-    stock = context.data_sources.add_shutong_duckdb("kept", connection_string=url)
-    again = stock.add_table_asset("batch", table_name=table).add_batch_definition_whole_table("whole")
-    others = again.get_batch().validate(
-        gx.ExpectationSuite(name="rest", expectations=rest), result_format=result_format
-    )
-    return _both(found, others), engine
+    if kept is not None and parts is not None and (left or framed):
+        kept.show(parts.nothing.schema)
+    if left:
+        again = _batch(context.data_sources.add_shutong_duckdb("kept", connection_string=url), table)
+        found.append(_rest(engine, again, _suite(suite, left), result_format))
+    if framed:
+        frame = rest.frame(context, engine.duckdb, table, framed)
+        found.append(_rest(engine, frame, _suite(suite, framed), result_format))
+    return _together(found), engine
 
 
-def _both(first: Any, second: Any) -> Any:  # noqa: ANN401 - GX results
-    """One result from two."""
-    results = [*first.results, *second.results]
+def _batch(source: Any, table: str) -> Any:  # noqa: ANN401 - GX
+    return source.add_table_asset("batch", table_name=table).add_batch_definition_whole_table("whole").get_batch()
+
+
+def _suite(suite: Any, expectations: list[Any]) -> Any:  # noqa: ANN401 - GX
+    """The suite, or one of the same name with some of its expectations."""
+    if len(expectations) == len(suite.expectations):
+        return suite
+    return gx.ExpectationSuite(name=suite.name, expectations=expectations)
+
+
+def _rest(engine: FusedExecutionEngine, batch: Any, suite: Any, result_format: Any) -> Any:  # noqa: ANN401 - GX
+    """What a batch beside the scan answers; the engine is told how to find the rows, should anybody ask."""
+    found = batch.validate(suite, result_format=result_format)
+    for one in found.results:
+        metric = rest.condition(one.expectation_config)
+        if metric is not None:
+            engine.elsewhere[metric] = rest.violators(batch, one.expectation_config)
+    return found
+
+
+def _together(found: Sequence[Any]) -> Any:  # noqa: ANN401 - GX results
+    """One result from several."""
+    first = found[0]
+    if len(found) == 1:
+        return first
+    results = [one for each in found for one in each.results]
     right = sum(one.success for one in results)
     statistics = {
         "evaluated_expectations": len(results),

@@ -14,6 +14,7 @@ from quality.columns import MARKS
 from quality.dialect import quote
 from quality.divisions import guarded
 from quality.engine import validate as _  # noqa: F401 - sets up the import of Great Expectations
+from quality.outliers import DuckDBOutlierStatistics as __  # noqa: F401 - Great Expectations knows it from here on
 from schemas.validators import arrow, sql
 from schemas.values import ROW
 

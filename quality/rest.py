@@ -1,0 +1,86 @@
+"""Answer expectations that Great Expectations has no SQL for by its pandas engine, over the few columns they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from quality import asked
+from quality.dialect import quote
+from schemas.values import ROW
+
+_FRAMED = frozenset(
+    (
+        "column_values.dateutil_parseable",
+        "column_values.decreasing",
+        "column_values.increasing",
+        "column_values.json_parseable",
+        "column_values.match_json_schema",
+        "column_values.match_strftime_format",
+    )
+)
+_EVERY = 1 << 31  # rows told of a rule: all there are
+
+Rows = npt.NDArray[np.int64]
+
+
+def framed(expectation: Any) -> bool:  # noqa: ANN401 - a GX Expectation
+    """Whether Great Expectations 1.24 judges it in pandas and has no SQL for it."""
+    return getattr(expectation, "map_metric", None) in _FRAMED
+
+
+def frame(
+    context: Any,  # noqa: ANN401 - GX
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    expectations: Sequence[Any],
+) -> Any:  # noqa: ANN401 - a GX batch
+    """The columns of a table that some expectations read, ordered by `_row`, as a batch in pandas of the GX context."""
+    every = [row[0] for row in connection.execute(f"DESCRIBE {quote(table)}").fetchall()]
+    wanted = {ROW}.union(*(asked.reads(one, every) for one in expectations))
+    columns = ", ".join(quote(one) for one in every if one in wanted)
+    found = connection.execute(f"SELECT {columns} FROM {quote(table)} ORDER BY {quote(ROW)}").to_arrow_table()
+    asset = context.data_sources.add_pandas("frame").add_dataframe_asset("batch")
+    return asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame_of(found)})
+
+
+def frame_of(table: pa.Table) -> Any:  # noqa: ANN401 - a pandas frame
+    """A table as pandas has it with the least loss: whole numbers with nulls stay whole, days become moments."""
+    import pandas as pd
+
+    whole = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype()}
+    return table.to_pandas(types_mapper=whole.get, date_as_object=False)
+
+
+def condition(configuration: Any) -> Any:  # noqa: ANN401 - GX → the id of a metric
+    """The condition behind a result, as it is asked for; None when it is not one of single rows."""
+    from great_expectations.expectations.registry import get_metric_kwargs
+    from great_expectations.validator.metric_configuration import MetricConfiguration
+
+    name = getattr(configuration.to_domain_obj(), "map_metric", None)
+    if name is None:
+        return None
+    kwargs = get_metric_kwargs(f"{name}.condition", configuration)
+    return MetricConfiguration(f"{name}.condition", kwargs["metric_domain_kwargs"], kwargs["metric_value_kwargs"]).id
+
+
+def violators(batch: Any, configuration: Any) -> Callable[[], Rows]:  # noqa: ANN401 - GX
+    """How to find the rows of a batch that an expectation does not hold for; they are not looked for until asked."""
+
+    def found() -> Rows:
+        wanted = {
+            "result_format": "COMPLETE",
+            "unexpected_index_column_names": [ROW],
+            "partial_unexpected_count": _EVERY,
+            "exclude_unexpected_values": True,
+        }
+        expectation = configuration.to_domain_obj()
+        told = batch.validate(expectation, result_format=wanted).result.get("unexpected_index_list") or []
+        return np.unique(np.array([one[ROW] for one in told], np.int64))
+
+    return found
