@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
+from quality.orders_values import Actor
 from runs.errors import RunError
 
 
@@ -19,6 +21,29 @@ class LineDown(NotDelivered):
 
 class Refused(RunError):
     """The address takes no messages, now or later."""
+
+
+def silence_until(until: datetime, longest: int) -> RunError:
+    """A silence that has ended before it begins, or lasts longer than so many days."""
+    shown = until.isoformat()[:16].replace("T", " ")
+    return RunError(
+        "RUN-ALARM-UNTIL",
+        zh=f"静默截止时间 {shown} 应晚于现在，且不超过 {longest} 天",
+        en=f"a silence ends after now and within {longest} days, not at {shown}",
+        fix_zh="写明将来的时间，例如 --until 2026-12-31，或时长 --until 4h；到期可再静默",
+        fix_en="Name a time to come, for example --until 2026-12-31, or how long: --until 4h; it can be made again",
+    )
+
+
+def no_silence(by: Actor) -> RunError:
+    """Who is not a data manager silences alarms of the own department, or their own messages."""
+    return RunError(
+        "RUN-ALARM-RIGHT",
+        zh=f"{by.id}（{by.department}）只能静默本部门的告警，或发给自己的消息",
+        en=f"{by.id} ({by.department}) may silence alarms of the own department, or the own messages, alone",
+        fix_zh=f'写明 --resource "{by.department}.*" 或 --person {by.id}；其余由数据管理员（data_manager）办理',
+        fix_en=f'Say --resource "{by.department}.*" or --person {by.id}; all else is for a data manager',
+    )
 
 
 def unknown_person(person: str, known: list[str]) -> RunError:

@@ -9,16 +9,19 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from quality.orders_refusals import plain_words
+from quality.orders_values import day_of
 from runs.alarms.conditions import Condition
 from runs.alarms.messages import What, worded
 from runs.alarms.people import Channel, Directory, Person
+from runs.alarms.refusals import silence_until
 from runs.alarms.tables import ALARM, MESSAGE, SILENCE
 from runs.alarms.values import Alarm, Message, Silence, written
-from runs.errors import RunError
 from warehouse.state.database import reading, serialised
 
 LEASE = timedelta(minutes=5)  # a sender that died is taken to have sent nothing after that
 PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
+LONGEST_SILENCE = timedelta(days=366)
 _ROUND = 500  # messages that one round sends at most
 
 
@@ -120,15 +123,13 @@ class Alarms:
         resource: str | None = None,
         person: str | None = None,
     ) -> Silence:
-        """Silence a kind, resources of a pattern and a person, or any of these (None: all), until then."""
-        if until <= at:
-            raise RunError(
-                "RUN-ALARM-UNTIL",
-                zh=f"静默截止时间 {written(until)[:16]} 已过",
-                en=f"a silence cannot end at {written(until)[:16]}, which has passed",
-                fix_zh="写明将来的时间，例如 --until 2026-12-31，或时长 --until 4h",
-                fix_en="Name a time to come, for example --until 2026-12-31, or how long: --until 4h",
-            )
+        """Silence a kind, resources of a pattern and a person, or any of these (None: all), until then.
+
+        RUN-ALARM-UNTIL for what has passed already or lasts too long, QUA-ORDER-WORDS without a reason.
+        """
+        if not at < until <= at + LONGEST_SILENCE:
+            raise silence_until(until, LONGEST_SILENCE.days)
+        why = plain_words(why, day_of(at))
         said = {"kind": kind, "resource": resource, "person": person, "until": written(until), "who": who, "why": why}
         with self._engine.begin() as connection:
             made = connection.execute(

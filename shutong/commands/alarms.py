@@ -7,23 +7,26 @@ import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
 import sqlalchemy as sa
 
+from quality.orders_values import DATA_MANAGER, Actor
 from runs.alarms.messages import NAMES, tried
 from runs.alarms.people import KINDS
+from runs.alarms.refusals import no_silence
 from runs.alarms.store import Alarms
 from runs.alarms.values import Message, written
 from runs.alarms.watch import Round, look
-from runs.errors import RunError
+from runs.errors import RunError, unknown_resource
 from schemas.errors import ShutongError
-from shutong.commands.orders import read_day
+from shutong.commands.orders import NUMBER, read_day
 from shutong.session import FAILED, Session, command
 from shutong.watching import directory, now, person, senders, watching
-from shutong.wiring import ZONE, open_deployment
+from shutong.wiring import ZONE, Wired, open_deployment
 
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -37,7 +40,7 @@ def alarms_group() -> None:
 
 
 @alarms_group.command("list", help="当前告警、静默与未送达的消息 | alarms that last, silences, messages not delivered")
-@click.option("--history", type=int, default=0, help="最近 N 条消息 | also the newest N messages")
+@click.option("--history", type=click.IntRange(0, 10**6), default=0, help="最近 N 条消息 | also the newest N messages")
 @command
 def list_command(session: Session, history: int) -> None:
     """Print what lasts, what is silenced, and which messages wait or were refused."""
@@ -96,7 +99,7 @@ def list_command(session: Session, history: int) -> None:
 @click.option("--person", "who", help="人员 | for one person")
 @click.option("--by", "by", default="", help="办理人 | who does this")
 @click.option("--why", default="", help="理由 | the reason")
-@click.option("--lift", type=int, help="提前结束静默（编号） | end a silence, by its number")
+@click.option("--lift", type=NUMBER, help="提前结束静默（编号） | end a silence, by its number")
 @command
 def silence_command(  # noqa: PLR0917 - one per option
     session: Session,
@@ -119,13 +122,26 @@ def silence_command(  # noqa: PLR0917 - one per option
             said = ("已结束静默", "The silence is over") if lifted else ("没有这条静默", "There is no such silence")
             session.voice.line(*said)
             return 0 if lifted else FAILED
-        actor = person(wired.deployment, by).id
+        actor = person(wired.deployment, by).actor
         about = None if who is None else person(wired.deployment, who).id
-        made = alarms.silence(read_until(until or "", at), actor, why, at, kind=kind, resource=resource, person=about)
+        ends = read_until(until or "", at)
+        _may_silence(wired, actor, about, resource)
+        made = alarms.silence(ends, actor.id, why, at, kind=kind, resource=resource, person=about)
     if session.voice.as_json:
         session.voice.answer({"silence": asdict(made)})
     session.voice.line(f"静默 {made.id} 至 {_short(made.until)}", f"silence {made.id} until {_short(made.until)}")
     return 0
+
+
+def _may_silence(wired: Wired, by: Actor, about: str | None, pattern: str | None) -> None:
+    """Refuse a silence of what there is not, or of what is not theirs to silence."""
+    there = wired.deployment.resources
+    every = {one.id for one in there} | {one.standard.library for one in there if one.standard.library}
+    if pattern is not None and not any(fnmatchcase(one, pattern) for one in every):
+        raise unknown_resource(pattern, sorted(every))
+    own = bool(by.department) and (pattern or "").startswith(f"{by.department}.")
+    if DATA_MANAGER not in by.roles and about != by.id and not own:
+        raise no_silence(by)
 
 
 @alarms_group.command("test", help="向人员发送测试消息 | send a test message")
@@ -230,7 +246,8 @@ def read_until(text: str, at: datetime) -> datetime:
             said = None
         if said is not None:
             return said if said.tzinfo else said.replace(tzinfo=ZONE)
-    return datetime.combine(read_day(text) + timedelta(days=1), time(), tzinfo=ZONE)
+    day = read_day(text)
+    return datetime.combine(min(day, date.max - timedelta(days=1)) + timedelta(days=1), time(), tzinfo=ZONE)
 
 
 def _no_mail() -> RunError:

@@ -70,7 +70,7 @@ def reject_command(session: Session, resource: str, run: str | None, by: str, wh
 
 @held_group.command("history", help="决定的经过：谁、何时、为何 | who decided what, when and why")
 @click.argument("resource", required=False)
-@click.option("--limit", default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 10**6), default=50, show_default=True)
 @command
 def history_command(session: Session, resource: str | None, limit: int) -> None:
     """Print the newest decisions."""

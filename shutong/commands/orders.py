@@ -62,6 +62,8 @@ _COLUMNS = {
 }
 _SHOWN = ("id", "resource", "rule", "severity", "state", "rows", "recurrences", "due", "overdue", "assignee")
 
+NUMBER = click.IntRange(1, 2**63 - 1)
+
 
 @click.group("orders", help="质量工单 | work orders to source departments")
 def orders_group() -> None:
@@ -89,7 +91,7 @@ def list_command(
 
 
 @orders_group.command("show", help="一件工单：说明、办法、经过 | one order: what, what to do, its history")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @command
 def show_command(session: Session, number: int) -> None:
     """Print an order with every step it took; its failing rows are named by run, batch and rule."""
@@ -122,7 +124,7 @@ def show_command(session: Session, number: int) -> None:
 
 
 @orders_group.command("assign", help="指派给来源部门的人员 | give an order to a person of the department")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.argument("to")
 @click.option("--by", "by", required=True, help="办理人（people.yaml 中的编号） | who does this")
 @click.option("--why", default="", help="说明 | a word to it")
@@ -136,7 +138,7 @@ def assign_command(session: Session, number: int, to: str, by: str, why: str) ->
 
 
 @orders_group.command("answer", help="答复：部门做了什么 | say what the department did")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option("--by", "by", required=True, help="办理人 | who does this")
 @click.option("--why", required=True, help="做了什么 | what was done")
 @command
@@ -153,7 +155,7 @@ def answer_command(session: Session, number: int, by: str, why: str) -> None:
 
 
 @orders_group.command("waive", help="豁免至某日 | let an order rest until a day")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option("--by", "by", required=True, help="数据管理员 | a data manager")
 @click.option("--why", required=True, help="理由 | the reason")
 @click.option("--until", "until", required=True, help="截止日，如 2026-12-31 | the last day")
@@ -188,14 +190,27 @@ def export_command(
         found = _found(wired, resource, department, states or None)
     heads = [head if session.voice.lang == "zh" else name for name, head in _COLUMNS.items()]
     rows = [[_cell(session, name, _told(one)[name]) for name in _COLUMNS] for one in found]
-    if file.suffix.lower() == ".xlsx":
-        write_xlsx(file, session.voice.say("质量工单", "orders"), heads, rows)
-    else:
-        with file.open("w", encoding="utf-8-sig", newline="") as out:
-            csv.writer(out).writerows([heads, *([_inert(cell) for cell in row] for row in rows)])
+    try:
+        if file.suffix.lower() == ".xlsx":
+            write_xlsx(file, session.voice.say("质量工单", "orders"), heads, rows)
+        else:
+            with file.open("w", encoding="utf-8-sig", newline="") as out:
+                csv.writer(out).writerows([heads, *([_inert(cell) for cell in row] for row in rows)])
+    except OSError as error:
+        raise _not_written(file, error) from None
     if session.voice.as_json:
         session.voice.answer({"file": str(file), "orders": len(rows)})
     session.voice.line(f"{len(rows)} 件工单已导出到 {file}", f"{len(rows)} orders are in {file}")
+
+
+def _not_written(file: Path, error: OSError) -> RunError:
+    return RunError(
+        "RUN-EXPORT-FILE",
+        zh=f"不能写入 {file}（{error.strerror}）",
+        en=f"cannot write {file} ({error.strerror})",
+        fix_zh="写到已有的、有写权限且未满的文件夹",
+        fix_en="Name a file in a folder that is there, that you may write to and that is not full",
+    )
 
 
 def read_day(text: str) -> date:

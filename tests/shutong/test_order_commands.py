@@ -149,9 +149,37 @@ def test_silences_are_made_listed_and_lifted(home):
     assert [one["id"] for one in told(home, "alarms", "list")["silences"]] == [made["silence"]["id"]]
     assert told(home, "alarms", "silence", "--lift", "1")["lifted"] is True
     assert run(home, "alarms", "silence", "--lift", "1").exit_code == 1
-    for until, code in (("", "RUN-DATE"), ("2020-01-01", "RUN-ALARM-UNTIL")):
-        refused = told(home, "alarms", "silence", "--until", until, "--by", "chen", code=1)
-        assert refused["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (("--until", "", "--by", "chen"), "RUN-DATE"),
+        (("--until", "2020-01-01", "--by", "chen"), "RUN-ALARM-UNTIL"),
+        (("--until", "9999-12-31", "--by", "chen"), "RUN-ALARM-UNTIL"),
+        (("--until", "4h", "--by", "chen"), "QUA-ORDER-WORDS"),
+        (("--until", "4h", "--by", "chen", "--why", "11010519491231002X"), "QUA-ORDER-WORDS"),
+        (("--until", "4h", "--by", "chen", "--why", "迁移", "--resource", "nobodys.*"), "RUN-RESOURCE-UNKNOWN"),
+        (("--until", "4h", "--by", "wang", "--why", "迁移"), "RUN-ALARM-RIGHT"),
+    ],
+)
+def test_nothing_is_silenced_without_reason_end_and_right(home, said, code):
+    assert told(home, "alarms", "silence", *said, code=1)["error"]["code"] == code
+    assert told(home, "alarms", "list")["silences"] == []
+
+
+def test_people_silence_alarms_of_their_department_and_their_own_messages(home):
+    for about in (("--resource", "scjg.enterprises"), ("--person", "wang")):
+        assert told(home, "alarms", "silence", "--until", "4h", "--by", "wang", "--why", "休假", *about)["silence"]
+
+
+def test_numbers_and_files_that_cannot_be_are_explained_and_no_trace(home, tmp_path):
+    many = "9" * 30
+    for line in (("quality", "orders", "show"), ("alarms", "silence", "--lift"), ("held", "history", "--limit")):
+        assert run(home, *line, many).exit_code == 2
+    for name in ("none/orders.csv", "none/orders.xlsx"):
+        refused = told(home, "quality", "orders", "export", str(tmp_path / name), code=1)
+        assert refused["error"]["code"] == "RUN-EXPORT-FILE"
 
 
 def test_a_test_message_says_why_it_did_not_arrive(home):
