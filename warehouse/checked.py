@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self, TypedDict
 
@@ -91,19 +88,6 @@ class KeptCheck:
             self.rows, self.counts, found[self.violations], quarantine,
             self.decision, self.reason_zh, self.reason_en, self.results,
         )  # fmt: skip
-
-    @contextmanager
-    def on_this_machine(self) -> Iterator[Mapping[str, Path]]:
-        """Every file where it can be opened by name: where it lies, or a copy that goes when the block ends."""
-        with TemporaryDirectory(prefix="shutong-checked-") as folder:
-            every = (*self.files, self.violations, self.quarantine, self.deletions)
-            yield {path: self.store.local(path) or self._copied(path, Path(folder)) for path in every}
-
-    def _copied(self, path: str, folder: Path) -> Path:
-        target = folder / path.replace("/", "_")
-        with self.store.open(path) as stream, target.open("wb") as file:
-            shutil.copyfileobj(stream, file)
-        return target
 
     def _batches(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
         for path in self.files:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -17,6 +18,7 @@ from warehouse.checked import KeptCheck
 from warehouse.clock import now
 from warehouse.landed import HASH
 from warehouse.sql import literal, quote
+from warehouse.store import on_this_machine
 
 KEY_NULL = "WH-KEY-NULL"  # rule id of a row the check let pass without a key
 FILE, PLACE = "_file", "_place"  # where a checked row stands: the number of its file, and its place in it from 0
@@ -51,7 +53,8 @@ def present(
 
     They are read from their files, as often as is asked: they need not fit into memory.
     """
-    with kept.on_this_machine() as paths:
+    every = (*kept.files, kept.violations, kept.quarantine, kept.deletions)
+    with on_this_machine(kept.store, every) as paths:
         files = "[" + ", ".join(literal(str(paths[one])) for one in kept.files) + "]"
         place = f"list_position({files}, filename)::INTEGER - 1 AS {FILE}, file_row_number AS {PLACE}"
         connection.execute(
@@ -162,51 +165,52 @@ def places(connection: duckdb.DuckDBPyConnection, fate: str, file: int) -> npt.N
     return np.asarray(connection.execute(query).fetchnumpy()[PLACE], np.int64)
 
 
-def barred(connection: duckdb.DuckDBPyConnection) -> npt.NDArray[np.int64]:
-    """The numbers of the rows for quarantine, ordered; needs `decide`."""
-    return np.asarray(connection.execute(f"SELECT {ROW} FROM barred ORDER BY 1").fetchnumpy()[ROW], np.int64)
-
-
 def quarantined_rows(
-    connection: duckdb.DuckDBPyConnection,
-    columns: Columns,
-    manifest: Manifest,
-    *,
-    received: Iterator[pa.RecordBatch],
-    standardised: pa.RecordBatchReader,
-    kept: str,
+    connection: duckdb.DuckDBPyConnection, columns: Columns, manifest: Manifest, *, received: str, kept: str
 ) -> str:
-    """SQL, to be run once, giving the rows for quarantine but for those whose `_row` is in `kept`; needs `decide`.
+    """SQL giving the rows for quarantine but for those whose `_row` is in `kept`; needs `present` and `decide`.
 
-    `received` are the barred rows of the batch as received, `standardised` the same rows as checked.
+    `received` is what `received_rows` gives.
     """
-    sources = [name for name in manifest.columns if name not in (*RAW_COLUMNS, OP)] + [LINE]
-    detail = f"received {len(sources)}"
-    # Numbered names, since source columns may differ by case alone, which SQL ignores.
-    names = [ROW, *(f"received {number}" for number in range(len(sources) + 1))]
-    taken = (batch.select([ROW, *sources, DETAIL]).rename_columns(names) for batch in received)
-    kinds = pa.schema([(name, pa.int64() if name == ROW else _TEXT) for name in names])
-    connection.register("received", pa.RecordBatchReader.from_batches(kinds, taken))
-    connection.register("standardised", standardised)
+    sources = _sources(manifest)
     marks = {"batch": [manifest.batch], "run": [manifest.run], "at": [now()]}
     connection.register("landing", pa.table(marks))
     null = " OR ".join(f"c.{quote(one)} IS NULL" for one in columns.key)
-    told = [f"{literal(name)}, r.{quote(said)}" for name, said in zip(sources, names[1:-1], strict=True)]
+    told = ", ".join(f"{literal(name)}, r.c{number}" for number, name in enumerate(sources))
     made = ", ".join(f"{literal(one)}, CAST(c.{quote(one)} AS VARCHAR)" for one in columns.fields)
     rules = "coalesce(v.rules, CAST([] AS VARCHAR[]))"
     unforeseen = f"({null}) AND q.{ROW} IS NULL"
     return (
         f"SELECT m.batch AS _batch, m.run AS _run, c.{ROW} AS _row, "
         f"CASE WHEN {unforeseen} THEN list_append({rules}, '{KEY_NULL}') ELSE {rules} END AS rules, "
-        f"CAST(json_object({', '.join(told)}) AS VARCHAR) AS received, "
+        f"CAST(json_object({told}) AS VARCHAR) AS received, "
         f"CAST(json_object({made}) AS VARCHAR) AS standardised, "
         f"m.at AS landed_at, "
         f"nullif(concat_ws('|', {', '.join(f'CAST(c.{quote(one)} AS VARCHAR)' for one in columns.key)}), '') AS key, "
-        f"r.{quote(detail)} AS detail "
-        f"FROM standardised c JOIN received r USING ({ROW}) "
+        f"r.detail "
+        f"FROM (FROM checked SEMI JOIN barred USING ({ROW})) c JOIN ({received}) r USING ({ROW}) "
         f"LEFT JOIN (FROM violations SEMI JOIN barred USING ({ROW})) v USING ({ROW}) "
         f"LEFT JOIN quarantine q USING ({ROW}) CROSS JOIN landing m WHERE c.{ROW} NOT IN (SELECT k._row FROM {kept} k)"
     )
+
+
+def received_rows(manifest: Manifest, paths: Mapping[str, Path]) -> str:
+    """SQL giving the barred rows as received from the batch's files: `_row`, `detail`, and `c0` … for its columns.
+
+    Columns are told by their places: names may differ by case alone, which SQL ignores.
+    """
+    wanted = {ROW: ROW, DETAIL: "detail"} | {name: f"c{number}" for number, name in enumerate(_sources(manifest))}
+    parts = []
+    for path in manifest.files:
+        there = {name: f"p{place}" for place, name in enumerate(pq.read_schema(paths[path]).names)}
+        picked = ", ".join(f"{there.get(name, 'NULL::VARCHAR')} AS {known}" for name, known in wanted.items())
+        source = f"read_parquet({literal(str(paths[path]))}) AS t({', '.join(there.values())})"
+        parts.append(f"SELECT {picked} FROM {source} WHERE {there[ROW]} IN (SELECT b.{ROW} FROM barred b)")
+    return " UNION ALL ".join(parts)
+
+
+def _sources(manifest: Manifest) -> list[str]:
+    return [name for name in manifest.columns if name not in (*RAW_COLUMNS, OP)] + [LINE]
 
 
 QUARANTINE_SCHEMA = pa.schema(

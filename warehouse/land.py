@@ -14,11 +14,10 @@ from schemas.values import ROW, Manifest
 from warehouse import duck, fates, landing_files
 from warehouse.checked import KeptCheck
 from warehouse.errors import WarehouseError
-from warehouse.keep import received_rows
 from warehouse.landed import HASH
 from warehouse.sql import literal
 from warehouse.state import Release, State
-from warehouse.store import ObjectStore
+from warehouse.store import ObjectStore, on_this_machine
 from warehouse.tables import Staged, Tables
 
 MEMORY = "400MB"  # of a landing; what does not fit is spilled
@@ -200,19 +199,15 @@ def _quarantined(
     taken: str,
 ) -> Staged:
     """The rows for quarantine as files; rows so wide that a row group does not fit get the memory they need."""
-    numbers = fates.barred(connection)
-
-    def rows() -> duckdb.DuckDBPyRelation:
-        received = received_rows(kept.store, manifest, numbers)
-        made = landing_files.barred(connection, kept)
-        query = fates.quarantined_rows(connection, shown, manifest, received=received, standardised=made, kept=taken)
-        return connection.sql(query)
-
-    try:
-        return tables.stage(table, rows(), sort=("_row",))
-    except duckdb.OutOfMemoryException:
-        connection.execute(f"SET memory_limit = '{AMPLE}'")
-        return tables.stage(table, rows(), sort=("_row",))
+    with on_this_machine(kept.store, manifest.files) as paths:
+        query = fates.quarantined_rows(
+            connection, shown, manifest, received=fates.received_rows(manifest, paths), kept=taken
+        )
+        try:
+            return tables.stage(table, connection.sql(query), sort=("_row",))
+        except duckdb.OutOfMemoryException:
+            connection.execute(f"SET memory_limit = '{AMPLE}'")
+            return tables.stage(table, connection.sql(query), sort=("_row",))
 
 
 def _commit(

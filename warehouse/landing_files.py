@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.values import ROW
 from warehouse import fates, positions
 from warehouse.checked import KeptCheck
 from warehouse.durable_io import sync
@@ -90,16 +89,6 @@ def _write(target: Path, kept: KeptCheck, places: _Places, schema: pa.Schema, ke
                 groups.write(batch.cast(schema))
         groups.close()
     sync(target)
-
-
-def barred(connection: duckdb.DuckDBPyConnection, kept: KeptCheck) -> pa.RecordBatchReader:
-    """The rows that `fates.decide` found to be barred: their number and their fields, as checked."""
-    names = [ROW, *kept.columns]
-    places = [fates.places(connection, "barred", number) for number in range(len(kept.files))]
-    batches = (
-        batch for path, there in zip(kept.files, places, strict=True) for batch in _rows_at(kept, path, there, names)
-    )
-    return pa.RecordBatchReader.from_batches(pa.schema([kept.schema.field(name) for name in names]), batches)
 
 
 def _rows_at(

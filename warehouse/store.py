@@ -6,9 +6,10 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO, ClassVar, Protocol
 
 from warehouse.durable_io import sync
@@ -159,3 +160,18 @@ class LocalStore:
                 fix_en="Check how department, resource and run are spelt",
             )
         return target
+
+
+@contextmanager
+def on_this_machine(store: ObjectStore, paths: Sequence[str]) -> Iterator[Mapping[str, Path]]:
+    """Every file where it can be opened by name: where it lies, or a copy that goes when the block ends."""
+    with ExitStack() as stack:
+        found = {path: store.local(path) for path in paths}
+        elsewhere = [path for path, there in found.items() if there is None]
+        if elsewhere:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="shutong-copies-")))
+            for number, path in enumerate(elsewhere):
+                found[path] = folder / f"{number}.parquet"
+                with store.open(path) as stream, (folder / f"{number}.parquet").open("wb") as file:
+                    shutil.copyfileobj(stream, file)
+        yield {path: there for path, there in found.items() if there is not None}
