@@ -15,7 +15,8 @@ _PATTERN = re.compile(
 _COLUMN = re.compile(r'column "(?P<name>[^"]+)" (in BatchData does not exist|not found in FROM)')
 _TYPE = re.compile(
     r"Conversion Error|Could not convert|No function matches|Cannot compare|cannot be computed on column of type"
-    r"|not true or false|Out of Range|Cannot mix|Cannot cast|date field value out of range"
+    r"|not true or false|Out of Range|Cannot mix|Cannot cast|date field value out of range|must be of type"
+    r"|^operation |unsupported operand|not supported between"
 )
 
 

@@ -22,6 +22,8 @@ TABLE = pa.table(
         "low": [1, 2, 3, None],
         "high": [2, 2, 1, 5],
         "mid": [1, 2, 6, 5],
+        "day": ["2024-01-01", "2024-02-30", "x", None],
+        "far": pa.array(["1.5", "1.5", "99", "1.5"]).cast(pa.decimal128(24, 6)),
     }
 )
 CASES = [
@@ -51,6 +53,12 @@ CASES = [
     ("expect_multicolumn_sum_to_equal", "high mid", {"sum_total": 4.0}, [1, 3, 4]),
     ("expect_multicolumn_values_to_be_equal", "high mid", {}, [1, 3]),
     ("expect_select_column_values_to_be_unique_within_record", "high mid", {}, [2, 4]),
+    ("expect_column_values_to_be_dateutil_parseable", "day", {}, [2, 3]),
+    ("expect_column_values_to_match_strftime_format", "day", {"strftime_format": "%Y-%m-%d"}, [2, 3]),
+    ("expect_column_values_to_be_json_parseable", "kind", {}, [1, 2, 3]),
+    ("expect_column_values_to_be_increasing", "high", {"strictly": True}, [2, 3]),
+    ("expect_column_values_to_be_decreasing", "mid", {}, [2, 3]),
+    ("expect_column_values_to_not_be_outliers", "far", {"method": "iqr", "multiplier": 1.5}, [3]),
 ]
 
 
@@ -84,3 +92,33 @@ def test_named_expectations_find_their_rows() -> None:
             found[rule].append(row["_row"])
     wanted = {f"r{place}": rows for place, (*_, rows) in enumerate(CASES)}
     assert {CASES[int(one[1:])][0]: rows for one, rows in found.items() if rows != wanted[one]} == {}
+
+
+def test_named_expectations_that_cannot_be_evaluated_leave_the_others_alone() -> None:
+    named = [
+        ("day", "match_strftime_format", {"strftime_format": "%Y"}, None),
+        ("high", "match_strftime_format", {"strftime_format": "%Y"}, "QUA-EVAL-TYPE"),
+        ("mid", "be_dateutil_parseable", {}, "QUA-EVAL-TYPE"),
+        ("gone", "be_json_parseable", {}, "QUA-EVAL-COLUMN"),
+        ("kind", "be_increasing", {}, "QUA-EVAL-TYPE"),
+        ("gone", "be_decreasing", {}, "QUA-EVAL-COLUMN"),
+        ("day", "be_json_parseable", {}, None),
+        ("kind", "not_be_outliers", {"method": "iqr"}, "QUA-EVAL-TYPE"),
+        ("gone", "not_be_outliers", {"method": "std"}, "QUA-EVAL-COLUMN"),
+        ("far", "not_be_outliers", {"method": "std", "multiplier": 1.0}, None),
+    ]
+    rules = [
+        Rule(
+            f"r{place}",
+            "expectation",
+            (column,),
+            "一",
+            "one",
+            params={"name": f"expect_column_values_to_{name}", **more},
+        )
+        for place, (column, name, more, _) in enumerate(named)
+    ]
+    verdict = check(TABLE, [*rules, Rule("fine", "required", ("kind",), "一", "one")], {}, Gate(), TODAY)
+    found = [one.error and one.error.partition("]")[0].removeprefix("[") for one in verdict.counts]
+    assert found == [*(code for *_, code in named), None]
+    assert [one.rows for one in verdict.counts if not one.error] == [3, 3, 1, 1]
