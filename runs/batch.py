@@ -70,7 +70,7 @@ def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
     from quality.check import check_parts
     from quality.rowsets import references as looked_at
 
-    standard = resource.standard
+    standard = resource.checked
     mapping = _mapping(resource, manifest, received_batches(parts.store, manifest, columns=_says(manifest.columns)))
     there = references.known(resource, parts.resources.values(), parts.references, parts.state, parts.tables)
     back = Holds(parts.state.engine).of_run(manifest.run)
@@ -248,7 +248,7 @@ def _told(resource: Resource, manifest: Manifest, kept: KeptCheck) -> Report:
 
 def _tellable(resource: Resource, unparsed: Mapping[str, Mapping[str, int]]) -> Mapping[str, Mapping[str, int]]:
     """Spellings as they were received, but of personal fields, and with a number in them, only their shape."""
-    levels = {one.name: one.level for one in resource.standard.fields}
+    levels = {one.name: one.level for one in resource.checked.fields}
     told: dict[str, Counter[str]] = {}
     for name, said in unparsed.items():
         personal = levels.get(name, PERSONAL) >= PERSONAL
@@ -276,7 +276,7 @@ def _mapping(resource: Resource, manifest: Manifest, said: Iterable[pa.RecordBat
     if OP in manifest.columns and manifest.rows and sum(map(deletions, said)) == manifest.rows:
         key = resource.standard.key
         declared = {field: name for field, name in declared.items() if field in key or name in manifest.columns}
-    return resolve(resource.standard, manifest.columns, declared)
+    return resolve(resource.checked, manifest.columns, declared)
 
 
 def _guarded(parts: Parts, resource: Resource, gone: int, verdict: Verdict) -> Verdict:

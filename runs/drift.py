@@ -36,7 +36,7 @@ class Watched(Protocol):
         ...
 
     @property
-    def standard(self) -> Standard:
+    def checked(self) -> Standard:
         """The standard its columns feed."""
         ...
 
@@ -128,7 +128,7 @@ def watch(streams: Streams, resource: Watched, run: str, stream: StreamInfo) -> 
 
 def _feeding(resource: Watched, columns: Sequence[str]) -> Collection[str]:
     try:
-        return resolve(resource.standard, list(dict.fromkeys(columns)), resource.columns).values()
+        return resolve(resource.checked, list(dict.fromkeys(columns)), resource.columns).values()
     except StandardError:
         return resource.columns.values()  # the check step says what is wrong with the mapping
 

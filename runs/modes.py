@@ -170,7 +170,7 @@ def tidy(parts: Parts, resource: Resource) -> None:
 
 def key_columns(resource: Resource, columns: Sequence[str]) -> tuple[str, ...]:
     """The source columns that name a record: those that feed the standard's key."""
-    mapping = resolve(resource.standard, columns, resource.columns)
+    mapping = resolve(resource.checked, columns, resource.columns)
     feeding = tuple(dict.fromkeys(mapping[field] for field in resource.standard.key))
     if resource.reading.key and {*resource.reading.key} != {*feeding}:
         raise wrong_key(resource.id, resource.reading.key, feeding)
@@ -197,7 +197,7 @@ def _due(resource: Resource, own: Mapping[str, Json]) -> bool:
 def swept(parts: Parts, resource: Resource, source: Source) -> Iterator[Batch]:
     """A deletion for every landed record whose key the source no longer has; then the position remembers the sweep."""
     columns = list(source.stream().columns)
-    mapping = resolve(resource.standard, columns, resource.columns)
+    mapping = resolve(resource.checked, columns, resource.columns)
     fed = {field: mapping[field] for field in resource.standard.key}
     at = now().isoformat()
     options: dict[str, Json] = {k: value for k, value in resource.options.items() if k not in _SWEPT_WITHOUT}

@@ -163,7 +163,7 @@ def _changed(
     resource: Resource, batch: Manifest, rows: Sequence[pa.RecordBatch], changes: Mapping[str, str]
 ) -> list[pa.RecordBatch]:
     """The rows with other values; what the reader had found wrong with them is for the rules to say now."""
-    feeding = resolve(resource.standard, batch.columns, resource.columns)
+    feeding = resolve(resource.checked, batch.columns, resource.columns)
     put: dict[str, str | None] = dict.fromkeys((REJECT, DETAIL, LINE))
     for name, value in changes.items():
         column = feeding.get(name, name)
@@ -199,7 +199,7 @@ def _judged(
     from quality.check import check_parts
     from quality.rowsets import references as looked_at
 
-    standard, batch = resource.standard, lying.batch
+    standard, batch = resource.checked, lying.batch
     mapping = resolve(standard, batch.columns, resource.columns)
     there = references.known(resource, parts.resources.values(), parts.references, parts.state, parts.tables)
     rules = bind(standard, mapping, {**resource.severities, **accepted}, resource.rules, there)

@@ -30,7 +30,7 @@ def known(
     standard, where the resource file names it (`references: [population]`) and a release shows some of it.
     """
     found: dict[str, Relation] = {name: partial(read_reference, path) for name, path in files.items()}
-    cited = {name for rule in (*resource.standard.rules, *resource.rules) for name in rule.relations}
+    cited = {name for rule in (*resource.checked.rules, *resource.rules) for name in rule.relations}
     found |= {name: partial(_listed, name, resource.standard.folders) for name in cited if "@" in name}
     every = tuple(resources)
     for name in resource.references:

@@ -18,7 +18,7 @@ from runs.reading import Reading, read_reading
 from schemas.errors import StandardError
 from schemas.lines import Node, read
 from schemas.load import find_standard, read_rules
-from schemas.standard import Rule, Standard
+from schemas.standard import Rule, Standard, joined
 from schemas.syntax import nearest
 from schemas.values import Json, Severity
 
@@ -34,7 +34,8 @@ class Resource:
 
     `kind` and `options` choose and set the connector; `connection` names an entry of connections.yaml; `columns` says
     which source column feeds which field, as far as the file says so; `limits` how the system wants to be read,
-    `reading` how it is read again and how deletions are noticed; `formerly` the ids it had before.
+    `reading` how it is read again and how deletions are noticed; `formerly` the ids it had before; `beside` the
+    standards of further columns, such as the control columns 控制字段 of shared tables.
     """
 
     department: str
@@ -54,6 +55,7 @@ class Resource:
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     orders: OrderPolicy = field(default_factory=OrderPolicy)
     references: tuple[str, ...] = ()
+    beside: tuple[Standard, ...] = ()
     reading: Reading = field(default_factory=Reading)
     schedule: str | None = None
     expect_within: timedelta | None = None
@@ -64,6 +66,11 @@ class Resource:
     def id(self) -> str:
         """`<department>.<resource>`."""
         return f"{self.department}.{self.name}"
+
+    @property
+    def checked(self) -> Standard:
+        """What its records are read and checked by: its standard, and those whose columns stand beside its own."""
+        return joined(self.standard, self.beside) if self.beside else self.standard
 
     @property
     def table(self) -> str:
@@ -80,20 +87,23 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
     """Read `resources/<department>/<resource>.yaml`; StandardError with file and line when it cannot be used."""
     node = read(path).only(
         "resource", "title", "standard", "connection", "source", "map", "order", "severity", "rules", "gate",
-        "limits", "drift", "orders", "references", "read", "schedule", "expect_within", "formerly",
+        "limits", "drift", "orders", "references", "beside", "read", "schedule", "expect_within", "formerly",
     )  # fmt: skip
     name = node.pattern("resource", NAME, example="enterprise_base")
     title, source = _required(node, "title"), _required(node, "source")
-    standard = _standard(node, standards)
-    fields = {one.name for one in standard.fields}
+    standard = _standard(node, "standard", node.text("standard"), standards)
+    beside = tuple(_standard(node, "beside", one, standards) for one in node.texts("beside"))
+    checked = joined(standard, beside)
+    fields = {one.name for one in checked.fields}
     columns = node.mapping("map")
     for unknown in columns.keys() - fields:
         _unknown_name(node, "map", unknown, fields)
     order = tuple(node.texts("order")) or standard.order
-    for unknown in set(order) - fields:
-        _unknown_name(node, "order", unknown, fields)
+    for unknown in set(order) - {one.name for one in standard.fields}:
+        _unknown_name(node, "order", unknown, {one.name for one in standard.fields})
     options = {key: source.plain(key) for key in source.keys()}  # noqa: SIM118 - a Node is no dict
-    rules = read_rules(node, standard)
+    rules = read_rules(node, checked)
+    known = {rule.id for rule in (*checked.rules, *rules)}
     return Resource(
         department=path.parent.name,
         name=name,
@@ -105,13 +115,14 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
         connection=node.text("connection", default=None),
         columns=columns,
         order=order,
-        severities=_severities(node, {rule.id for rule in (*standard.rules, *rules)}),
+        severities=_severities(node, known),
         rules=rules,
-        gate=read_gate(node, standard.fields, {rule.id for rule in (*standard.rules, *rules)}),
+        gate=read_gate(node, checked.fields, known),
         limits=_limits(node),
         drift=read_drift(node),
         orders=read_order_policy(node),
-        references=_references(node, standard, rules),
+        references=_references(node, checked, rules),
+        beside=beside,
         reading=read_reading(node, source.text("kind"), options),
         schedule=_schedule(node),
         expect_within=_span(node, "expect_within"),
@@ -139,14 +150,13 @@ def _required(node: Node, key: str) -> Node:
     return found
 
 
-def _standard(node: Node, folders: Sequence[Path]) -> Standard:
-    wanted = node.text("standard")
+def _standard(node: Node, key: str, wanted: str, folders: Sequence[Path]) -> Standard:
     try:
         return find_standard(wanted, folders)
     except StandardError as error:
         if error.code != "STD-UNKNOWN":
             raise
-        node.fail("standard", zh=error.zh, en=error.en, fix_zh=error.fix_zh, fix_en=error.fix_en, code="STD-UNKNOWN")
+        node.fail(key, zh=error.zh, en=error.en, fix_zh=error.fix_zh, fix_en=error.fix_en, code="STD-UNKNOWN")
 
 
 def _unknown_name(node: Node, key: str, name: str, known: set[str]) -> None:

@@ -124,6 +124,25 @@ class Standard:
         raise KeyError(name)
 
 
+def joined(standard: Standard, beside: Sequence[Standard]) -> Standard:
+    """The standard with the fields and rules of others beside it; key, order and library stay its own.
+
+    Of fields or rules of one name the first counts.
+    """
+    fields = {one.name: one for one in standard.fields}
+    rules = {one.id: one for one in standard.rules}
+    for other in beside:
+        fields = {one.name: one for one in other.fields} | fields
+        rules = {one.id: one for one in other.rules} | rules
+    order = (*standard.fields, *(one for other in beside for one in other.fields))
+    ruled = (*standard.rules, *(one for other in beside for one in other.rules))
+    return replace(
+        standard,
+        fields=tuple(dict.fromkeys(fields[one.name] for one in order)),
+        rules=tuple({one.id: rules[one.id] for one in ruled}.values()),
+    )
+
+
 def bind(
     standard: Standard,
     mapping: Mapping[str, str],

@@ -71,9 +71,11 @@ def known_rules(wired: Wired) -> list[Known]:
             used[name] = find_standard(name, (folder,))
     found = []
     for standard in used.values():
-        mine = tuple(one for one in wired.deployment.resources if one.standard.id == standard.id)
+        mine = tuple(
+            one for one in wired.deployment.resources if standard.id in {one.standard.id, *(by.id for by in one.beside)}
+        )
         found += [Known(rule, standard, mine) for rule in standard.rules]
-        found += [Known(rule, standard, (one,)) for one in mine for rule in one.rules]
+        found += [Known(rule, standard, (one,)) for one in mine if one.standard.id == standard.id for rule in one.rules]
     return found
 
 

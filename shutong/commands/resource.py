@@ -123,7 +123,7 @@ def _fed(resource: Resource, columns: Sequence[str]) -> dict[str, object]:
     if not columns:
         zh, en = "送来数据时才知道有哪些列", "which columns there are is known once data comes"
         return _line(resource, Check("map", ok=True, zh=zh, en=en))
-    fed = resolve(resource.standard, columns, resource.columns)
+    fed = resolve(resource.checked, columns, resource.columns)
     left = [name for name in columns if name not in fed.values()]
     shown = ", ".join(f"{field}←{column}" for field, column in fed.items())
     zh = f"{len(fed)} 个字段有来源列：{shown}" + (f"；未用的列：{'、'.join(left)}" if left else "")
@@ -156,10 +156,10 @@ def _side_by_side(resource: Resource, raw: pa.Table, *, clear: bool) -> list[dic
     columns = [name for name in raw.column_names if name not in RAW_COLUMNS]
     if not columns and not raw.num_rows:
         return []
-    mapping = resolve(resource.standard, columns, resource.columns)
-    codes = spellings(resource.standard)
-    table = standardise(raw, resource.standard, mapping, codes, today()).table
-    levels = {one.name: one.level for one in resource.standard.fields}
+    mapping = resolve(resource.checked, columns, resource.columns)
+    codes = spellings(resource.checked)
+    table = standardise(raw, resource.checked, mapping, codes, today()).table
+    levels = {one.name: one.level for one in resource.checked.fields}
     hidden = {name for name in mapping if levels[name] >= _PERSONAL and not clear}
     records: list[dict[str, object]] = []
     for row in table.to_pylist():

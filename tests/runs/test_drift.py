@@ -27,7 +27,7 @@ def streams(tmp_path):
 
 def seen(streams, columns, policy=None, run="r", declared=True):
     stream = StreamInfo("t", columns, declared=declared)
-    resource = SimpleNamespace(id="gsj.base", standard=STANDARD, columns={}, drift=policy or DriftPolicy())
+    resource = SimpleNamespace(id="gsj.base", checked=STANDARD, columns={}, drift=policy or DriftPolicy())
     return watch(streams, resource, run, stream)
 
 
