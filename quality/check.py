@@ -20,6 +20,7 @@ from quality.errors import QualityError
 from quality.gate import Gate, Judgement, judge
 from quality.kept import KEPT, Kept
 from quality.parts import Parts
+from quality.remembered import configurations
 from quality.repeats import Repeats
 from quality.streamed import Late
 from quality.suite import usable
@@ -73,7 +74,7 @@ def check_parts(  # noqa: PLR0917 - what, by what, in the order they are said
     wanted, refused = usable(rules, codes, today)
     failed = {rule: str(error) for rule, error in refused.items()}
     able = [rule for rule in rules if rule.id not in failed]
-    with duckdb.connect(":memory:", config=_CLOSED) as connection, lend(connection) as url:
+    with duckdb.connect(":memory:", config=_CLOSED) as connection, lend(connection) as url, configurations():
         _set_up(connection, codes, able, today, references)
         shown = Parts(connection, TABLE, parts, schema, lambda part: _with_marks(part, able, today))
         several = [rule for rule in able if rule.beyond]
