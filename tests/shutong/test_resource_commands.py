@@ -71,15 +71,15 @@ def test_options_given_on_the_command_line_are_what_a_file_would_hold(run):
     text = (run.home / "resources" / run.dept / "firms.yaml").read_text()
     assert "split_rows: 1000, columns: [pripid, uniscid], order_by: pripid, timeouts: {statement: 60}" in text
     assert run("resource", "check", "firms").exit_code == 0
-    for wrong, said in (
-        ("split_rows=many", "source.split_rows must be a whole number"),
-        ("splitrows=9", "source.splitrows does not exist; did you mean split_rows"),
-        ("columns=[pripid", "--set columns:1:8: this is not YAML"),
-        ('split_rows="1000"', "source.split_rows must be a whole number"),
+    new_one = ("resource", "new", "{dept}.other", "-c", "registry", "-s", "e_baseinfo")
+    for command, wrong, said in (
+        (new_one, "split_rows=many", "source.split_rows must be a whole number"),
+        (new_one, 'split_rows="1000"', "source.split_rows must be a whole number"),
+        (new_one, "columns=[pripid", "--set columns:1:8: this is not YAML"),
+        (("ingest", "firms"), "splitrows=9", "source.splitrows does not exist; did you mean split_rows"),
     ):
-        for command in (("ingest", "firms"), ("resource", "new", "{dept}.other", "-c", "registry", "-s", "e_baseinfo")):
-            answer = run(*command, "--set", wrong, "--json")
-            assert (answer.exit_code, said in json.loads(answer.stdout)["error"]["en"]) == (1, True), answer.output
+        answer = run(*command, "--set", wrong, "--json")
+        assert (answer.exit_code, said in json.loads(answer.stdout)["error"]["en"]) == (1, True), answer.output
 
 
 def test_a_resource_that_is_pushed_passes_the_check_before_its_first_batch(run):
