@@ -158,7 +158,7 @@ def _remarks(rows: int, quarantined: int, counts: Sequence[RuleCount]) -> list[t
         most = max(warned, key=lambda count: count.rows)
         remarks.append(
             (
-                f"{len(warned)} 条提示规则被违反，最多的是 {most.rule}（{most.rows:,} 行）",
+                f"{len(warned)} 条警告规则被违反，最多的是 {most.rule}（{most.rows:,} 行）",
                 f"{len(warned)} warning rules are violated, most often {most.rule} ({most.rows:,} rows)",
             )
         )

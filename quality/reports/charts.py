@@ -8,12 +8,12 @@ from quality.reports.values import Language, Report, number, percent, points
 from quality.reports.words import say
 
 _WIDE = 720
-_FATES = ("landed", "quarantined", "held", "superseded", "deleted")
+FATES = ("landed", "quarantined", "held", "superseded", "deleted", "rejected")
 
 
 def flow(report: Report, lang: Language) -> Markup:
     """One bar: what became of the rows received; nothing where that is not known."""
-    parts = [(name, getattr(report.flow, name) or 0) for name in _FATES]
+    parts = [(name, getattr(report.flow, name) or 0) for name in FATES]
     whole = sum(count for _, count in parts)
     if not whole:
         return Markup()

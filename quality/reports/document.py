@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from quality.errors import QualityError
-from quality.reports.tables import Row, Table, moment, shown, tables
+from quality.reports.charts import FATES
+from quality.reports.tables import BROKEN, Row, Table, figures, moment, shown, tables
 from quality.reports.values import Language, Report, points
 from quality.reports.words import say
 
@@ -71,6 +72,8 @@ def _told(report: Report, lang: Language) -> dict[str, object]:
         "line": f"{report.subject} · {span} · {before} · {made}",
         "decision": {"text": say(report.decision, lang), "mark": report.decision},
         "reason": report.checks[0].reason.said(lang) if report.run and report.checks else "",
+        "figures": [{"word": word, "count": count, "beside": beside} for word, count, beside in figures(report, lang)],
+        "fates": _fates(report, lang),
         "none": say("none", lang),
         "tables": [
             _table(report, one, lang)
@@ -99,13 +102,21 @@ def _cells(table: Table, row: Row) -> list[tuple[str, str]]:
         mark = next(marks, "") if column.kind == "mark" else ""
         empty = value is None and column.kind == "text"
         text = "" if empty else shown(value)
-        if column.key in _BROKEN:
+        if column.key in BROKEN:
             text = text.replace("_", "_\u200b").replace(".", ".\u200b")
         made.append((text, mark))
     return made
 
 
-_BROKEN = frozenset({"rule", "run", "batch", "also", "resource"})
+def _fates(report: Report, lang: Language) -> list[dict[str, object]]:
+    """The parts of the bar that shows what became of the rows; none where that is not known."""
+    counts = [(name, getattr(report.flow, name) or 0) for name in FATES]
+    whole = sum(count for _, count in counts)
+    return [
+        {"mark": name, "share": count / whole, "text": f"{say(name, lang)} {shown(count)}"}
+        for name, count in counts
+        if count
+    ]
 
 
 def _bars(report: Report, lang: Language) -> list[dict[str, object]]:

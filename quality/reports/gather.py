@@ -95,15 +95,15 @@ def gather_run(engine: sa.Engine, resource: str, context: Context, run: str | No
         before=older,
         first=checks[-1].checked_at,
         last=checks[0].checked_at,
-        flow=_sum(context.flow([(resource, name)]), made.rows),
+        flow=_sum(context.flow([(resource, name)]), 1, made.rows),
         orders=_lines(live, context.at),
         order_counts=OrderCounts(
             opened=sum(history.base(one.first_run) == name for one in every),
             closed=sum(one.proven_by is not None and history.base(one.proven_by) == name for one in every),
-            waiting=len(live),
+            waiting=sum(one.state in LIVE for one in live),
             overdue=sum(one.overdue(day_of(context.at)) for one in live),
         ),
-        samples=tuple(context.samples(made.failed, checks)),
+        samples=tuple(context.samples((*made.failed, *made.repaired), checks)),
     )
 
 
@@ -127,7 +127,8 @@ def gather_period(engine: sa.Engine, department: str, first: date, last: date, c
     made = _scored(made, QualityScores(engine).sums(scope=within), context.profile)
     made = _ranked(engine, made, context, first, last)
     every = context.orders.orders(department=department, limit=10 * ORDERS)
-    live = [one for one in every if one.state in (*LIVE, "waived")][:ORDERS]
+    there = [one for one in every if one.opened_at < until and (one.closed_at or until) >= until]
+    live = [one for one in there if one.state != "waived"]
     end = min(last, day_of(context.at))
     return replace(
         made,
@@ -137,15 +138,15 @@ def gather_period(engine: sa.Engine, department: str, first: date, last: date, c
         before=f"{past.isoformat()} – {(first - timedelta(days=1)).isoformat()}",
         first=since,
         last=last.isoformat(),
-        flow=_sum(context.flow(runs), made.rows),
-        orders=_lines(live, context.at),
+        flow=_sum(context.flow(runs), len(runs), made.rows),
+        orders=_lines(there[:ORDERS], context.at),
         order_counts=OrderCounts(
             opened=sum(since <= one.opened_at < until for one in every),
             closed=sum(one.closed_at is not None and since <= one.closed_at < until for one in every),
             waiting=len(live),
-            overdue=sum(one.overdue(end) for one in live),
+            overdue=sum(end > one.term for one in live),
         ),
-        samples=tuple(context.samples(made.failed, checks)),
+        samples=tuple(context.samples((*made.failed, *made.repaired), checks)),
     )
 
 
@@ -270,18 +271,18 @@ def _ranking(
     )  # fmt: skip
 
 
-def _sum(found: Iterable[Flow], checked: int) -> Flow:
-    """Flows added up; what no run knows stays unknown, and received is at least what was checked."""
+def _sum(found: Iterable[Flow], runs: int, checked: int) -> Flow:
+    """Flows of so many runs added up; what one run does not know stays unknown, but for received: what was checked."""
     flows = list(found)
 
     def total(name: str) -> int | None:
         known = [value for one in flows if (value := getattr(one, name)) is not None]
-        return sum(known) if known else None
+        return sum(known) if len(known) == runs else None
 
     received = total("received")
     return Flow(
         checked if received is None else received,
-        *(total(name) for name in ("landed", "quarantined", "superseded", "deleted", "held")),
+        *(total(name) for name in ("landed", "quarantined", "superseded", "deleted", "held", "rejected")),
     )
 
 

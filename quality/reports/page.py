@@ -6,11 +6,11 @@ from collections import defaultdict
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from quality.reports import charts
-from quality.reports.tables import anchor, moment, of_sample, shown, tables
-from quality.reports.values import Language, Report, percent, points
+from quality.reports.tables import BROKEN, anchor, figures, moment, of_sample, shown, tables
+from quality.reports.values import Language, Report
 from quality.reports.words import say
 
 if TYPE_CHECKING:
@@ -28,15 +28,21 @@ def as_html(report: Report, lang: Language) -> bytes:
         title=say(f"title_{report.kind}", lang),
         tables=tables(report, lang),
         drawings=drawings,
+        figures=figures(report, lang),
+        broken=BROKEN,
+        breakable=breakable,
         say=partial(say, lang=lang),
         shown=shown,
-        percent=percent,
-        points=points,
         moment=moment,
         anchor=anchor,
         of_sample=of_sample,
     )
     return page.encode("utf-8", "replace")
+
+
+def breakable(text: str) -> Markup:
+    """A long name that may go on in the next line after a full stop or a low line."""
+    return escape(text).replace("_", Markup("_<wbr>")).replace(".", Markup(".<wbr>"))
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from quality.reports.values import Cell, Language, Report, RuleLine, Sample, number, percent, points
 from quality.reports.words import say
 
+BROKEN = frozenset({"rule", "run", "batch", "also", "resource"})  # columns of long names, which may break within
 Kind = Literal["text", "count", "share", "mark", "score"]
 
 
@@ -76,7 +77,8 @@ def anchor(resource: str, rule: str) -> str:
 def tables(report: Report, lang: Language) -> tuple[Table, ...]:
     """All tables of a report, in the order they are read; empty ones too."""
     makers = (
-        flow, failed, unevaluated, fixed, dimensions, indicators, departments, trend, orders, checks, rules, failing,
+        flow, failed, repaired, unevaluated, fixed, dimensions, indicators, departments, trend, orders, checks, rules,
+        failing,
     )  # fmt: skip
     return tuple(make(report, lang) for make in makers)
 
@@ -84,7 +86,7 @@ def tables(report: Report, lang: Language) -> tuple[Table, ...]:
 def flow(report: Report, lang: Language) -> Table:
     """What became of the rows."""
     parts = report.flow
-    names = ("received", "landed", "quarantined", "superseded", "deleted", "held")
+    names = ("received", "landed", "quarantined", "superseded", "deleted", "held", "rejected")
     counts: list[int | None] = [getattr(parts, name) for name in names]
     cells = list(zip(names, counts, strict=True))
     cells.insert(1, ("checked", report.rows))
@@ -131,6 +133,11 @@ def failed(report: Report, lang: Language) -> Table:
     return _rules("failed_rules", report, lang, report.failed)
 
 
+def repaired(report: Report, lang: Language) -> Table:
+    """What was put right."""
+    return _rules("repaired_rules", report, lang, report.repaired, say("repaired_note", lang))
+
+
 def fixed(report: Report, lang: Language) -> Table:
     """Rules that were violated before and are not now."""
     return _rules("fixed_rules", report, lang, report.fixed)
@@ -141,7 +148,7 @@ def rules(report: Report, lang: Language) -> Table:
     return _rules("all_rules", report, lang, report.rules)
 
 
-def _rules(name: str, report: Report, lang: Language, lines: Sequence[RuleLine]) -> Table:
+def _rules(name: str, report: Report, lang: Language, lines: Sequence[RuleLine], remark: str = "") -> Table:
     several = report.kind == "period"
     rows = []
     for one in lines:
@@ -161,7 +168,7 @@ def _rules(name: str, report: Report, lang: Language, lines: Sequence[RuleLine])
         leads = anchor(one.resource, one.rule) if report.sample(one) else ""
         place = (report.called(one.resource, lang),) if several else ()
         rows.append(Row((*place, *cells), leads, (one.severity, one.state)))
-    return _table(name, lang, ("resource", *_RULE) if several else _RULE, rows)
+    return _table(name, lang, ("resource", *_RULE) if several else _RULE, rows, remark)
 
 
 def unevaluated(report: Report, lang: Language) -> Table:
@@ -254,10 +261,36 @@ def failing(report: Report, lang: Language) -> Table:
     return _table("failing", lang, columns, rows, say("masked_note", lang))
 
 
-def of_sample(sample: Sample, lang: Language) -> Table:
-    """The failing rows of one rule."""
-    rows = [Row((row.run, row.row, row.key, ", ".join(row.rules), values(row.cells, lang))) for row in sample.rows]
-    return _table("failing", lang, ("run", "row:count", "key", "also", "values"), rows)
+def of_sample(report: Report, sample: Sample, lang: Language) -> Table:
+    """The failing rows of one rule; their run where it is another than the report's."""
+    several = any(row.run != report.run for row in sample.rows)
+    rows = [
+        Row((*((row.run,) if several else ()), row.row, row.key, ", ".join(row.rules), values(row.cells, lang)))
+        for row in sample.rows
+    ]
+    columns = ("row:count", "key", "also", "values")
+    return _table("failing", lang, ("run", *columns) if several else columns, rows)
+
+
+def figures(report: Report, lang: Language) -> tuple[tuple[str, str, str], ...]:
+    """What is read first: a word, its number, and what stands beside the number."""
+    parts = report.flow
+    kept = [(name, getattr(parts, name)) for name in ("held", "rejected") if getattr(parts, name)]
+    return (
+        (say("received", lang), shown(parts.received), ""),
+        (say("landed", lang), shown(parts.landed), ""),
+        (say("for_quarantine", lang), shown(report.quarantined), percent(report.quarantined, report.rows)),
+        *((say(name, lang), shown(count), "") for name, count in kept),
+        (say("total", lang), points(report.score), ""),
+        (say("failed_rules", lang), str(len(report.failed)), f"/ {len(report.rules)}"),
+        (say("error_rules", lang), str(len(report.unevaluated)), ""),
+        (say("fixed_rules", lang), str(len(report.fixed)), ""),
+        (
+            say("orders_waiting", lang),
+            number(report.order_counts.waiting),
+            f"{say('overdue', lang)} {number(report.order_counts.overdue)}",
+        ),
+    )
 
 
 def values(cells: Iterable[Cell], lang: Language) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,7 +27,7 @@ class Words:
 class Flow:
     """What became of the rows; None: not known, since the run is older than its records or still going on.
 
-    received = landed + quarantined + superseded + deleted + held, once a run has ended.
+    received = landed + quarantined + superseded + deleted + held + rejected, once a run has ended.
     """
 
     received: int | None = None
@@ -37,6 +36,7 @@ class Flow:
     superseded: int | None = None
     deleted: int | None = None
     held: int | None = None
+    rejected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +229,15 @@ class Report:
 
     @property
     def failed(self) -> tuple[RuleLine, ...]:
-        """Rules that some row violates, errors first, the most rows first."""
-        found = [one for one in self.rules if one.rows]
+        """Rules of severity error and warning that some row violates, errors first, the most rows first."""
+        found = [one for one in self.rules if one.rows and one.severity != "info"]
         return tuple(sorted(found, key=lambda one: (SEVERITIES.index(one.severity), -one.rows, one.resource, one.rule)))
+
+    @property
+    def repaired(self) -> tuple[RuleLine, ...]:
+        """Rules of severity info with rows: what was put right, or is worth knowing, and keeps no row from landing."""
+        found = [one for one in self.rules if one.rows and one.severity == "info"]
+        return tuple(sorted(found, key=lambda one: (-one.rows, one.resource, one.rule)))
 
     @property
     def unevaluated(self) -> tuple[RuleLine, ...]:
@@ -240,8 +246,8 @@ class Report:
 
     @property
     def fixed(self) -> tuple[RuleLine, ...]:
-        """Rules that were violated before and are not now."""
-        return tuple(one for one in self.rules if one.state == "fixed")
+        """Rules of severity error and warning that were violated before and are not now."""
+        return tuple(one for one in self.rules if one.state == "fixed" and one.severity != "info")
 
     def called(self, name: str, lang: Language) -> str:
         """What a resource or department is called; its id where nobody says."""
@@ -259,9 +265,11 @@ def percent(part: int, whole: int) -> str:
     """A share with two decimals, `–` of nothing; never rounded up to 100 % nor down to 0 %."""
     if not whole:
         return "–"
-    hundredths = part * 10_000 // whole
+    hundredths = (part * 20_000 + whole) // (2 * whole)
     if part and not hundredths:
         return "<0.01%"
+    if part < whole:
+        hundredths = min(hundredths, 9_999)
     return f"{hundredths // 100}.{hundredths % 100:02d}%"
 
 
@@ -272,4 +280,4 @@ def number(count: int | None) -> str:
 
 def points(score: float | None) -> str:
     """A score with one decimal; never rounded up to 100, `–` where nothing was measured."""
-    return "–" if score is None else f"{math.floor(score * 10 + 1e-9) / 10:.1f}"
+    return "–" if score is None else f"{score if score >= 100 else min(score, 99.9):.1f}"  # noqa: PLR2004 - full marks

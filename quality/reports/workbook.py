@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from quality.reports.tables import Points, Share, Table, Value, tables
+from quality.reports.tables import Points, Share, Table, Value, shown, tables
 from quality.reports.values import Language, Report
 from quality.reports.words import say
 
@@ -39,10 +39,14 @@ def as_xlsx(report: Report, lang: Language) -> bytes:
             "count": book.add_format({"num_format": "#,##0", "valign": "top"}),
             "score": book.add_format({"num_format": "0.0", "valign": "top"}),
             "share": book.add_format({"num_format": "0.00%", "valign": "top"}),
+            # What would be rounded to nothing or to everything is shown as elsewhere; the cell holds the exact value.
+            "<0.01%": book.add_format({"num_format": '"<0.01%"', "valign": "top"}),
+            "99.99%": book.add_format({"num_format": '"99.99%"', "valign": "top"}),
+            "99.9": book.add_format({"num_format": '"99.9"', "valign": "top"}),
         }
         _summary(book.add_worksheet(say("summary", lang)), report, lang, looks)
         for table in tables(report, lang):
-            if table.rows or table.id != "fixed_rules":
+            if table.rows or table.id not in {"fixed_rules", "repaired_rules"}:
                 _sheet(book.add_worksheet(_named(table.title)), table, looks)
     return out.getvalue()
 
@@ -86,9 +90,9 @@ def _sheet(sheet: Worksheet, table: Table, looks: dict[str, object]) -> None:
 def _write(sheet: Worksheet, line: int, place: int, value: Value, looks: dict[str, object]) -> None:
     if isinstance(value, Share):
         if value.whole:
-            sheet.write_number(line, place, value.part / value.whole, looks["share"])
+            sheet.write_number(line, place, value.part / value.whole, looks.get(shown(value), looks["share"]))
     elif isinstance(value, Points):
-        sheet.write_number(line, place, value.score, looks["score"])
+        sheet.write_number(line, place, value.score, looks.get(shown(value), looks["score"]))
     elif isinstance(value, int):
         sheet.write_number(line, place, value, looks["count"])
     elif value:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from shlex import quote
 from typing import cast
 
 import click
@@ -21,6 +22,7 @@ from quality.reports.render import FORMATS, render
 from quality.reports.values import CheckLine, Flow, Language, Report, Words, number
 from quality.scores_profile import DEFAULT
 from runs.errors import RunError
+from schemas.standard import Rule
 from shutong.commands.quality_report_reader import Readers, readers
 from shutong.commands.quality_report_rows import export, samples
 from shutong.session import Session, command
@@ -157,22 +159,28 @@ def context(wired: Wired, seen: Readers, sample: int, span: str = "") -> Context
     resources = wired.deployment.resources
 
     def whole(resource: str, rule: str, run: str) -> str:
-        of = span or f"{resource} --run {base(run)}"
+        of = span or f"{resource} --run {quote(base(run))}"
         way = f" --as {seen.department}" if seen.department else ""
-        return f"shutong quality report {of} --rule {rule}{way} --rows-file {rule}.xlsx"
+        return f"shutong quality report {of} --rule {quote(rule)}{way} --rows-file {quote(_safe(rule) + '.xlsx')}"
 
     return Context(
         orders=wired.orders,
         at=now(),
         resources={one.id: Words(one.zh, one.en) for one in resources},
         departments={one.id: Words(one.zh, one.en) for one in wired.deployment.departments},
-        fixes={
-            (one.id, rule.id): Words(rule.fix_zh, rule.fix_en)
-            for one in resources
-            for rule in (*one.standard.rules, *one.rules)
-        },
+        fixes={(one.id, rule.id): _fix(rule) for one in resources for rule in (*one.standard.rules, *one.rules)},
         flow=lambda runs: flows_of(wired, runs),
         samples=samples(wired, seen, sample, whole),
+    )
+
+
+def _fix(rule: Rule) -> Words:
+    """What to do about a rule, and which of the rows violating it land all the same."""
+    if rule.forgiven_by is None:
+        return Words(rule.fix_zh, rule.fix_en)
+    return Words(
+        f"{rule.fix_zh}；已由 {rule.forgiven_by} 更正的行照常入库".removeprefix("；"),
+        f"{rule.fix_en}. Rows put right by {rule.forgiven_by} land all the same".removeprefix(". "),
     )
 
 
@@ -190,13 +198,15 @@ def flows_of(wired: Wired, runs: Sequence[tuple[str, str]]) -> Iterator[Flow]:
 
 
 def _flow(found: Run) -> Flow:
-    """What became of the rows of a run; what waits for a decision is held."""
+    """What became of the rows of a run: what waits for a decision is held, unless the decision was to reject it."""
     fates: tuple[int | None, ...] = (found.landed, found.quarantined, found.superseded, found.deleted)
-    if found.pulled is None or (all(one is None for one in fates) and found.status != "held"):
+    decided = found.status in {"held", "rejected"}
+    if found.pulled is None or (all(one is None for one in fates) and not decided):
         return Flow(found.pulled, found.landed, found.quarantined, found.superseded, found.deleted)
-    held = max(0, found.pulled - sum(one or 0 for one in fates)) if found.status in {"held", "done"} else None
+    left = max(0, found.pulled - sum(one or 0 for one in fates)) if decided or found.status == "done" else None
+    held, rejected = (0, left) if found.status == "rejected" else (left, 0)
     landed, quarantined, superseded, deleted = (one or 0 for one in fates)
-    return Flow(found.pulled, landed, quarantined, superseded, deleted, held)
+    return Flow(found.pulled, landed, quarantined, superseded, deleted, held, rejected)
 
 
 def read_period(said: str | None) -> tuple[date, date]:

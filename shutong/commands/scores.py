@@ -101,4 +101,7 @@ def _rule(session: Session, found: Sequence[Sum]) -> None:
 
 
 def _points(session: Session, score: float | None) -> str:
-    return session.voice.say("未测量", "not measured") if score is None else f"{score:.2f}"
+    """A score with two decimals; never rounded up to full marks."""
+    if score is None:
+        return session.voice.say("未测量", "not measured")
+    return f"{score if score >= 100 else min(score, 99.99):.2f}"  # noqa: PLR2004 - full marks

@@ -72,7 +72,10 @@ def by_rule(report, what: str = "rows"):
 
 def test_a_report_tells_what_came_of_the_rows_and_of_each_rule(home):
     report = told(home, "report", PERSONS, "--run", "p1")
-    assert report["flow"] == {"received": 25, "landed": 21, "quarantined": 4, "superseded": 0, "deleted": 0, "held": 0}
+    assert {fate: rows for fate, rows in report["flow"].items() if rows} == {
+        "received": 25, "landed": 21, "quarantined": 4,
+    }  # fmt: skip
+    assert None not in report["flow"].values()
     assert by_rule(report) == {
         "id_no_check": 1, "name_required": 1, "id_no_birth": 1, "row_shape": 1, "birth_date_required": 1, "sex_code": 1,
         "sex_repaired": 1,

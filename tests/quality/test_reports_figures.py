@@ -1,0 +1,71 @@
+"""What a report counts apart: what was put right, what is not known, orders at a period's end, shares near all."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from openpyxl import load_workbook
+from orders_office import Office, at
+from report_office import FIRMS, context, filled
+
+from quality.reports import gather_period, gather_run, render
+from quality.reports.tables import tables
+from quality.reports.values import Flow
+
+SEPTEMBER = (date(2026, 9, 1), date(2026, 9, 30))
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """The report of a run of two batches, and that of its department's month."""
+    office = filled(f"sqlite:///{tmp_path_factory.mktemp('reports')}/state.db")
+    yield {
+        "run": gather_run(office.engine, FIRMS, context(office), "r3"),
+        "period": gather_period(office.engine, "scjg", *SEPTEMBER, context(office)),
+    }
+    office.close()
+
+
+def _table(report, name: str):
+    return next(one for one in tables(report, "en") if one.id == name)
+
+
+def test_what_is_put_right_stands_apart_from_what_is_violated(reports):
+    report = reports["run"]
+    info = [replace(one, severity="info") if one.rule == "code" else one for one in report.rules]
+    report = replace(report, rules=(*info, replace(info[0], rule="a_b.c", rows=3)))
+    assert [one.rule for one in report.failed] == ["name"]
+    assert [row.cells[0] for row in _table(report, "repaired_rules").rows] == ["code", "a_b.c"]
+    page = render(report, "html", "en").decode()
+    assert "a_<wbr>b.<wbr>c" in page
+    assert 'href="#repaired_rules"' in page
+
+
+def test_a_workbook_rounds_no_share_to_all_or_nothing(reports):
+    report = replace(reports["run"], score=99.99, flow=Flow(10**6, 10**6 - 1, 1))
+    book = load_workbook(io.BytesIO(render(report, "xlsx", "en")))
+    cells = {row[0].value: row[2] for row in book["What became of the rows"].iter_rows(min_row=2)}
+    assert (cells["Landed"].value, cells["Landed"].number_format) == (pytest.approx(1 - 1e-6), '"99.99%"')
+    assert cells["Quarantined"].number_format == '"<0.01%"'
+    assert cells["Received"].number_format == "0.00%"
+
+
+def test_a_period_shows_the_orders_that_waited_at_its_end(tmp_path):
+    office = Office(f"sqlite:///{tmp_path}/state.db")
+    office.check("r1", at(1), code=3)
+    office.check("r2", at(3, month=10), code=0)
+    office.check("r3", at(5, month=10), name=4)
+    later = context(office, at(20, month=10))
+    september = gather_period(office.engine, "scjg", *SEPTEMBER, later)
+    october = gather_period(office.engine, "scjg", date(2026, 10, 1), date(2026, 10, 31), later)
+    office.close()
+    assert [(one.rule, one.opened_at[:10]) for one in september.orders] == [("code", "2026-09-01")]
+    assert (september.order_counts.waiting, september.order_counts.overdue) == (1, 1)
+    assert [one.rule for one in october.orders] == ["name"]
+
+
+def test_what_is_not_known_of_every_run_is_not_known(reports):
+    assert reports["period"].flow == Flow(received=38_067)
