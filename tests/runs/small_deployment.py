@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from sqlalchemy import make_url
 from stdnum.cn import uscc
@@ -14,6 +16,7 @@ from stdnum.cn import uscc
 from shutong.settings import read
 from shutong.wiring import Wired, open_deployment
 from warehouse.serving import ServingStore
+from warehouse.state import State
 
 LIBRARY = "legal_person"
 NAMES = {"uscc": "统一社会信用代码", "ent_name": "企业名称", "appr_date": "核准日期", "domicile": "住所"}
@@ -131,9 +134,26 @@ def drop(
     return path
 
 
+@cache
+def migrated() -> bytes:
+    """A new state database: made once, since every test would make the same."""
+    with TemporaryDirectory() as folder:
+        state = State(f"sqlite:///{folder}/state.db")
+        state.migrate()
+        state.close()
+        return (Path(folder) / "state.db").read_bytes()
+
+
 @contextmanager
 def opened(home: Path, **secrets: str) -> Iterator[Wired]:
     """The deployment as every command opens it."""
+    state = home / "state" / "state.db"
+    if not state.exists():
+        state.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=state.parent) as new, suppress(FileExistsError):  # another process was faster
+            new.write(migrated())
+            new.flush()
+            state.hardlink_to(new.name)
     said = {f"SHUTONG_SECRET_{name.upper()}": value for name, value in secrets.items()}
     with open_deployment(read({"SHUTONG_HOME": str(home), **said})) as wired:
         yield wired
