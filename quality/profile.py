@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from quality.personal_numbers import named
 from quality.profile_shapes import shape, shapes
 
 Read = Callable[[Sequence[str]], pa.RecordBatchReader]
@@ -22,7 +22,6 @@ BINS: Final = 20
 SHARED: Final = 5  # rows that have a text in common before it is told: what one record says is nobody's business
 SHAPED: Final = 200_000  # distinct values whose shapes are looked at
 _QUANTILES = (5, 25, 50, 75, 95)
-_PERSON = re.compile(r"1\d{10}|\d{15}|\d{17}[\dXx]")
 _SETTINGS = {"memory_limit": "512MB", "threads": "2", "enable_external_access": "false"}
 
 
@@ -147,10 +146,10 @@ def _shapes(connection: duckdb.DuckDBPyConnection, known: FieldProfile) -> tuple
 
 
 def _top(connection: duckdb.DuckDBPyConnection, least: int) -> tuple[Count, ...]:
-    """The most frequent values that enough rows share; what looks like somebody's number only as its shape."""
+    """The most frequent values that enough rows share; what holds somebody's number only as its shape."""
     query = f"SELECT t, n FROM texts WHERE n >= {least} ORDER BY n DESC, t LIMIT {TOP}"
     return tuple(
-        Count(shape(text) if _PERSON.fullmatch(text) else text[:200], int(rows))
+        Count(shape(text) if named(text) else text[:200], int(rows))
         for text, rows in connection.execute(query).fetchall()
     )
 

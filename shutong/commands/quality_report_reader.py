@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from quality.personal_numbers import masked
 from quality.profile_shapes import shape
 from quality.reports.values import Cell, Words
 from runs.resources import Resource
@@ -19,11 +20,6 @@ from sharing.masks import id_number
 from shutong.deployment import Deployment
 
 _PLAIN = re.compile(r"[0-9.:/T+\s-]{1,25}")  # what a date, an amount or a code looks like
-# A citizen's number of 18 or 15 characters (with a month and a day in it), and a mobile telephone's.
-_PERSON = re.compile(
-    r"(?<![0-9A-Za-z])(?:[1-9]\d{16}[\dXx]|[1-9]\d{7}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}|1[3-9]\d{9})"
-    r"(?![0-9A-Za-z])"
-)
 _FEW_DIGITS = 8  # fewer than any telephone number with its area code has
 _MEASURED = frozenset({"date", "datetime", "decimal", "integer", "boolean", "code", "capital"})
 _FORM = frozenset({"understood", "code", "check_digit", "pattern"})
@@ -65,7 +61,7 @@ class Reader:
             return str(mask(value))
         if field.type in _MEASURED or valid("uscc", value, self.today):
             return value
-        return _PERSON.sub(lambda found: str(id_number(found.group())), value)
+        return masked(value, id_number)
 
     def _granted(self, field: str) -> bool:
         return self.plan is None or field in self.plan.grant.fields

@@ -28,6 +28,7 @@ from warehouse.errors import WarehouseError
 from warehouse.keep import received_rows
 
 SUFFIXES = (".csv", ".xlsx", ".parquet")
+LONGEST = 300  # characters of a value that a report shows
 BATCHES = 50  # looked into for samples of one resource
 _HOW = ("clear", "masked", "shape")
 _HEADS = ("resource", "run", "batch", "row", "key", "rules")
@@ -90,7 +91,9 @@ class Rows:
         ]
         key = [self._cell(name, record, came, hidden=hidden).shown for name in self.resource.standard.key]
         row = int(str(record[ROW]))
-        return FailingRow(self.check.run, self.check.batch, row, "|".join(key), rules, tuple(cells))
+        if not whole:
+            cells = [replace(one, shown=_begun(one.shown)) for one in cells]
+        return FailingRow(self.check.run, self.check.batch, row, _begun("|".join(key)), rules, tuple(cells))
 
     def _cell(
         self, name: str, record: Mapping[str, Json], came: Mapping[str, Json], *, hidden: bool, repaired: bool = False
@@ -118,6 +121,11 @@ class Rows:
                 yield feeds.get(name.removeprefix(RECEIVED), "")
             else:
                 yield name.removesuffix(BAD).removesuffix(REPAIRED)
+
+
+def _begun(text: str) -> str:
+    """A long text's beginning: a report shows what is wrong, files of rows hold all of it."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _chosen(rules: pa.ChunkedArray, wanted: Collection[str] | None, most: int | None) -> npt.NDArray[np.int64]:

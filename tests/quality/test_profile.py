@@ -96,8 +96,15 @@ def test_of_personal_fields_no_value_is_told():
 
 
 def test_a_text_is_told_only_where_several_rows_share_it_and_never_somebodys_number():
-    found = of(["无"] * 5 + ["仅此一家"] * 4 + ["13812345678"] * 6 + ["33010619800101301X"] * 7)
-    assert [(one.text, one.rows) for one in found.top] == [("9{17}A", 7), ("9{11}", 6), ("无", 5)]
+    found = of(
+        ["无"] * 5 + ["仅此一家"] * 4 + ["13812345678"] * 6 + ["33010619800101301X"] * 7 + ["电话138 1234 5678"] * 8
+    )
+    assert [(one.text, one.rows) for one in found.top] == [
+        ("汉{2}9{3} 9{4} 9{4}", 8),
+        ("9{17}A", 7),
+        ("9{11}", 6),
+        ("无", 5),
+    ]
 
 
 def test_codes_days_moments_and_amounts_are_told_with_their_spread():
