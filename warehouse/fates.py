@@ -105,6 +105,27 @@ def decide(
     connection.execute(
         f"CREATE TEMP VIEW passed AS SELECT {narrow}, {gone} AS _gone FROM checked ANTI JOIN barred USING ({ROW})"
     )
+    _rank(connection, columns, landed, newer, origin)
+    deleted = f"({', '.join(keys)}) IN (SELECT ({', '.join(keys)}) FROM gone_since)" if gone_since else "false"
+    news = f"(NOT _gone AND NOT {deleted} AND (_landed IS NULL OR (_landed <> {HASH} AND NOT _late)))"
+    goes = "(_gone AND _landed IS NOT NULL AND NOT _late)"
+    connection.execute(f"CREATE TEMP TABLE lands AS SELECT {ROW}, {FILE}, {PLACE} FROM winners WHERE {news}")
+    connection.execute(
+        f"CREATE TEMP TABLE replaced AS SELECT {', '.join(keys)} FROM winners "
+        f"WHERE {goes} OR ({news} AND _landed IS NOT NULL)"
+    )
+    counted = ", ".join(
+        f"(SELECT count(*) FROM {one})" for one in ("lands", "barred", f"winners WHERE {goes}", "checked")
+    )
+    lands, barred, gone_rows, every = connection.execute(f"SELECT {counted}").fetchone() or (0, 0, 0, 0)
+    return Fates(lands, barred, every - lands - barred - gone_rows, gone_rows)
+
+
+def _rank(
+    connection: duckdb.DuckDBPyConnection, columns: Columns, landed: str, newer: Sequence[str], origin: str | None
+) -> None:
+    """Make the table `winners`: of each key the row that counts, what is landed of it, and whether that is newer."""
+    keys = [quote(one) for one in columns.key]
     newest = ", ".join(["_voids DESC", *(f"{quote(one)} DESC NULLS LAST" for one in columns.order), f"{ROW} DESC"])
     same = " AND ".join(f"w.{one} = l.{one}" for one in keys)
     lower = f"(w._voids = 0 AND ({_lower(columns.order)}))"
@@ -126,19 +147,6 @@ def decide(
         f"QUALIFY row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY {newest}) = 1) w "
         f"LEFT JOIN {landed}"
     )
-    deleted = f"({', '.join(keys)}) IN (SELECT ({', '.join(keys)}) FROM gone_since)" if gone_since else "false"
-    news = f"(NOT _gone AND NOT {deleted} AND (_landed IS NULL OR (_landed <> {HASH} AND NOT _late)))"
-    goes = "(_gone AND _landed IS NOT NULL AND NOT _late)"
-    connection.execute(f"CREATE TEMP TABLE lands AS SELECT {ROW}, {FILE}, {PLACE} FROM winners WHERE {news}")
-    connection.execute(
-        f"CREATE TEMP TABLE replaced AS SELECT {', '.join(keys)} FROM winners "
-        f"WHERE {goes} OR ({news} AND _landed IS NOT NULL)"
-    )
-    counted = ", ".join(
-        f"(SELECT count(*) FROM {one})" for one in ("lands", "barred", f"winners WHERE {goes}", "checked")
-    )
-    lands, barred, gone_rows, every = connection.execute(f"SELECT {counted}").fetchone() or (0, 0, 0, 0)
-    return Fates(lands, barred, every - lands - barred - gone_rows, gone_rows)
 
 
 def _voided(columns: Columns) -> str:

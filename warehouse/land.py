@@ -88,8 +88,7 @@ def land(
     _refuse_lost_rows(manifest, kept)
     run = run or manifest.run
     with store.lock(f"land-{safe(resource, safe='')}"):
-        made = _made(state, resource, run, manifest.batch)
-        if made is not None:
+        if (made := _made(state, resource, run, manifest.batch)) is not None:
             return made
         targets = (landed_table(resource), quarantine_table(resource))
         tables.ensure(targets[0], kept.schema)
@@ -99,17 +98,15 @@ def land(
             duck.connect(tables.folder / "spill", memory=MEMORY) as connection,
             fates.present(connection, kept, key=key, order=order) as shown,
         ):
-            landing = _decided(
-                connection, shown, tables, (targets[0], state.released(targets[0])), newer, gone_since, came
-            )
+            beside = (targets[0], state.released(targets[0]))
+            landing = _decided(connection, shown, tables, beside, newer, gone_since, came)
             reached("land.planned")
             passed, failed = (Staged(table, (), 0) for table in targets)
             if done[targets[0]] is None:
                 passed = landing_files.staged(connection, tables, targets[0], kept, key)
             if done[targets[1]] is None and landing.quarantined:
                 there = tables.relation(targets[1], state.released(targets[1]), ["_row", "_batch"])
-                taken = f"(SELECT _row FROM {there} WHERE _batch = {literal(manifest.batch)})"
-                failed = _quarantined(connection, tables, manifest, kept, shown=shown, table=targets[1], taken=taken)
+                failed = _quarantined(connection, tables, manifest, kept, shown=shown, table=targets[1], there=there)
         reached("land.files_written")
         properties = {"shutong.resource": resource, RUN: run, BATCH: manifest.batch}
         pins = {targets[1]: _commit(tables, failed, properties, done[targets[1]])}
@@ -196,9 +193,10 @@ def _quarantined(
     *,
     shown: fates.Columns,
     table: str,
-    taken: str,
+    there: str,
 ) -> Staged:
     """The rows for quarantine as files; rows so wide that a row group does not fit get the memory they need."""
+    taken = f"(SELECT _row FROM {there} WHERE _batch = {literal(manifest.batch)})"
     with on_this_machine(kept.store, manifest.files) as paths:
         query = fates.quarantined_rows(
             connection, shown, manifest, received=fates.received_rows(manifest, paths), kept=taken
