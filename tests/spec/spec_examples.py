@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 from ruamel.yaml import YAML
 
-from quality.check import check, check_parts
+from quality.check import check
 from quality.gate import Gate
 from quality.rowsets import needed, reference_table, references, violators
 from schemas.code_lists import available, lists, load, relation, spellings
@@ -176,14 +176,6 @@ class Beyond:
         table = standardised(self._standard, rows, only=wanted.columns)
         self._connection.register("checked", table.select(list(needed(wanted))))
         return tuple(sorted(row for (row,) in self._connection.execute(violators(wanted)).fetchall()))
-
-    def checked(self, rules: Sequence[str], rows: Sequence[Record]) -> dict[int, set[str]]:
-        """What the real check says of the rows: row, from 1 on → those of the rules that it violates."""
-        wanted = [self.rules[one] for one in rules]
-        table = standardised(self._standard, rows, only=[column for rule in wanted for column in rule.columns])
-        verdict = check_parts([table], table.schema, wanted, {}, Gate(), TODAY, self.given)
-        assert not [count for count in verdict.counts if count.error], [one for one in verdict.counts if one.error]
-        return {one["_row"]: set(one["rules"]) for one in verdict.violations.to_pylist()}
 
     def close(self) -> None:
         """Give back the connection."""

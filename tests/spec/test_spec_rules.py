@@ -24,7 +24,6 @@ from quality.suite import suite
 from schemas.code_lists import available, lists
 from schemas.load import find_standard
 from schemas.rules import INDICATORS
-from schemas.standard import ROWSETS
 
 RULES = [(name, rule.id) for name in STANDARDS for rule in find_standard(name).rules]
 RIGHT = [(name, str(one["what"])) for name in STANDARDS for one in spec(name).right]
@@ -110,25 +109,6 @@ def test_a_right_record_violates_nothing(name, rules_of, beyond) -> None:
     assert set(record) == {field.name for field in spec(name).standard.fields}
     assert rules_of(name, record, None) == set()
     assert {rule: rows for rule in beyond(name).rules if (rows := beyond(name).violators(rule, [record]))} == {}
-
-
-@pytest.mark.parametrize("name", STANDARDS)
-def test_the_check_of_a_batch_finds_what_rules_about_other_relations_find(name, beyond) -> None:
-    rules = [rule.id for rule in spec(name).standard.rules if rule.kind == "reference"]
-    known = spec(name).rules
-    rows = [(rule, one.rows[0], one.wrong) for rule in rules for both in known[rule] for one in both]
-    said = beyond(name).checked(rules, [record for _, record, _ in rows]) if rows else {}
-    assert [(rule, bool(wrong)) for rule, _, wrong in rows] == [
-        (rule, rule in said.get(place, ())) for place, (rule, *_) in enumerate(rows, 1)
-    ]
-
-
-@pytest.mark.parametrize("name", STANDARDS)
-def test_the_check_of_a_batch_finds_what_rules_about_several_rows_find(name, beyond) -> None:
-    rules = [rule.id for rule in spec(name).standard.rules if rule.kind in ROWSETS]
-    for rule in rules:
-        for one in spec(name).rules[rule][1]:
-            assert tuple(sorted(beyond(name).checked([rule], one.rows))) == one.wrong, rule
 
 
 @pytest.mark.parametrize("name", STANDARDS)
