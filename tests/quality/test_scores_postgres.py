@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -59,6 +60,18 @@ def test_sums_by_day_and_month_follow_the_last_check_of_each_run(engine):
     months = {one.period: (one.met, one.base, one.runs) for one in kept.sums(group="library", by="month", scope=firms)}
     assert months == {"2026-01": (197, 200, 2), "2026-02": (97, 100, 1)}
     assert [one.runs for one in kept.sums(scope=Scope(resource=FIRMS, since="2026-01-31"))] == [2]
+
+
+def test_checks_of_one_library_at_the_same_time_wait_for_each_other_and_lose_no_count(engine):
+    def six(resource):
+        for turn in range(6):  # each of three runs twice, each time on another day than the others
+            told(engine, f"c{turn % 3}", turn, f"2026-05-0{turn % 3 + 1}", resource=resource)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(six, [f"d{number}.firms" for number in range(4)]))
+    may = Scope(since="2026-05-01", until="2026-05-31")
+    (one,) = [one for one in QualityScores(engine).sums(group="library", scope=may) if one.measure.startswith("0301")]
+    assert (one.met, one.base, one.runs) == (4 * (97 + 96 + 95), 1200, 12)
 
 
 def test_usual_runs_are_the_good_ones_and_those_a_data_manager_released(engine):
