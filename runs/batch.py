@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -97,7 +98,8 @@ def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
         verdict = _guarded(parts, resource, flow.deletions, verdict)
         told: dict[str, Json] = dict(verdict.results)
         told[UNPARSED] = {name: dict(said.most_common()) for name, said in flow.unparsed.items()}
-        writer.keep(replace(verdict, results=told), rules)
+        with _alone(parts, resource):
+            writer.keep(replace(verdict, results=told), rules)
     if not back:  # else it says nothing of the source
         _record(parts, resource, manifest, flow, mapping, rules, replace(verdict, results=told))
     reached("check.recorded")
@@ -147,6 +149,16 @@ class _Flow:
 
 def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -> Report:
     """Land a checked batch as part of `run`; a held one waits for a data manager."""
+    with _alone(parts, resource):
+        return _landed(parts, resource, manifest, run)
+
+
+def _alone(parts: Parts, resource: Resource) -> AbstractContextManager[None]:
+    """While it lasts no other process replaces what was checked, which takes the files of the check before away."""
+    return parts.store.lock(f"checked-{resource.id}")
+
+
+def _landed(parts: Parts, resource: Resource, manifest: Manifest, run: str) -> Report:
     kept = kept_check(parts.store, manifest)
     told = _told(resource, manifest, kept)
     holds = Holds(parts.state.engine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from small_deployment import (
@@ -22,9 +23,11 @@ from small_deployment import (
     shown,
 )
 
+from runs.batch import check_batch
 from runs.errors import RunError
 from schemas.errors import ShutongError, StandardError
 from warehouse.keep import received
+from warehouse.land import land
 
 FIRMS = "scjg.firms"
 BAD = ["911101084X", "乙公司", "2024-01-01", "杭州"]
@@ -287,3 +290,23 @@ def test_unknown_resources_and_libraries_are_named_with_those_there_are(home):
         with pytest.raises(RunError, match="RUN-LIBRARY-UNKNOWN") as caught:
             wired.steps.merge("legal", "m1")
         assert "legal_person" in caught.value.en
+
+
+def test_a_batch_that_is_checked_again_while_it_lands_lands(home, monkeypatch):
+    drop(home, "a.csv", [firm(1), firm(2)])
+    with opened(home) as wired:
+        wired.steps.pull(FIRMS, "r1")
+        wired.steps.check(FIRMS, "r1")
+        (batch,) = wired.state.manifests(FIRMS)
+        again = Thread(target=check_batch, args=(wired.parts, wired.deployment.resource(FIRMS), batch))
+
+        def beside(*args, **said):
+            again.start()
+            again.join(1)
+            return land(*args, **said)
+
+        monkeypatch.setattr("runs.batch.land", beside)
+        assert wired.steps.land(FIRMS, "r1").landed == 2
+        again.join()
+        assert wired.state.run("r1").status == "done"
+        assert set(landed(wired)) == {code(1), code(2)}
