@@ -86,8 +86,8 @@ def test_usual_runs_are_the_good_ones_and_those_a_data_manager_released(engine):
         told(engine, run, 0, f"2026-03-0{ord(run[0]) - 96}", decision, resource=resource, rows=rows)
     row = {"resource": resource, "batch": "c", "run": "c", "rows": 30, "decision": "release", "at": "", "who": "chen"}
     holds = Holds(engine)
-    assert holds.decide([{**row, "why": "核实", "held_zh": "", "held_en": ""}]) == ()
-    assert holds.decide([{**row, "decision": "reject", "why": "晚了", "held_zh": "", "held_en": ""}]) == ["c"]
+    assert holds.decide([{**row, "why": "核实", "held_zh": "", "held_en": ""}], 0) == "recorded"
+    assert holds.decide([{**row, "decision": "reject", "why": "晚了", "held_zh": "", "held_en": ""}], 0) == "released"
     store = GateStore(engine)
     assert store.rows_before(resource, "now", 5) == {"d": 42, "c": 30, "a": 10}
     assert store.rows_before(resource, "d", 1) == {"c": 30}
@@ -106,7 +106,7 @@ def test_decisions_and_returns_are_only_ever_added_to(engine):
     assert holds.returned(FIRMS) == [], "no batch of that run is there yet"
     assert holds.newer(FIRMS, "b") == []
     row = {"resource": FIRMS, "batch": "b", "run": "b", "rows": 1, "decision": "reject", "at": "", "who": "chen"}
-    assert holds.decide([{**row, "why": "不实", "held_zh": "", "held_en": ""}]) == ()
+    assert holds.decide([{**row, "why": "不实", "held_zh": "", "held_en": ""}], 0) == "recorded"
     for table in (DECISION, RETURN):
         for change in (sa.update(table).values(why="别的"), sa.delete(table)):
             with pytest.raises(sa.exc.DBAPIError, match="only ever added"), engine.begin() as connection:
