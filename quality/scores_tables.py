@@ -20,7 +20,8 @@ SCORED = sa.Table(
 )
 
 # The same added up by day and by month, in the transaction that records the check; what is asked for together lies
-# together.
+# together. `about` is all, field or rule of a resource; department and library are all of their resources, whose rows
+# have no resource and their own name.
 SUMS = sa.Table(
     "quality_sums",
     METADATA,
