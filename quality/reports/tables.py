@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from quality.reports.values import Cell, Language, Report, RuleLine, Sample, number, percent, points
-from quality.reports.words import say
+from quality.reports.words import say, why
 
 BROKEN = frozenset({"rule", "run", "batch", "also", "resource"})  # columns of long names, which may break within
 Kind = Literal["text", "count", "share", "mark", "score"]
@@ -177,7 +177,7 @@ def unevaluated(report: Report, lang: Language) -> Table:
         Row(
             (
                 report.called(one.resource, lang), one.rule, say(one.severity, lang), one.errors, one.checks,
-                one.name.said(lang), one.error,
+                one.name.said(lang), why(one.error, lang),
             ),
             marks=(one.severity,),
         )

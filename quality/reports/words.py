@@ -141,6 +141,16 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+def why(error: str | None, lang: Language) -> str:
+    """Why a rule could not be evaluated, in one language: errors are written down as `[code] Chinese | English`."""
+    code, bracket, text = (error or "").partition("] ")
+    halves = text.split(" | ")  # what an engine said stands in both halves, with the same signs in it
+    if not code.startswith("[") or not bracket or len(halves) % 2:
+        return error or ""
+    middle = len(halves) // 2
+    return f"{code}] {' | '.join(halves[middle:] if lang == 'en' else halves[:middle])}"
+
+
 def say(key: str, lang: Language) -> str:
     """The text of that key; a value that has no text, such as a state of another version, stands for itself."""
     zh, en = _SAID.get(key, (key, key))

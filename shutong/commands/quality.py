@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from quality.reports.values import Language
+from quality.reports.words import say, why
 from runs.holds import held_batches
 from runs.holds_rows import LOOKED_AT as FAILING
 from runs.holds_rows import failing_rows
@@ -161,6 +163,7 @@ def _show(session: Session, one: dict[str, object]) -> None:
         f"{one['zh']}（{one['resource']}），{one['checked_at']}：{one['reason_zh']}",
         f"{one['en']} ({one['resource']}), {one['checked_at']}: {one['reason_en']}",
     )
+    lang: Language = "en" if voice.lang == "en" else "zh"
     rules = one["rules"]
     assert isinstance(rules, list)  # noqa: S101 - made by _told
     shown = [rule for rule in rules if rule["rows"] or rule["before"] or rule["error"]]
@@ -176,8 +179,8 @@ def _show(session: Session, one: dict[str, object]) -> None:
         title,
         heads,
         [
-            [rule["rule"], rule["severity"], rule["indicator"], rule["rows"], rule["before"],
-             rule["error"] or rule[voice.lang]]
+            [rule["rule"], say(rule["severity"], lang), rule["indicator"], rule["rows"], rule["before"],
+             why(rule["error"], lang) or rule[lang]]
             for rule in shown
         ],
     )  # fmt: skip

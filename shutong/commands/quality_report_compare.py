@@ -11,7 +11,7 @@ from quality.profile_store import Difference, ProfileStore, compare_profiles
 from quality.reports.gather import gather_run
 from quality.reports.tables import Share, shown
 from quality.reports.values import Dimension, Language, Report, RuleLine, number, points
-from quality.reports.words import say
+from quality.reports.words import say, why
 from shutong.commands.quality_report import context
 from shutong.commands.quality_report_reader import readers
 from shutong.session import Session, command
@@ -90,7 +90,7 @@ def _show_comparison(
                 one.rule, say(one.severity, lang), say(one.state, lang), number(one.before),
                 shown(Share(one.before or 0, one.before_evaluated or 0)),
                 number(None if one.errors == one.checks else one.rows), shown(Share(one.rows, one.evaluated)),
-                one.error or one.name.said(lang),
+                why(one.error, lang) or one.name.said(lang),
             ]
             for one in rules
         ],

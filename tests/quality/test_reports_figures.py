@@ -14,6 +14,7 @@ from report_office import FIRMS, context, filled
 from quality.reports import gather_period, gather_run, render
 from quality.reports.tables import tables
 from quality.reports.values import Flow
+from quality.reports.words import why
 
 SEPTEMBER = (date(2026, 9, 1), date(2026, 9, 30))
 
@@ -42,6 +43,20 @@ def test_what_is_put_right_stands_apart_from_what_is_violated(reports):
     page = render(report, "html", "en").decode()
     assert "a_<wbr>b.<wbr>c" in page
     assert 'href="#repaired_rules"' in page
+
+
+@pytest.mark.parametrize(
+    ("error", "zh", "en"),
+    [
+        ("[QUA-A] 甲；乙 | A. B", "[QUA-A] 甲；乙", "[QUA-A] A. B"),
+        ("[QUA-A] 甲（a | b） | A (a | b)", "[QUA-A] 甲（a | b）", "[QUA-A] A (a | b)"),
+        ("no such column", "no such column", "no such column"),
+        ("[1] or | two | three", "[1] or | two | three", "[1] or | two | three"),
+        (None, "", ""),
+    ],
+)
+def test_why_a_rule_was_not_evaluated_is_told_in_one_language(error, zh, en):
+    assert (why(error, "zh"), why(error, "en")) == (zh, en)
 
 
 def test_a_workbook_rounds_no_share_to_all_or_nothing(reports):
