@@ -168,7 +168,7 @@ def context(wired: Wired, seen: Readers, sample: int, span: str = "") -> Context
         at=now(),
         resources={one.id: Words(one.zh, one.en) for one in resources},
         departments={one.id: Words(one.zh, one.en) for one in wired.deployment.departments},
-        fixes={(one.id, rule.id): _fix(rule) for one in resources for rule in (*one.standard.rules, *one.rules)},
+        fixes={(one.id, rule.id): _fix(rule) for one in resources for rule in (*one.checked.rules, *one.rules)},
         flow=lambda runs: flows_of(wired, runs),
         samples=samples(wired, seen, sample, whole),
     )
