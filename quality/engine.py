@@ -336,9 +336,9 @@ def validate(
     if left:
         again = _batch(context.data_sources.add_shutong_duckdb("kept", connection_string=url), table)
         found.append(_rest(engine, again, _suite(suite, left), result_format))
-    if framed:
-        frame = rest.frame(context, engine.duckdb, table, framed)
-        found.append(_rest(engine, frame, _suite(suite, framed), result_format))
+    for alike in rest.groups(framed):
+        frame = rest.frame(context, engine.duckdb, table, alike)
+        found.append(_rest(engine, frame, _suite(suite, alike), result_format))
     return _together(found), engine
 
 

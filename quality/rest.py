@@ -14,16 +14,15 @@ from quality import asked
 from quality.dialect import quote
 from schemas.values import ROW
 
-_FRAMED = frozenset(
-    (
-        "column_values.dateutil_parseable",
-        "column_values.decreasing",
-        "column_values.increasing",
-        "column_values.json_parseable",
-        "column_values.match_json_schema",
-        "column_values.match_strftime_format",
-    )
-)
+_DAYS = frozenset(("column_values.dateutil_parseable", "column_values.match_strftime_format"))
+_FRAMED = _DAYS | {
+    "column_values.decreasing",
+    "column_values.increasing",
+    "column_values.json_parseable",
+    "column_values.match_json_schema",
+}
+# Characters of a date: a text of a million takes dateutil longer than the whole batch, to find that it is none.
+_LONGEST, _NO_DATE = 1_000, "……"
 _EVERY = 1 << 31  # rows told of a rule: all there are
 
 Rows = npt.NDArray[np.int64]
@@ -34,19 +33,31 @@ def framed(expectation: Any) -> bool:  # noqa: ANN401 - a GX Expectation
     return getattr(expectation, "map_metric", None) in _FRAMED
 
 
+def groups(expectations: Sequence[Any]) -> list[list[Any]]:
+    """Framed expectations by the frame they need: those about dates see texts too long for a date as no date at all."""
+    days = [one for one in expectations if one.map_metric in _DAYS]
+    return [some for some in (days, [one for one in expectations if one not in days]) if some]
+
+
 def frame(
     context: Any,  # noqa: ANN401 - GX
     connection: duckdb.DuckDBPyConnection,
     table: str,
     expectations: Sequence[Any],
 ) -> Any:  # noqa: ANN401 - a GX batch
-    """The columns of a table that some expectations read, ordered by `_row`, as a batch in pandas of the GX context."""
-    every = [row[0] for row in connection.execute(f"DESCRIBE {quote(table)}").fetchall()]
-    wanted = {ROW}.union(*(asked.reads(one, every) for one in expectations))
-    columns = ", ".join(quote(one) for one in every if one in wanted)
+    """The columns of a table that a group of expectations reads, by `_row`, as a batch in pandas of the GX context."""
+    every = {row[0]: row[1] for row in connection.execute(f"DESCRIBE {quote(table)}").fetchall()}
+    wanted = {ROW}.union(*(asked.reads(one, list(every)) for one in expectations))
+    days = {one.column for one in expectations if one.map_metric in _DAYS and every.get(one.column) == "VARCHAR"}
+    columns = ", ".join(_date(one) if one in days else quote(one) for one in every if one in wanted)
     found = connection.execute(f"SELECT {columns} FROM {quote(table)} ORDER BY {quote(ROW)}").to_arrow_table()
-    asset = context.data_sources.add_pandas("frame").add_dataframe_asset("batch")
+    asset = context.data_sources.add_pandas(f"frame for {expectations[0].map_metric}").add_dataframe_asset("batch")
     return asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame_of(found)})
+
+
+def _date(column: str) -> str:
+    name = quote(column)
+    return f"CASE WHEN length({name}) > {_LONGEST} THEN '{_NO_DATE}' ELSE {name} END AS {name}"
 
 
 def frame_of(table: pa.Table) -> Any:  # noqa: ANN401 - a pandas frame

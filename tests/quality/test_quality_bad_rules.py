@@ -188,6 +188,20 @@ def test_a_value_of_a_megabyte_and_more_is_judged_like_any_other():
     assert outcome(rule("same", "unique", "name"), rows * 2).rows == 6
 
 
+def test_a_text_of_a_megabyte_is_no_date_and_that_is_soon_said():
+    rows = [{**BLANK, "name": "1 " * 500_000}, {**BLANK, "name": "2024-01-01"}, {**BLANK, "name": "[" * 1_000_000}]
+    wanted = {
+        "be_dateutil_parseable": {},
+        "match_strftime_format": {"strftime_format": "%Y-%m-%d"},
+        "be_json_parseable": {},
+    }
+    rules = [
+        rule(one, "expectation", "name", name=f"expect_column_values_to_{one}", **more) for one, more in wanted.items()
+    ]
+    verdict = check(table(rows), [*rules, FINE], {}, ANYTHING, TODAY)
+    assert [(one.rows, one.error) for one in verdict.counts] == [(2, None), (2, None), (3, None), (0, None)]
+
+
 def test_bytes_that_are_not_utf_8_are_an_error_of_the_rules_that_read_them():
     broken = pa.Array.from_buffers(pa.string(), 2, [*pa.array(["ab", "cd"]).buffers()[:2], pa.py_buffer(b"\xff\xfecd")])
     data = table(ROWS).set_column(table([]).column_names.index("sex"), "sex", broken)
