@@ -44,22 +44,28 @@ class QualityOrders:
 
     # checks
 
-    def settle(self, resource: str, policy: OrderPolicy, at: datetime) -> list[Order]:
+    def settle(
+        self, resource: str, policy: OrderPolicy, at: datetime, rules: Mapping[str, str] | None = None
+    ) -> list[Order]:
         """Turn every check of a resource that has not been turned into orders yet; returns the orders it moved.
 
         A rule that failed opens an order, or is counted on the one that is open. A rule that was evaluated over all
         batches of a run without a violating row verifies and closes its order, with the run that proves it. A rule
-        that could not be evaluated does neither. Called again it changes nothing; a check whose process died before
+        that could not be evaluated does neither. `rules` are those of the resource as its files have them now, with
+        their severities (None: not known): an order about another, or about one that makes no orders any more, is
+        withdrawn. Called again it changes nothing; a check whose process died before
         this call is made up for by the next one.
         """
         with self._alone(resource) as connection:
             latest = sa.select(sa.func.max(APPLIED.c.checked_at)).where(APPLIED.c.resource == resource)
-            moved: dict[int, None] = {}
+            moved = dict.fromkeys(_withdraw(connection, resource, policy, rules, at)) if rules is not None else {}
             for checked in waiting(connection, resource):
                 newest = connection.execute(latest).scalar()
                 stale = newest is not None and checked.at < newest
                 if not (stale and checked.repeated):
                     for finding in checked.findings:
+                        if finding.kind == "rule" and not _counts(finding.rule, policy, rules):
+                            continue
                         moved |= dict.fromkeys(self._weigh(connection, resource, policy, checked, finding, at, stale))
                 _mark_applied(connection, resource, checked)
             return [_order(connection, one) for one in moved]
@@ -337,6 +343,24 @@ def _close(connection: sa.Connection, order: Order, run: str, at: datetime) -> N
     _step(connection, order.id, at, "closed", "verified", "closed", run=run)
     said = {"state": "closed", "open_key": None, "proven_by": run, "closed_at": written(at), "waived_until": None}
     _change(connection, order.id, said)
+
+
+def _withdraw(
+    connection: sa.Connection, resource: str, policy: OrderPolicy, rules: Mapping[str, str], at: datetime
+) -> Iterator[int]:
+    """Close the orders about rules that the files of the resource do not have any more, or not as a cause of orders."""
+    live = sa.and_(ORDER.c.resource == resource, ORDER.c.kind == "rule", ORDER.c.open_key.is_not(None))
+    for row in connection.execute(sa.select(*_ORDER).where(live).order_by(ORDER.c.id)).mappings().all():
+        order = Order(**row)
+        if not _counts(order.rule, policy, rules):
+            _step(connection, order.id, at, "withdrawn", order.state, "closed", why=rules.get(order.rule, ""))
+            said = {"state": "closed", "open_key": None, "closed_at": written(at), "waived_until": None}
+            _change(connection, order.id, said)
+            yield order.id
+
+
+def _counts(rule: str, policy: OrderPolicy, rules: Mapping[str, str] | None) -> bool:
+    return rules is None or (rule in rules and policy.wants(rules[rule]))
 
 
 def _answered_at(connection: sa.Connection, order_id: int) -> str:

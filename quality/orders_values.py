@@ -12,7 +12,7 @@ State = Literal["open", "assigned", "answered", "verified", "closed", "waived"]
 Kind = Literal["rule", "held", "drift"]
 Event = Literal[
     "opened", "reopened", "assigned", "answered", "failed_again", "verified", "closed", "waived", "waiver_ended",
-    "escalated",
+    "escalated", "withdrawn",
 ]  # fmt: skip
 
 LIVE: tuple[State, ...] = ("open", "assigned", "answered")  # somebody has to do something

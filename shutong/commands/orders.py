@@ -37,6 +37,7 @@ EVENTS = {
     "waived": "豁免",
     "waiver_ended": "豁免到期",
     "escalated": "升级",
+    "withdrawn": "规则已撤销或不再开单",
 }
 _COLUMNS = {
     "id": "编号",

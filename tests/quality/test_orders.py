@@ -104,6 +104,17 @@ def test_warnings_make_orders_only_where_the_policy_wants_them(office):
     assert office.check("r3", at(3), policy=OrderPolicy(least=None), code=9, case=1) == office.live()
 
 
+def test_an_order_about_a_rule_that_was_withdrawn_or_makes_no_orders_any_more_ends(office):
+    office.check("r1", at(1), code=1, name=2)
+    office.record("r2", at(2), verdict(errors=("code",), name=2))
+    moved = office.orders.settle(RESOURCE, POLICY, at(2), {"code": "error", "name": "info"})
+    assert [(one.rule, one.state, one.proven_by) for one in moved] == [("name", "closed", None)]
+    (left,) = office.live()
+    assert left.rule == "code"
+    assert [one.rule for one in office.orders.settle(RESOURCE, POLICY, at(3), {"name": "error"})] == ["code"]
+    assert [one.event for one in office.orders.history(left.id)] == ["opened", "withdrawn"]
+
+
 def test_a_held_batch_is_an_order_until_a_batch_is_let_through(office):
     (order,) = office.check("r1", at(1), verdict("hold"))
     assert (order.rule, order.kind, order.severity, order.rows) == (HELD, "held", "error", 10)
