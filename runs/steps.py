@@ -101,7 +101,7 @@ class Steps:
         pending = self._pending(resource, run)
         reports = self._each(pending, run, lambda one: check_batch(parts, resource, one))
         reports |= judge_runs(parts, resource, [one for one in pending if one.batch in reports])
-        known = {one.id: one.severity for one in (*resource.standard.rules, *resource.rules)}
+        known = {one.id: one.severity for one in (*resource.checked.rules, *resource.rules)}
         rules = {**known, **resource.severities}
         parts.orders.settle(resource.id, resource.orders, now(), rules)  # a run is good only as a whole
         mine = [report for batch, report in reports.items() if batch in self._batches(run)]

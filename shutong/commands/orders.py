@@ -262,7 +262,7 @@ def _step(session: Session, step: Step) -> list[object]:
 def _rule(wired: Wired, order: Order) -> Rule | None:
     for one in wired.deployment.resources:
         if one.id == order.resource:
-            return next((rule for rule in (*one.standard.rules, *one.rules) if rule.id == order.rule), None)
+            return next((rule for rule in (*one.checked.rules, *one.rules) if rule.id == order.rule), None)
     return None
 
 
