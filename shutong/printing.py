@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,13 @@ from typing import TextIO
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from schemas.errors import ShutongError
 
 JsonLike = object
+# What would move the cursor or change colours: data must not write over what the terminal shows.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Voice:
     ) -> None:
         """Print a table: framed on a terminal, aligned plain lines otherwise. Columns are (zh, en) headings."""
         heads = [self.say(*column) for column in columns]
-        cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+        cells = [["" if cell is None else _CONTROLS.sub("\ufffd", str(cell)) for cell in row] for row in rows]
         click.echo(f"\n{self.say(*title)}")
         if sys.stdout.isatty():
             _framed(heads, cells)
@@ -74,9 +78,9 @@ def width(text: str) -> int:
 def _framed(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     table = Table()
     for head in heads:
-        table.add_column(head, overflow="fold")
+        table.add_column(Text(head), overflow="fold")
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     Console().print(table)
 
 

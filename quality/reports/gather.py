@@ -222,7 +222,7 @@ def rule_line(now: Outcome, then: Outcome | None, fixes: Mapping[tuple[str, str]
     if now.errors == now.checks:
         state = "unknown"
     elif now.rows:
-        state = "still" if before else "new"
+        state = "still" if before else "first" if then is None else "new"
     else:
         state = "fixed" if before else "clean"
     return RuleLine(

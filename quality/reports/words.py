@@ -70,6 +70,7 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
     "evaluated": ("检查的行", "Rows looked at"),
     "rows_before": ("上次", "Before"),
     "change": ("变化", "Change"),
+    "first": ("首次检查", "first check"),
     "new": ("新增", "new"),
     "still": ("持续", "still"),
     "fixed": ("已解决", "fixed"),

@@ -82,6 +82,8 @@ def _show_comparison(
         )
     heads = [("规则", "rule"), ("级别", "severity"), ("变化", "change"), ("上次", "before"), ("占比", "share"),
              ("现在", "now"), ("占比", "share"), ("说明", "what")]  # fmt: skip
+    if not rules:
+        voice.line("\n没有规则被违反，也没有变化", "\nno rule is violated, and nothing changed")
     voice.table(
         ("规则", "Rules"),
         heads,

@@ -59,6 +59,17 @@ def test_why_a_rule_was_not_evaluated_is_told_in_one_language(error, zh, en):
     assert (why(error, "zh"), why(error, "en")) == (zh, en)
 
 
+def test_what_was_never_checked_before_is_not_called_new(tmp_path):
+    office = Office(f"sqlite:///{tmp_path}/state.db")
+    office.record("r1", at(1), code=3)
+    first = gather_run(office.engine, FIRMS, context(office), "r1")
+    office.record("r2", at(2), code=3, name=1)
+    second = gather_run(office.engine, FIRMS, context(office), "r2")
+    office.close()
+    assert [(one.rule, one.state) for one in first.failed] == [("code", "first")]
+    assert [(one.rule, one.state) for one in second.failed] == [("code", "still"), ("name", "new")]
+
+
 def test_a_workbook_rounds_no_share_to_all_or_nothing(reports):
     report = replace(reports["run"], score=99.99, flow=Flow(10**6, 10**6 - 1, 1))
     book = load_workbook(io.BytesIO(render(report, "xlsx", "en")))
