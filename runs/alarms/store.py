@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from quality.orders_refusals import plain_words
-from quality.orders_values import day_of
+from quality.orders_values import DATA_MANAGER, day_of
 from runs.alarms.conditions import Condition
 from runs.alarms.messages import What, worded
 from runs.alarms.people import Channel, Directory, Person
@@ -183,7 +183,7 @@ def _tell(  # noqa: PLR0917 - which alarm, to whom, and when
     for row in connection.execute(before).mappings():
         told.setdefault((row["person"], row["channel"]), []).append(row)
     for person in directory.people:
-        if not _concerns(condition, person) or any(one.covers(condition, person.id) for one in silences):
+        if not _concerns(condition, person, directory) or any(one.covers(condition, person.id) for one in silences):
             continue
         for channel in person.channels:
             last = next(reversed(told.get((person.id, channel), [])), None)
@@ -195,10 +195,17 @@ def _tell(  # noqa: PLR0917 - which alarm, to whom, and when
                 _write(connection, alarm, condition, person, channel, "reminder", last["number"] + 1, at)
 
 
-def _concerns(condition: Condition, person: Person) -> bool:
-    """An escalation is for whom it goes to, and for whoever asked for such; anything else for whoever hears it."""
-    named = bool(condition.to) and person.is_named(condition.to, condition.department)
-    return named or person.hears(condition.kind, condition.resource)
+def _concerns(condition: Condition, person: Person, directory: Directory) -> bool:
+    """An escalation is for whom it goes to, and for whoever asked for such; anything else for whoever hears it.
+
+    Where nobody who can be reached is meant, a slip in `escalate_to` or an office nobody holds, data managers hear it.
+    """
+    if person.hears(condition.kind, condition.resource):
+        return True
+    if condition.kind != "escalated":
+        return False
+    meant = [one for one in directory.people if one.channels and one.is_named(condition.to, condition.department)]
+    return person in meant if meant else DATA_MANAGER in person.roles
 
 
 def _end(connection: sa.Connection, alarm: int, directory: Directory, silences: Sequence[Silence], now: str) -> None:

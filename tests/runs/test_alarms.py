@@ -14,6 +14,7 @@ from small_deployment import add_resource, csv_source, lay_out, write_small_stan
 
 from quality.orders import QualityOrders
 from quality.orders_values import OrderPolicy
+from runs.alarms.conditions import Condition
 from runs.alarms.people import read_people
 from runs.alarms.refusals import LineDown, Refused
 from runs.alarms.store import Alarms
@@ -259,6 +260,15 @@ def test_overdue_and_escalated_orders_are_grouped_and_go_to_whom_they_should(tow
     kinds = [(one.condition.kind, one.condition.level) for one in town.alarms.lasting()]
     assert sorted(kinds) == [("drifting", 0), ("escalated", 1), ("escalated", 2), ("overdue", 0)]
     assert "recovery" not in [what for _, what, _ in town.post.taken]
+
+
+@pytest.mark.parametrize("to", ["nobody", "lead", ""])
+def test_an_escalation_that_would_reach_nobody_reaches_the_data_managers(town, to):
+    department = "swj" if to == "lead" else "scjg"  # which has no lead
+    titles = (FIRMS, department, "企业登记", "Registrations")
+    said = Condition("escalated", *titles, at(1).isoformat(), "1 件", "1 order", "看", "look", 1, to)
+    town.alarms.see([said], town.watch.directory, at(1))
+    assert [one.person for one in town.alarms.messages()] == ["chen"]
 
 
 @pytest.mark.parametrize(
