@@ -82,18 +82,38 @@ class Column:
         values = self.values
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
+        return self._readable(values)
+
+    def _readable(self, texts: pa.Array) -> pa.Array:
         try:
-            values.validate(full=True)
+            texts.validate(full=True)
         except pa.ArrowInvalid as error:
             message = f"column {self._name} holds bytes that are not UTF-8"
             raise UnreadableError(message) from error
-        return values
+        return texts
 
     @cached_property
     def lengths(self) -> Numbers:
         """Bytes of each text; of a null any number."""
+        if pa.types.is_dictionary(self.values.type) and self.distinct is not None:
+            places, _ = self.distinct
+            return self._widths.take(places) if len(self._widths) else np.zeros(len(places), np.int64)
         edges = self.edges
         return cast("Numbers", edges[1:] - edges[:-1])
+
+    @cached_property
+    def _widths(self) -> npt.NDArray[np.int64]:
+        """Bytes of each distinct text."""
+        distinct = self.distinct
+        texts = distinct[1] if distinct is not None else self.texts
+        widths: npt.NDArray[np.int64] = pc.binary_length(texts).fill_null(0).to_numpy().astype(np.int64, copy=False)
+        return widths
+
+    @cached_property
+    def longest(self) -> int:
+        """Bytes of the longest text."""
+        widths = self._widths if pa.types.is_dictionary(self.values.type) else self.lengths
+        return int(widths.max(initial=0))
 
     @cached_property
     def edges(self) -> Numbers:
@@ -118,6 +138,7 @@ class Column:
         """Place of each value among the distinct ones (of a null any), and those; None when few values repeat."""
         if pa.types.is_dictionary(self.values.type):
             encoded = self.values
+            self._readable(encoded.dictionary)
         else:
             step = max(1, len(self.texts) // _SAMPLE)
             sample = self.texts.take(pa.array(np.arange(0, len(self.texts), step)))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
@@ -45,12 +46,16 @@ def marked(table: pa.Table, kind: str, column: str, today: date, *, required: bo
     """
     values = table[column]
     try:
-        values.validate(full=True)
         right = pc.fill_null(arrow.valid(kind, values, today), not required)
-        if required:
+        answer = right.to_numpy(zero_copy_only=False)
+        wrong = np.flatnonzero(~answer)
+        others = values.take(pa.array(wrong))
+        others.validate(full=True)  # what is valid is made of plain signs
+        if required or not len(wrong):
             return right
-        blank = pc.equal(pc.utf8_trim(values.cast(pa.large_string()), BLANKS), "")
-        return pc.or_kleene(right, pc.fill_null(blank, pa.scalar(value=True)))
+        answer = answer.copy()
+        answer[wrong] = pc.equal(pc.utf8_trim(others.cast(pa.large_string()), BLANKS), "").to_numpy()
+        return pa.array(answer)
     except pa.ArrowInvalid:
         return pa.nulls(table.num_rows, pa.bool_())
 

@@ -112,7 +112,7 @@ def _by_value(name: str, judged: Callable[[pa.Array], pa.Array]) -> Kernel:
 
 
 def _refuse_huge(column: Column) -> None:
-    if len(column.lengths) and column.lengths.max() > _HUGE:
+    if column.longest > _HUGE:
         raise DeclinedError
 
 

@@ -18,24 +18,25 @@ Rows = npt.NDArray[np.int64]
 
 
 class Repeats:
-    """The keys of all rows that have one, as two independent 64-bit hashes each, salted for this check alone.
+    """The keys of all rows that have one, as two 64-bit hashes each, the second one salted for this check alone.
 
-    That two different keys of one batch agree in all 128 bits is far less likely than that the machine errs, and nobody
-    who sends data knows the salt. Rows with a null in their key have none.
+    That two different keys of one batch agree in all 128 bits is far less likely than that the machine errs, and
+    whoever makes keys agree in the first 64 does not know the salt of the others. Rows with a null in their key have
+    none.
     """
 
     def __init__(self, columns: Sequence[str], schema: pa.Schema) -> None:
         self.reads = self._columns = tuple(columns)
         self._schema = schema
-        self._salts = tuple(secrets.token_hex(5) for _ in range(2))
+        self._salt = secrets.token_hex(5)
         self._parts: list[tuple[Hashes, Hashes, Rows | range]] = []
 
     def columns(self, name: str) -> list[Any]:
         """What to select from each part, under names that begin with `name`."""
         texts = [self._text(one) for one in self._columns]
         given = " AND ".join(f"{quote(one)} IS NOT NULL" for one in self._columns)
-        salted = [", ".join(f"'{salt}' || {one}" for one in texts) for salt in self._salts]
-        hashes = [f"hash({one})" for one in salted]
+        salted = [f"'{self._salt}' || {one}" for one in texts]
+        hashes = [f"hash({', '.join(ones)})" for ones in (texts, salted)]  # a salt costs as much as all the rest
         return [
             sa.literal_column(f"CASE WHEN {given} THEN {text} END", sa.BigInteger).label(f"{name}_{place}")
             for place, text in enumerate(hashes)

@@ -69,7 +69,7 @@ def _within(edges: Numbers, least: int, most: int) -> tuple[Numbers, Numbers, Nu
 def _identifiers(edges: Numbers, data: Bytes, length: int) -> tuple[Numbers, Bytes]:
     """Places of the texts of exactly `length` bytes, and those bytes: text × position."""
     rows, starts, _ = _within(edges, length, length)
-    if len(rows) == len(edges) - 1:  # one after the other without gaps: a view is enough
+    if len(rows) * length == edges[-1] - edges[0]:  # one after the other, between them empty ones: a view is enough
         return rows, data[edges[0] : edges[-1]].reshape(-1, length)
     if len(data) < length:
         return rows, np.zeros((0, length), np.uint8)
