@@ -11,6 +11,7 @@ from quality.personal_numbers import masked
 from quality.profile_shapes import shape
 from quality.reports.values import Cell, Words
 from runs.resources import Resource
+from schemas.normalise import SENTINELS
 from schemas.standard import Field
 from schemas.validators.scalar import valid
 from schemas.values import Json
@@ -20,6 +21,7 @@ from sharing.masks import id_number
 from shutong.deployment import Deployment
 
 _PLAIN = re.compile(r"[0-9.:/T+\s-]{1,25}")  # what a date, an amount or a code looks like
+_NOTHING = frozenset(one.upper() for one in SENTINELS)  # what stands where nothing is known names nobody
 _FEW_DIGITS = 8  # fewer than any telephone number with its area code has
 _MEASURED = frozenset({"date", "datetime", "decimal", "integer", "boolean", "code", "capital"})
 _FORM = frozenset({"understood", "code", "check_digit", "pattern"})
@@ -48,6 +50,8 @@ class Reader:
         name = Words(field.zh, field.en)
         if value is None or self.everything:
             return Cell(field.name, name, value or "", "clear")
+        if not hidden and not understood and self._granted(field.name) and value.strip().upper() in _NOTHING:
+            return Cell(field.name, name, value, "clear")
         if hidden or not self._granted(field.name) or not (understood or _harmless(field, value)):
             return Cell(field.name, name, shape(value), "shape")
         shown = self._masked(field, value)

@@ -59,6 +59,15 @@ def test_a_spaced_number_in_a_name_is_masked_in_a_report():
     assert (cell.shown, cell.how) == ("联系 138****5678", "masked")
 
 
+@pytest.mark.parametrize(
+    ("value", "hidden", "shown"),
+    [("暂无", False, "暂无"), (r"\N", False, r"\N"), ("张三", False, "汉{2}"), ("暂无", True, "汉{2}")],
+)
+def test_a_word_that_stands_for_nothing_is_shown_as_it_came(value, hidden, shown):
+    person = find_standard("legal_person@1", ()).field("legal_rep_name")
+    assert Reader(date(2026, 1, 1)).cell(person, value, hidden=hidden, understood=False).shown == shown
+
+
 def test_of_a_text_of_a_megabyte_a_report_shows_the_beginning():
     assert _begun("字" * 10**6) == "字" * (LONGEST - 1) + "…"
     assert _begun("字" * LONGEST) == "字" * LONGEST
