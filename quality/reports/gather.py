@@ -123,6 +123,7 @@ def gather_period(engine: sa.Engine, department: str, first: date, last: date, c
         trend = history.days(connection, scope)
         runs = history.runs_within(connection, scope)
         made = _report(connection, context, scope, earlier, trend)
+        compared = bool(history.checks(connection, earlier, 1))
     within = scores_kept.Scope(department=department, since=since, until=last.isoformat())
     made = _scored(made, QualityScores(engine).sums(scope=within), context.profile)
     made = _ranked(engine, made, context, first, last)
@@ -135,7 +136,7 @@ def gather_period(engine: sa.Engine, department: str, first: date, last: date, c
         kind="period",
         subject=department,
         name=context.departments.get(department, Words(department, department)),
-        before=f"{past.isoformat()} – {(first - timedelta(days=1)).isoformat()}",
+        before=f"{past.isoformat()} – {(first - timedelta(days=1)).isoformat()}" if compared else None,
         first=since,
         last=last.isoformat(),
         flow=_sum(context.flow(runs), len(runs), made.rows),

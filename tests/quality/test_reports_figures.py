@@ -89,6 +89,7 @@ def test_a_period_shows_the_orders_that_waited_at_its_end(tmp_path):
     october = gather_period(office.engine, "scjg", date(2026, 10, 1), date(2026, 10, 31), later)
     office.close()
     assert [(one.rule, one.opened_at[:10]) for one in september.orders] == [("code", "2026-09-01")]
+    assert (september.before, october.before) == (None, "2026-08-31 – 2026-09-30")
     assert (september.order_counts.waiting, september.order_counts.overdue) == (1, 1)
     assert [one.rule for one in october.orders] == ["name"]
 
