@@ -15,6 +15,8 @@ from quality.reports import gather_period, gather_run, render
 from quality.reports.tables import tables
 from quality.reports.values import Flow
 from quality.reports.words import why
+from shutong.commands.quality_report import _flow
+from warehouse.state import Run
 
 SEPTEMBER = (date(2026, 9, 1), date(2026, 9, 30))
 
@@ -68,6 +70,21 @@ def test_what_was_never_checked_before_is_not_called_new(tmp_path):
     office.close()
     assert [(one.rule, one.state) for one in first.failed] == [("code", "first")]
     assert [(one.rule, one.state) for one in second.failed] == [("code", "still"), ("name", "new")]
+
+
+@pytest.mark.parametrize(
+    ("status", "fates", "flow"),
+    [
+        ("held", (None, None, None, None), Flow(10, 0, 0, 0, 0, 10, 0)),
+        ("rejected", (None, None, None, None), Flow(10, 0, 0, 0, 0, 0, 10)),
+        ("rejected", (6, 1, 0, 0), Flow(10, 6, 1, 0, 0, 0, 3)),
+        ("done", (6, 1, 3, 0), Flow(10, 6, 1, 3, 0, 0, 0)),
+        ("failed", (None, None, None, None), Flow(10)),
+    ],
+)
+def test_every_row_of_a_run_has_one_fate(status, fates, flow):
+    run = Run("r", "a.b", "x", "land", status, "2026-01-01", None, 10, *fates, None, None, "hand")
+    assert _flow(run) == flow
 
 
 def test_a_workbook_rounds_no_share_to_all_or_nothing(reports):
