@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Concatenate, ParamSpec
 
 import click
 
+from runs.errors import RunError
 from schemas.errors import ShutongError
 from shutong.printing import Voice
 from shutong.settings import Settings, language, read
@@ -27,7 +29,7 @@ class Session:
 
 
 def command(act: Callable[Concatenate[Session, P], int | None]) -> Callable[P, None]:
-    """Give a command its Session and --json; an error is told in both its parts and exits with 1."""
+    """Give a command its Session and --json; an error, or a file it names that cannot be, is told and exits with 1."""
 
     @click.option("--json", "as_json", is_flag=True, help="输出 JSON | print JSON")
     @wraps(act)
@@ -38,6 +40,23 @@ def command(act: Callable[Concatenate[Session, P], int | None]) -> Callable[P, N
         except ShutongError as error:
             voice.error(error)
             code = FAILED
+        except OSError as error:
+            named = {one.parent for one in kwargs.values() if isinstance(one, Path)}
+            if error.filename is None or Path(str(error.filename)).parent not in named:
+                raise
+            voice.error(_no_file(error))
+            code = FAILED
         sys.exit(code or 0)
 
     return run
+
+
+def _no_file(error: OSError) -> RunError:
+    """A file that was named on the command line cannot be opened or written."""
+    return RunError(
+        "RUN-EXPORT-FILE",
+        zh=f"不能读写 {error.filename}（{error.strerror}）",
+        en=f"cannot read or write {error.filename} ({error.strerror})",
+        fix_zh="写明已有、有权限且未满的文件夹中的文件",
+        fix_en="Name a file in a folder that is there, that you may use and that is not full",
+    )
