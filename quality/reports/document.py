@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # The regional forms of characters differ; rarer ones come from whatever fonts the machine has.
 FONTS = ["Noto Sans CJK SC", "Hanazono Mincho B", "HanaMinB", "BabelStone Han", "Jigmo2"]
-_WIDE = {"what": 3, "fix": 4, "why": 3, "reason": 4, "values": 4, "also": 2}
+_WIDE = {"resource": 2, "what": 3, "fix": 4, "why": 3, "reason": 4, "values": 4, "also": 2}
 
 
 def as_pdf(report: Report, lang: Language) -> bytes:

@@ -10,7 +10,8 @@ import click
 
 import shutong
 from quality.reports.history import Scope, base, checks, outcomes
-from quality.reports.words import say
+from quality.reports.values import Language
+from quality.reports.words import say, why
 from quality.scores_profile import profile
 from runs.resources import Resource
 from schemas.errors import ShutongError
@@ -161,8 +162,12 @@ def _show_rule(session: Session, told: Mapping[str, Json], known: Known) -> None
             ("检查的行", "evaluated"),
             ("原因", "error"),
         ]
-        rows = [[str(one["checked_at"])[:16].replace("T", " "), one["resource"], one["run"], one["rows"],
-                 one["evaluated"], one["error"]] for one in lines if isinstance(one, dict)]  # fmt: skip
+        lang: Language = "en" if voice.lang == "en" else "zh"
+        rows = [
+            [str(one["checked_at"])[:16].replace("T", " "), one["resource"], one["run"], one["rows"], one["evaluated"],
+             why(str(one["error"] or ""), lang)]
+            for one in lines if isinstance(one, dict)
+        ]  # fmt: skip
         voice.table(("历史", "History"), heads, rows)
     shown_examples = told["examples"]
     if isinstance(shown_examples, dict):
