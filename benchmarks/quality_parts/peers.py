@@ -19,13 +19,18 @@ os.environ["POLARS_MAX_THREADS"] = str(THREADS)
 os.environ["SODA_CORE_TELEMETRY_ENABLED"] = "false"  # else it calls home and waits for an answer
 
 
-def polars(file: str) -> Callable[[], Found]:
+def polars_bytes(file: str) -> Callable[[], Found]:
+    """The same with check digits by bytes, six times as fast and nothing one would think of first."""
+    return polars(file, by_sign=False)
+
+
+def polars(file: str, *, by_sign: bool = True) -> Callable[[], Found]:
     """One lazy query: every failing row with a flag for each rule it violates, and their counts."""
     import polars as pl
 
     from quality_parts import expressions
 
-    flags = {rule: one.alias(rule) for rule, one in expressions.violated().items()}
+    flags = {rule: one.alias(rule) for rule, one in expressions.violated(by_sign=by_sign).items()}
 
     def found() -> Found:
         failing = pl.scan_parquet(file).select("_row", *flags.values()).filter(pl.any_horizontal(list(flags)))

@@ -151,6 +151,7 @@ SIDES: dict[str, Callable[..., Callable[[], Found]]] = {
     "gx_sql": great.gx_sql,
     "gx_pandas": great.gx_pandas,
     "polars": peers.polars,
+    "polars_bytes": peers.polars_bytes,
     "pandera": peers.pandera,
     "pointblank": peers.pointblank,
     "soda": peers.soda,
