@@ -193,6 +193,10 @@ def _report(
     now = history.outcomes(connection, scope)
     then = {(one.resource, one.rule): one for one in (history.outcomes(connection, past) if past else ())}
     rows, quarantined, decision = history.totals(connection, scope)
+    here = {one.resource for one in now}
+    known = {(one.resource, one.rule) for one in now}
+    gone = [one for key, one in then.items() if one.resource in here and key not in known]
+    now += [replace(one, rows=0, evaluated=0, checks=0, errors=0, error=None) for one in gone]
     lines = tuple(rule_line(one, then.get((one.resource, one.rule)), context.fixes) for one in now)
     return Report(
         kind="run", subject="", name=_NOTHING, run=None, before=None, first="", last="",
@@ -220,7 +224,9 @@ def rule_line(now: Outcome, then: Outcome | None, fixes: Mapping[tuple[str, str]
     """A rule beside how it came out before."""
     before = None if then is None or then.errors == then.checks else then.rows
     state: State
-    if now.errors == now.checks:
+    if not now.checks:
+        state = "gone"
+    elif now.errors == now.checks:
         state = "unknown"
     elif now.rows:
         state = "still" if before else "first" if then is None else "new"

@@ -7,7 +7,7 @@ from typing import Literal
 
 Language = Literal["zh", "en"]
 Kind = Literal["run", "period"]
-State = Literal["first", "new", "still", "fixed", "clean", "unknown"]
+State = Literal["first", "new", "still", "fixed", "clean", "unknown", "gone"]
 VERSION = 1  # of the JSON form; a field that is added leaves it as it is, one that goes or changes raises it
 
 
@@ -74,7 +74,8 @@ class RuleLine:
 
     `checks` were made, in `errors` of them it could not be evaluated (`error` says why, the last time): an error is
     not a failure. `before` is None where it was not evaluated before. `state` as in quality.store.RuleChange, but for
-    `first`: violated in the first check there was of it, so that nobody knows whether that is new.
+    `first`: violated in the first check there was of it, so that nobody knows whether that is new; and
+    `gone`: checked before, and no rule of now.
     """
 
     resource: str

@@ -75,6 +75,7 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
     "still": ("持续", "still"),
     "fixed": ("已解决", "fixed"),
     "clean": ("正常", "clean"),
+    "gone": ("不再检查", "no longer checked"),
     "unknown": ("未知", "unknown"),
     "fix": ("办法", "What to do"),
     "why": ("原因", "Why"),

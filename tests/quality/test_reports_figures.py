@@ -12,7 +12,7 @@ from orders_office import Office, at
 from report_office import FIRMS, context, filled
 
 from quality.reports import gather_period, gather_run, render
-from quality.reports.tables import tables
+from quality.reports.tables import shown, tables
 from quality.reports.values import Flow
 from quality.reports.words import why
 from shutong.commands.quality_report import _flow
@@ -85,6 +85,20 @@ def test_what_was_never_checked_before_is_not_called_new(tmp_path):
 def test_every_row_of_a_run_has_one_fate(status, fates, flow):
     run = Run("r", "a.b", "x", "land", status, "2026-01-01", None, 10, *fates, None, None, "hand")
     assert _flow(run) == flow
+
+
+def test_a_rule_that_is_no_longer_checked_is_not_passed_over(tmp_path):
+    office = Office(f"sqlite:///{tmp_path}/state.db")
+    office.record("r1", at(1), code=3)
+    office.record("r2", at(2), code=3)
+    with office.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM quality_rule WHERE run = 'r2' AND rule = 'code'")
+    report = gather_run(office.engine, FIRMS, context(office), "r2")
+    office.close()
+    (line,) = [one for one in report.rules if one.rule == "code"]
+    assert (line.state, line.rows, line.before) == ("gone", 0, 3)
+    assert (line not in report.failed, line not in report.unevaluated) == (True, True)
+    assert [shown(one) for one in _table(report, "all_rules").rows[-1].cells[3:6]] == ["–", "–", "–"]
 
 
 def test_a_workbook_rounds_no_share_to_all_or_nothing(reports):
