@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,15 +9,7 @@ from typing import Self
 from pyiceberg.io import OutputStream
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
-
-def sync(path: Path) -> None:
-    """Force a file and its entry in the folder to the disk."""
-    for one, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
-        handle = os.open(one, flags)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+from warehouse.durable import sync
 
 
 class _SyncedStream:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from warehouse import fates, positions
 from warehouse.checked import KeptCheck
-from warehouse.durable_io import sync
+from warehouse.durable import sync
 from warehouse.row_groups import RowGroups
 from warehouse.tables import Staged, Tables
 

@@ -16,7 +16,7 @@ from pyiceberg.table import Table
 from pyiceberg.types import StringType
 
 from warehouse import duck, row_delta, scan
-from warehouse.durable_io import sync
+from warehouse.durable import sync
 from warehouse.errors import WarehouseError
 from warehouse.sql import literal, quote
 

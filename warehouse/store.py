@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, ClassVar, Protocol
 
-from warehouse.durable_io import sync
+from warehouse.durable import sync
 from warehouse.errors import WarehouseError
 from warehouse.lock import exclusive
 

@@ -26,7 +26,7 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from schemas.errors import ShutongError
 from warehouse import columns, duck, expiry, positions, row_delta, scan
-from warehouse.durable_io import sync
+from warehouse.durable import sync
 from warehouse.errors import WarehouseError
 from warehouse.lock import exclusive
 from warehouse.sql import quote

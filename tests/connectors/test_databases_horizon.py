@@ -143,6 +143,7 @@ def test_an_account_without_privileges_sees_who_runs_too(table, connect, postgre
 
 
 def test_a_check_says_what_bounds_the_cursor(table, read):
+    table.execute("insert into ent (at) values (now())")
     [line] = [one for one in read.source(cursor={"column": "at"}).check() if one.name == "cursor"]
     assert "no running transaction" in line.en
     [line] = [one for one in read.source(cursor={"column": "at", "bound": "lag"}).check() if one.name == "cursor"]
