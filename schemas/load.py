@@ -14,6 +14,7 @@ from schemas.lines import Node, read
 from schemas.rules import read_rule, severity_of
 from schemas.standard import TYPES, Field, Rule, Standard
 from schemas.syntax import nearest
+from schemas.values import BAD, REPAIRED
 
 BUILT_IN = Path(__file__).parent / "standards"
 MASKS = ("name", "id_number", "phone", "address", "amount", "hide")
@@ -57,6 +58,7 @@ _FIELD_KEYS = (
     "when_en",
 )
 _NAME = r"[a-z][a-z0-9_]*"
+_PLACE = ("filename", "file_row_number")  # what DuckDB calls the columns that say where in which file a row stands
 _LEVELS = range(1, 5)  # DB33/T 2351-2021
 
 
@@ -178,7 +180,7 @@ def _field(node: Node, lists: Collection[str]) -> Field:
     if length is not None and length < 1:
         node.fail("length", "长度应大于 0", "a length is above 0", "请写成，例如 length: 18", "Write length: 18")
     return Field(
-        name=node.pattern("name", _NAME, example="est_date"),
+        name=_field_name(node),
         zh=node.text("zh"),
         en=node.text("en"),
         type=kind,
@@ -194,6 +196,20 @@ def _field(node: Node, lists: Collection[str]) -> Field:
         mask=node.one_of("mask", MASKS, None),
         source=node.text("source", ""),
     )
+
+
+def _field_name(node: Node) -> str:
+    """The name, which no column has that stands beside fields: the marks of standardising, the place of a row."""
+    name = node.pattern("name", _NAME, example="est_date")
+    if name in _PLACE or name.endswith((BAD, REPAIRED)):
+        node.fail(
+            "name",
+            f"字段名“{name}”由系统使用",
+            f"the field name '{name}' is used by Shutong itself",
+            f"请换一个名称，例如 {name}_value",
+            f"Choose another one, for example {name}_value",
+        )
+    return name
 
 
 def _required(node: Node) -> str:

@@ -136,6 +136,8 @@ MISTAKES = {
     "no key": (("key: [uscc]\n", ""), 1, "for example key: [uscc]", "STD-YAML-MISSING"),
     "no title": (("title: {zh: 许可, en: Permits}\n", ""), 1, "for example title:", "STD-YAML-MISSING"),
     "a field name in Chinese": (("name: holder", "name: 持证人"), 10, "Write it like name:", "STD-YAML-PATTERN"),
+    "a field named like the place of a row": (("name: fee", "name: filename"), 12, "filename_value", "STD-YAML-VALUE"),
+    "a field named like a mark of another": (("name: fee", "name: holder__bad"), 12, "holder__bad_value", "STD-YAML-VALUE"),
     "a field twice": (("name: granted", "name: holder"), 11, "Remove it from one of the two", "STD-YAML-VALUE"),
     "an alias of two fields": (("share: C,", "share: C, aliases: [SHXYDM],"), 10, "Remove it from one", "STD-YAML-VALUE"),
     "an error on an incomplete list": (("division@2026}", "division@2026, code_severity: error}"), 14, "code_severity: warning", "STD-YAML-VALUE"),
