@@ -6,10 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pyarrow.fs import FileSystem
 from pyiceberg.io import OutputStream
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
 from warehouse.durable import sync
+from warehouse.s3 import bucket
 
 
 class _SyncedStream:
@@ -46,9 +48,15 @@ class _SyncedFile(PyArrowFile):
 
 
 class DurableFileIO(PyArrowFileIO):
-    """Arrow's file access with a sync after each file written; pyiceberg loads it by name (`py-io-impl`)."""
+    """Arrow's file access with a sync after each local file written; pyiceberg loads it by name (`py-io-impl`)."""
 
     def new_output(self, location: str) -> PyArrowFile:
-        """A file to write to, synced when closed."""
+        """A file to write to: synced when closed on a disk, whole or absent in a bucket."""
         scheme, netloc, path = self.parse_location(location, self.properties)
-        return _SyncedFile(location, path, self.fs_by_scheme(scheme, netloc))
+        kind = _SyncedFile if scheme == "file" else PyArrowFile
+        return kind(location, path, self.fs_by_scheme(scheme, netloc))
+
+    def _initialize_fs(self, scheme: str, netloc: str | None = None) -> FileSystem:
+        if scheme != "s3":
+            return super()._initialize_fs(scheme, netloc)
+        return bucket(self.properties).files()

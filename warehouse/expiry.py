@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from pyiceberg.table import Table
 
-from warehouse import scan
+from warehouse.site import Site, name
 
 
 def expire(table: Table, keep: int, pinned: frozenset[int]) -> int:
@@ -21,18 +20,16 @@ def expire(table: Table, keep: int, pinned: frozenset[int]) -> int:
     return len(old)
 
 
-def sweep(table: Table, older_than_hours: float, pinned: Sequence[str]) -> list[str]:
+def sweep(site: Site, table: Table, older_than_hours: float, pinned: Sequence[str]) -> list[str]:
     """Remove files below the table's folder that no snapshot, metadata log or release names; returns them.
 
     Younger files are left alone: a writer may be about to commit them.
     """
-    used = _used(table) | {scan.path(one) for one in pinned}
+    used = _used(table) | {name(one) for one in pinned}
     before = time.time() - older_than_hours * 3600
-    removed = []
-    for file in sorted(Path(scan.path(table.location())).rglob("*")):
-        if file.is_file() and str(file) not in used and file.stat().st_mtime < before:
-            file.unlink()
-            removed.append(str(file))
+    removed = [one for one in site.below(name(table.location()), before) if one not in used]
+    for one in removed:
+        site.remove(one)
     return removed
 
 
@@ -44,4 +41,4 @@ def _used(table: Table) -> set[str]:
             named.add(manifest.manifest_path)
             entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
             named |= {entry.data_file.file_path for entry in entries}
-    return {scan.path(one) for one in named}
+    return {name(one) for one in named}

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-from warehouse import duck
 from warehouse.sql import quote
 from warehouse.state import State
 from warehouse.tables import Tables
@@ -26,7 +25,7 @@ def gone(
     if released is None:
         return
     keys = ", ".join(quote(one) for one in key)
-    with duck.connect(tables.folder / "spill") as connection:
+    with tables.connect() as connection:
         landed = tables.relation(table, released, list(key))
         connection.execute(f"CREATE TEMP TABLE present AS SELECT {keys} FROM {landed} LIMIT 0")
         for some in present:

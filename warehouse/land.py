@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from schemas.points import reached
 from schemas.values import ROW, Manifest
-from warehouse import duck, fates, landing_files
+from warehouse import fates, landing_files
 from warehouse.checked import KeptCheck
 from warehouse.errors import WarehouseError
 from warehouse.landed import HASH
@@ -95,7 +95,7 @@ def land(
         tables.ensure(targets[1], fates.QUARANTINE_SCHEMA)
         done = {table: _settle(state, tables, table, run, manifest.batch) for table in targets}
         with (
-            duck.connect(tables.folder / "spill", memory=MEMORY) as connection,
+            tables.connect(MEMORY) as connection,
             fates.present(connection, kept, key=key, order=order) as shown,
         ):
             beside = (targets[0], state.released(targets[0]))

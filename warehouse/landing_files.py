@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,12 +13,10 @@ import pyarrow.parquet as pq
 
 from warehouse import fates, positions
 from warehouse.checked import KeptCheck
-from warehouse.durable import sync
 from warehouse.row_groups import RowGroups
 from warehouse.tables import Staged, Tables
 
 ADOPTED = 0.5  # share of the rows that land from which the files are taken as they stand
-_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)  # another disk, or one without second names
 _Places = tuple[npt.NDArray[np.int64], ...]
 
 
@@ -42,8 +37,9 @@ def staged(
     if rows >= ADOPTED * kept.rows and kept.schema.equals(with_ids, check_metadata=True):
         return _adopted(tables, table, kept, places, replaced)
     target = tables.place(table)
-    _write(target, kept, places, with_ids, key)
-    return Staged(table, (str(target),), rows, replaced)
+    with tables.site.new(target) as file:
+        _write(file, kept, places, with_ids, key)
+    return Staged(table, (target,), rows, replaced)
 
 
 def _adopted(tables: Tables, table: str, kept: KeptCheck, places: _Places, replaced: pa.Table) -> Staged:
@@ -51,34 +47,15 @@ def _adopted(tables: Tables, table: str, kept: KeptCheck, places: _Places, repla
     for path, landing in zip(kept.files, places, strict=True):
         if len(landing):
             target = tables.place(table)
-            _take(kept, path, target)
-            files.append(str(target))
-            others = np.ones(pq.read_metadata(target).num_rows, np.bool_)
+            tables.site.take(kept.store, path, target)
+            files.append(target)
+            with kept.store.open(path) as stream:
+                others = np.ones(pq.read_metadata(stream).num_rows, np.bool_)
             others[landing] = False
             if others.any():
-                dropped[str(target)] = np.flatnonzero(others)
+                dropped[target] = np.flatnonzero(others)
     gone = positions.places(dropped) if dropped else None
     return Staged(table, tuple(files), sum(map(len, places)), replaced, gone)
-
-
-def _take(kept: KeptCheck, path: str, target: Path) -> None:
-    """Make the file the table's: the same bytes under a second name where that can be, else a copy."""
-    local = kept.store.local(path)
-    if local is None or not _linked(local, target):
-        with kept.store.open(path) as stream, target.open("xb") as file:
-            shutil.copyfileobj(stream, file)
-    sync(target)
-
-
-def _linked(local: Path, target: Path) -> bool:
-    try:
-        os.utime(local)  # young, so that no sweep takes it before it is committed
-        os.link(local, target)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        return False
-    return True
 
 
 def _write(target: Path, kept: KeptCheck, places: _Places, schema: pa.Schema, key: Sequence[str]) -> None:
@@ -88,7 +65,6 @@ def _write(target: Path, kept: KeptCheck, places: _Places, schema: pa.Schema, ke
             for batch in _rows_at(kept, path, landing, schema.names):
                 groups.write(batch.cast(schema))
         groups.close()
-    sync(target)
 
 
 def _rows_at(

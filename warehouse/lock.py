@@ -5,8 +5,28 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
+
+
+class Locks(Protocol):
+    """Locks by name."""
+
+    def hold(self, name: str) -> AbstractContextManager[None]:
+        """Work alone under that name, waiting for whoever does; not to be taken twice by one holder."""
+        ...
+
+
+class FileLocks:
+    """Locks as files of a folder: they bind the processes of one machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def hold(self, name: str) -> AbstractContextManager[None]:
+        """See Locks."""
+        return exclusive(self._folder / f"{name}.lock")
 
 
 @contextmanager

@@ -12,9 +12,8 @@ import duckdb
 from schemas.points import reached
 from schemas.standard import Standard
 from schemas.values import Json
-from warehouse import crosswalk, duck, survivors
+from warehouse import crosswalk, survivors
 from warehouse.crosswalk import Contribution
-from warehouse.lock import exclusive
 from warehouse.state import Release, State
 from warehouse.survivors import Compared, Conflict
 from warehouse.tables import Tables
@@ -72,7 +71,7 @@ def merge(state: State, tables: Tables, library: str, standard: Standard,
     killed half way is completed when its inputs are still the newest, and dropped otherwise.
     """
     crosswalk.key_of(standard)
-    with exclusive(tables.folder / "locks" / f"merge-{library}.lock"):
+    with tables.lock(f"merge-{library}"):
         release = state.release()
         there = [one for one in contributions if _snapshot(release, one.table) is not None]
         inputs = {one.table: snapshot for one in there if (snapshot := _snapshot(release, one.table)) is not None}
@@ -137,7 +136,7 @@ def agreeing(tables: Tables, library: str) -> tuple[int, int] | None:
 def _write(tables: Tables, names: Sequence[str], standard: Standard, contributions: Sequence[Contribution],
            *, inputs: Mapping[str, int], run: str) -> None:  # fmt: skip
     """Combine the inputs and commit the three tables; nobody sees them before they are released."""
-    with duck.connect(tables.folder / "spill") as connection:
+    with tables.connect() as connection:
         relations = [f"_input_{number}" for number in range(len(contributions))]
         for relation, one in zip(relations, contributions, strict=True):
             source = tables.relation(one.table, inputs[one.table])

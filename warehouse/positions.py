@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +14,9 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.types import StringType
 
-from warehouse import duck, row_delta, scan
-from warehouse.durable import sync
+from warehouse import row_delta, scan
 from warehouse.errors import WarehouseError
+from warehouse.site import SCHEME, Site, location, name
 from warehouse.sql import literal, quote
 
 _ROWS = 100_000  # places written at once
@@ -29,12 +28,12 @@ _SCHEMA = pa.schema(  # field ids reserved by the Iceberg v2 specification, "Pos
 )
 
 
-def refuse_bad_keys(table: str, files: Sequence[str], key: Sequence[str]) -> None:
+def refuse_bad_keys(site: Site, table: str, files: Sequence[str], key: Sequence[str]) -> None:
     """Raise WH-KEY-NULL or WH-KEY-TWICE unless every row of the files has a key, and its own."""
     keys = ", ".join(quote(one) for one in key)
     null = " OR ".join(f"{quote(one)} IS NULL" for one in key)
     source = f"(SELECT {keys} FROM read_parquet({_listed(files)}))"
-    with duck.connect() as connection:
+    with site.connect() as connection:
         query = f"SELECT count(*) FILTER ({null}), count(*), (SELECT count(*) FROM (SELECT DISTINCT * FROM {source}))"
         nulls, rows, distinct = connection.execute(f"{query} FROM {source}").fetchone() or (0, 0, 0)
     fix = {"fix_zh": "写入前先去重并隔离没有主键的记录", "fix_en": "Deduplicate and quarantine before writing"}
@@ -47,7 +46,7 @@ def refuse_bad_keys(table: str, files: Sequence[str], key: Sequence[str]) -> Non
 
 
 def replaced(
-    table: Table, key: Sequence[str], *, files: Sequence[str] = (), keys: pa.Table | None = None
+    site: Site, table: Table, key: Sequence[str], *, files: Sequence[str] = (), keys: pa.Table | None = None
 ) -> list[DataFile]:
     """A position-delete file for the live rows of `table` whose key is among `keys`, or in the staged files, if any."""
     if keys is not None and not keys.num_rows:
@@ -55,7 +54,7 @@ def replaced(
     current = table.current_snapshot()
     planned = scan.plan(table, current.snapshot_id if current else None)
     names = ", ".join(quote(one) for one in key)
-    with duck.connect() as connection:
+    with site.connect() as connection:
         if keys is not None:
             connection.register("incoming", keys)
         else:
@@ -66,11 +65,12 @@ def replaced(
         if not candidates:
             return []
         live = scan.located(planned, candidates, list(key))
+        scheme = "" if "://" in site.root else SCHEME
         found = connection.execute(
-            f"SELECT '{scan.SCHEME}' || t.filename AS file_path, t.file_row_number AS pos FROM {live} t "
+            f"SELECT '{scheme}' || t.filename AS file_path, t.file_row_number AS pos FROM {live} t "
             f"SEMI JOIN incoming USING ({names}) ORDER BY ALL"
         )
-        written = write(table, found.to_arrow_reader(_ROWS))
+        written = write(site, table, found.to_arrow_reader(_ROWS))
     return [written] if written else []
 
 
@@ -78,7 +78,7 @@ def places(files: Mapping[str, npt.NDArray[np.int64]]) -> pa.Table:
     """The rows at these places of these files, as `write` takes them; places in order, each file's path said once."""
     paths = sorted(files)
     numbers = np.repeat(np.arange(len(paths), dtype=np.int32), [len(files[one]) for one in paths])
-    located = pa.array([scan.SCHEME + one for one in paths], pa.string())
+    located = pa.array([location(one) for one in paths], pa.string())
     rows = np.concatenate([files[one] for one in paths])
     return pa.table({"file_path": pa.DictionaryArray.from_arrays(pa.array(numbers), located), "pos": rows})
 
@@ -94,21 +94,21 @@ def _may_hold(table: Table, file: DataFile, column: str, low: object, high: obje
     return from_bytes(kind, lower) <= high and from_bytes(kind, upper) >= low
 
 
-def write(table: Table, found: pa.RecordBatchReader) -> DataFile | None:
+def write(site: Site, table: Table, found: pa.RecordBatchReader) -> DataFile | None:
     """A position-delete file of the table for the rows found (file_path, pos, ordered by both); None for no row."""
-    target = Path(scan.path(table.location())) / "data" / f"{uuid.uuid4().hex}-deletes.parquet"
+    target = f"{name(table.location())}/data/{uuid.uuid4().hex}-deletes.parquet"
     path = found.schema.field("file_path").type
     schema = pa.schema([_SCHEMA.field("file_path").with_type(path), _SCHEMA.field("pos")])
-    rows = 0
-    with pq.ParquetWriter(target, schema, compression="zstd", store_schema=False) as writer:
-        for batch in found:
-            writer.write_batch(batch.cast(schema))
-            rows += batch.num_rows
-    if not rows:
-        target.unlink()
-        return None
-    sync(target)
-    return row_delta.delete_file(f"{scan.SCHEME}{target}", rows, target.stat().st_size)
+    rows = size = 0
+    with site.new(target) as file:
+        with pq.ParquetWriter(file, schema, compression="zstd", store_schema=False) as writer:
+            for batch in found:
+                writer.write_batch(batch.cast(schema))
+                rows += batch.num_rows
+        size = file.stat().st_size
+        if not rows:
+            file.unlink()
+    return row_delta.delete_file(location(target), rows, size) if rows else None
 
 
 def _listed(files: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from schemas.points import reached
 from schemas.standard import Standard
-from warehouse import crosswalk, duck, serving_build, survivors
+from warehouse import crosswalk, serving_build, survivors
 from warehouse.clock import now_text
 from warehouse.errors import WarehouseError
 from warehouse.lock import exclusive
@@ -86,7 +86,7 @@ def _build(tables: Tables, folder: Path, release: Release, standard: Standard,
            plan: serving_build.Plan) -> Generation:  # fmt: skip
     base, said = base_table(plan.library), base_table(plan.library) + "_attr"
     served = [one.name for one in standard.fields] + [survivors.SOURCES, survivors.DEPARTMENTS]
-    with duck.connect(tables.folder / "spill") as connection:
+    with tables.connect() as connection:
         # Read through the snapshot: the table may have gained columns since it was released.
         rows = tables.relation(base, release.tables[base].snapshot)
         there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()}

@@ -11,9 +11,8 @@ from pyiceberg.table import Table
 
 from warehouse import columns
 from warehouse.errors import WarehouseError
+from warehouse.site import SCHEME, name
 from warehouse.sql import literal, quote
-
-SCHEME = "file://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +59,10 @@ def located(planned: Plan, files: Sequence[DataFile], names: list[str]) -> str:
     if not planned.deletes:
         return f"(FROM {source})"
     # Hidden columns of read_parquet are called alike, so every name below is qualified.
-    gone = (
-        f"SELECT d.file_path[{len(SCHEME) + 1}:] AS path, d.pos AS pos FROM read_parquet({_listed(planned.deletes)}) d"
-    )
+    path = f"CASE WHEN starts_with(d.file_path, '{SCHEME}') THEN d.file_path[{len(SCHEME) + 1}:] ELSE d.file_path END"
+    gone = f"SELECT {path} AS path, d.pos AS pos FROM read_parquet({_listed(planned.deletes)}) d"
     return f"(SELECT r.* FROM {source} r ANTI JOIN ({gone}) g ON r.filename = g.path AND r.file_row_number = g.pos)"
 
 
-def path(location: str) -> str:
-    """The local path of a file as the table names it."""
-    return location.removeprefix(SCHEME)
-
-
 def _listed(locations: Sequence[str]) -> str:
-    return "[" + ", ".join(literal(path(one)) for one in locations) + "]"
+    return "[" + ", ".join(literal(name(one)) for one in locations) + "]"

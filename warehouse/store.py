@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import uuid
@@ -10,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, ClassVar, Protocol
+from typing import BinaryIO, Protocol
 
 from warehouse.durable import sync
 from warehouse.errors import WarehouseError
-from warehouse.lock import exclusive
+from warehouse.faults import FULL, full, missing
+from warehouse.lock import FileLocks, Locks
 
 
 class ObjectStore(Protocol):
@@ -44,6 +44,10 @@ class ObjectStore(Protocol):
         """Where the file lies on this machine, for a library that opens files by name; None when it lies elsewhere."""
         ...
 
+    def address(self, path: str) -> tuple[str, str] | None:
+        """The endpoint of the bucket the file lies in, and its s3:// name there; None when it lies in no bucket."""
+        ...
+
     def folders(self, prefix: str) -> list[str]:
         """The folders that hold files anywhere below the prefix, sorted."""
         ...
@@ -57,29 +61,13 @@ class ObjectStore(Protocol):
         ...
 
 
-class DiskFullError(WarehouseError):
-    """There is no room for what is written; the same call works once there is."""
-
-    retryable: ClassVar[bool] = True
-
-
-def _full(folder: Path, error: OSError) -> DiskFullError:
-    return DiskFullError(
-        "WH-DISK-FULL",
-        zh=f"{folder} 所在的磁盘已满：{error.strerror}",
-        en=f"the disk of {folder} is full: {error.strerror}",
-        fix_zh="请清理磁盘或扩容后重新运行；已确认的批次不受影响，写了一半的不会计入",
-        fix_en="Make room on the disk or enlarge it, then run again; batches that count are safe, half-written ones do"
-        " not count.",
-    )
-
-
 class LocalStore:
     """An object store in a local folder: temporary file, sync, rename, sync of the folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, locks: Locks | None = None) -> None:
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._locks = locks or FileLocks(self.folder / "locks")
 
     @contextmanager
     def create(self, path: str) -> Iterator[BinaryIO]:
@@ -95,9 +83,9 @@ class LocalStore:
             temporary.rename(target)
             sync(target)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in FULL:
                 raise
-            raise _full(self.folder, error) from error
+            raise full(str(self.folder)) from error
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -115,14 +103,8 @@ class LocalStore:
         """See ObjectStore."""
         try:
             return self._at(path).open("rb")
-        except FileNotFoundError as missing:
-            raise WarehouseError(
-                "WH-FILE-MISSING",
-                zh=f"仓库中没有文件 {path}",
-                en=f"the warehouse has no file {path}",
-                fix_zh="从备份恢复该文件，或重新采集该资源",
-                fix_en="Restore it from a backup, or pull the resource again",
-            ) from missing
+        except FileNotFoundError as error:
+            raise missing(path) from error
 
     def exists(self, path: str) -> bool:
         """See ObjectStore."""
@@ -131,6 +113,9 @@ class LocalStore:
     def local(self, path: str) -> Path | None:
         """See ObjectStore."""
         return self._at(path)
+
+    def address(self, path: str) -> None:
+        """See ObjectStore."""
 
     def folders(self, prefix: str) -> list[str]:
         """See ObjectStore."""
@@ -147,7 +132,7 @@ class LocalStore:
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """See ObjectStore."""
-        return exclusive(self._at(f"locks/{name}.lock"))
+        return self._locks.hold(name)
 
     def _at(self, path: str) -> Path:
         target = (self.folder / path).resolve()

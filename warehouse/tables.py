@@ -8,7 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,8 +16,6 @@ from typing import Any, TypeAlias
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-import sqlalchemy as sa
-from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NamespaceAlreadyExistsError, NoSuchTableError
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.manifest import DataFile
@@ -25,10 +23,13 @@ from pyiceberg.table import Table
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from schemas.errors import ShutongError
-from warehouse import columns, duck, expiry, positions, row_delta, scan
-from warehouse.durable import sync
+from warehouse import columns, expiry, positions, row_delta, scan
+from warehouse.catalog import open_catalog
 from warehouse.errors import WarehouseError
-from warehouse.lock import exclusive
+from warehouse.faults import catalog_explained
+from warehouse.lock import FileLocks, Locks
+from warehouse.site import FolderSite, Site, location
+from warehouse.site import name as file_name
 from warehouse.sql import quote
 from warehouse.state.values import Pin
 
@@ -71,25 +72,29 @@ class Head:
 
 
 class Tables:
-    """Tables named `<namespace>.<table>` below a folder, listed in a catalog database (SQLite or PostgreSQL URL).
+    """Tables named `<namespace>.<table>` in a folder or a bucket, listed in a catalog database (SQLite, PostgreSQL).
+
+    `folder` is always a local one: what is spilled lies there. `locks` bind all who write, by default those of one
+    machine.
 
     A snapshot argument of None means a table nobody may see anything of yet: no rows. Readers pass
     `state.released(name)`; who wants what no release shows passes `tables.head(name).snapshot`.
     """
 
-    def __init__(self, folder: Path, catalog_url: str) -> None:
-        self.folder = folder.absolute()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        url = sa.make_url(catalog_url)
-        if url.get_backend_name() == "sqlite":
-            url = url.update_query_dict({"timeout": "30"})
-        with exclusive(self.folder / "catalog.lock"):  # two processes may come first
-            self._catalog = SqlCatalog(
-                "shutong",
-                uri=url.render_as_string(hide_password=False),
-                warehouse=f"{scan.SCHEME}{self.folder}",
-                **{"py-io-impl": "warehouse.durable_io.DurableFileIO"},
-            )
+    def __init__(self, site: Path | Site, catalog_url: str, locks: Locks | None = None) -> None:
+        self.site: Site = FolderSite(site) if isinstance(site, Path) else site
+        self.folder = self.site.work
+        self._locks = locks or FileLocks(self.folder / "locks")
+        with self.lock("catalog"), catalog_explained():  # two processes may come first
+            self._catalog = open_catalog(catalog_url, self.site)
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Work alone under that name, over all processes that write these tables."""
+        return self._locks.hold(name)
+
+    def connect(self, memory: str | None = None) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A DuckDB in which `relation` can be read; see warehouse.duck.connect."""
+        return self.site.connect(memory)
 
     def close(self) -> None:
         """Give back the catalog's connections."""
@@ -123,12 +128,12 @@ class Tables:
 
     def _create(self, name: str, schema: pa.Schema) -> None:
         space, short = name.split(".", 1)
-        with exclusive(self.folder / "catalog.lock"):
+        with self.lock("catalog"):
             with suppress(NamespaceAlreadyExistsError):
                 self._catalog.create_namespace(space)
-            location = f"{scan.SCHEME}{self.folder / space / short}"
+            place = location(f"{self.site.root}/{space}/{short}")
             if not self.exists(name):
-                self._catalog.create_table(name, columns.storable(schema), location, properties=_PROPERTIES)
+                self._catalog.create_table(name, columns.storable(schema), place, properties=_PROPERTIES)
 
     def columns(self, name: str) -> tuple[str, ...]:
         """The columns the table has now."""
@@ -141,11 +146,9 @@ class Tables:
         table = self._load(name)
         return columns.shape(table.schema(), table.metadata.last_column_id, schema)
 
-    def place(self, name: str) -> Path:
-        """Where a new data file of the table may be written."""
-        target = Path(scan.path(self._load(name).location())) / "data" / f"{uuid.uuid4().hex}.parquet"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
+    def place(self, name: str) -> str:
+        """The name a new data file of the table may have, for `site.new` or `site.take`."""
+        return f"{file_name(self._load(name).location())}/data/{uuid.uuid4().hex}.parquet"
 
     def stage(self, name: str, rows: Rows, *, sort: Sequence[str] = ()) -> Staged:
         """Write rows as data files, sorted, zstd, with field ids; they count once `commit` names them.
@@ -154,7 +157,7 @@ class Tables:
         """
         table = self._load(name)
         if isinstance(rows, pa.Table):
-            with duck.connect(self.folder / "spill") as connection:
+            with self.connect() as connection:
                 return self._write(table, connection.from_arrow(rows), sort)
         return self._write(table, rows, sort)
 
@@ -178,13 +181,12 @@ class Tables:
             shaped = shaped.order(", ".join(quote(one) for one in sort))
         target = self.place(name)
         ids = columns.field_ids(table.schema(), list(rows.columns))
-        shaped.to_parquet(str(target), compression="zstd", field_ids=ids, row_group_size=ROW_GROUP)
-        count = pq.read_metadata(target).num_rows
-        if count == 0:
-            target.unlink()
-            return Staged(name, (), 0)
-        sync(target)
-        return Staged(name, (str(target),), count)
+        with self.site.new(target) as file:
+            shaped.to_parquet(str(file), compression="zstd", field_ids=ids, row_group_size=ROW_GROUP)
+            count = pq.read_metadata(file).num_rows
+            if count == 0:
+                file.unlink()
+        return Staged(name, (target,) if count else (), count)
 
     def commit(
         self,
@@ -205,22 +207,22 @@ class Tables:
             head = self.head(staged.table)
             return head.snapshot if head else None
         if key and staged.replaced is None:
-            positions.refuse_bad_keys(staged.table, staged.files, key)
+            positions.refuse_bad_keys(self.site, staged.table, staged.files, key)
         dropped = (
-            positions.write(self._load(staged.table), staged.dropped.to_reader())
+            positions.write(self.site, self._load(staged.table), staged.dropped.to_reader())
             if staged.dropped is not None
             else None
         )
         for attempt in range(ATTEMPTS):
             table = self._load(staged.table)
-            data = [parquet_file_to_data_file(table.io, table.metadata, scan.SCHEME + one) for one in staged.files]
-            deletes = positions.replaced(table, key, files=staged.files, keys=staged.replaced) if key else []
+            data = [parquet_file_to_data_file(table.io, table.metadata, location(one)) for one in staged.files]
+            deletes = positions.replaced(self.site, table, key, files=staged.files, keys=staged.replaced) if key else []
             with suppress(*row_delta.MOVED):
                 return self._commit(
                     table, data, [*([dropped] if dropped else []), *deletes], properties or {}, whole=whole
                 )
             for file in deletes:
-                Path(scan.path(file.file_path)).unlink(missing_ok=True)
+                self.site.remove(file_name(file.file_path))
             time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 25)))  # noqa: S311 (only to get out of step)
         raise self._contended(staged.table)
 
@@ -277,7 +279,7 @@ class Tables:
         """The rows of a snapshot (None: no rows) that meet `where`, SQL with `?` for each of `params`."""
         listed = ", ".join(quote(one) for one in columns) if columns is not None else "*"
         query = f"SELECT {listed} FROM {self.relation(name, snapshot)} WHERE {where}"
-        with duck.connect(self.folder / "spill") as connection:
+        with self.connect() as connection:
             return connection.execute(query, list(params)).to_arrow_table()
 
     def stream(self, name: str, snapshot: int | None, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
@@ -286,7 +288,7 @@ class Tables:
         def flowing() -> Iterator[Any]:  # the schema, then the rows: the connection is there as long as they come
             listed = ", ".join(quote(one) for one in columns) if columns is not None else "*"
             query = f"SELECT {listed} FROM {self.relation(name, snapshot)}"
-            with duck.connect(self.folder / "spill") as connection:
+            with self.connect() as connection:
                 reader = connection.execute(query).to_arrow_reader(AT_ONCE)
                 yield reader.schema
                 yield from reader
@@ -334,7 +336,7 @@ class Tables:
 
     def sweep(self, name: str, *, older_than_hours: float = 24.0, pinned: Sequence[str] = ()) -> list[str]:
         """Remove the table's files that nothing names any more; `pinned` are metadata files releases name."""
-        return expiry.sweep(self._load(name), older_than_hours, pinned)
+        return expiry.sweep(self.site, self._load(name), older_than_hours, pinned)
 
     def _load(self, name: str) -> Table:
         try:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from land_factory import RESOURCE, Record, Warehouse, deletion
 
-from warehouse import landing_files, scan
+from warehouse import scan, site
 from warehouse.checked import kept_check
 from warehouse.land import Landing, landed_table
 
@@ -34,7 +34,7 @@ def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
 
 def data_files(warehouse: Warehouse) -> list[Path]:
     table = warehouse.tables._load(TABLE)
-    return [Path(scan.path(one.file_path)) for one in scan.plan(table, warehouse.state.released(TABLE)).data]
+    return [Path(site.name(one.file_path)) for one in scan.plan(table, warehouse.state.released(TABLE)).data]
 
 
 def checked_file(warehouse: Warehouse, number: int = 0) -> Path:
@@ -89,7 +89,7 @@ def test_a_disk_without_second_names_gets_a_copy(warehouse: Warehouse, monkeypat
     def refused(_source: Path, _target: Path) -> None:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
-    monkeypatch.setattr(landing_files.os, "link", refused)
+    monkeypatch.setattr(site.os, "link", refused)
     assert warehouse.ingest(MOST, "run-1") == Landing(6, 2, 1)
     assert not data_files(warehouse)[0].samefile(checked_file(warehouse))
     assert len(warehouse.landed()) == 6
