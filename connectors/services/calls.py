@@ -22,6 +22,7 @@ from connectors.options import Options, Secrets, wrong
 from connectors.services.answers import Passing, Reply, decoded, json_of, taken
 from connectors.services.auth import AUTH, Auth
 from connectors.services.manners import BREAKER, RATE, breaker_of, paused, rate_of
+from connectors.services.retries import log_retries
 from connectors.services.signing import Ask, query_text, taken_apart
 
 SERVICE = ("auth", "timeout", "retries", "rate", "breaker", "largest", "encoding", "ca")
@@ -35,8 +36,7 @@ _LONGEST = 86_400.0  # seconds: whatever Retry-After says, the day after we ask 
 T = TypeVar("T")
 Inspect = Callable[[Reply], None]
 
-# Retries go to logging: stamina would print them through structlog, in the midst of what a command answers.
-stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
+log_retries()
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)  # below that they log URLs and headers, keys and all
 

@@ -13,6 +13,7 @@ import httpx
 import stamina
 
 from connectors.options import Secrets, secret
+from connectors.services.retries import log_retries
 from runs.alarms.people import Person, Webhook
 from runs.alarms.refusals import LineDown
 from runs.alarms.values import Message
@@ -20,10 +21,9 @@ from runs.alarms.values import Message
 ATTEMPTS, TIMEOUT, WHOLE = 3, 10.0, 30.0  # seconds: of one attempt however slowly it is answered, of all
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-# Retries go to logging, not to what a command answers; below WARNING httpx logs URLs, tokens and all.
-stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
+log_retries()
 for _name in ("httpx", "httpcore"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
+    logging.getLogger(_name).setLevel(logging.WARNING)  # below that they log URLs, tokens and all
 
 
 class _Passing(Exception):

@@ -1,6 +1,8 @@
 """Workbooks come out cell by cell as a person reads them, and an identifier Excel has rounded is refused."""
 
 import datetime as dt
+import gzip
+from pathlib import Path
 
 import openpyxl
 import pyarrow as pa
@@ -185,6 +187,19 @@ def test_an_opendocument_sheet_is_read_with_the_same_refusals(tmp_path):
     assert tab["名称"].to_pylist() == ["𠮷"]
     assert tab["_reject"].to_pylist() == ["float_id"]
     assert "sheet 人员 row 2 column B" in tab["_detail"][0].as_py()
+
+
+def test_a_workbook_of_excel_97_is_read_with_the_same_refusals(tmp_path):
+    (tmp_path / "old.xls").write_bytes(gzip.decompress(Path(__file__).with_name("excel_97.xls.gz").read_bytes()))
+    tab = read(source(folder=str(tmp_path), identifiers=["统一社会信用代码"]))
+    assert received(tab)[:2] == [
+        ("𠮷协会", "12330000470000000A", "2020-01-02", "12.5", "true"),
+        ("乙，\n会", "007", "2020-01-02 03:04:05", "300", "false"),
+    ]
+    assert tab["_reject"].to_pylist() == [None, None, "float_id"]
+    assert "sheet 社会组织 row 4 column B (统一社会信用代码)" in tab["_detail"][2].as_py()
+    with pytest.raises(SourceChanged, match=r"社会.*现有：社会组织, 空"):
+        read(source(folder=str(tmp_path), sheet="社会"))
 
 
 def test_a_workbook_that_unpacks_to_far_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
