@@ -21,7 +21,7 @@ from connectors.changes.feed import Lag
 from connectors.changes.mysql_log import Key, Keyed, Place, Seen, Value, gone, read_log
 from connectors.databases.batches import Batches
 from connectors.databases.engines import connected
-from connectors.databases.mysql import open_rows
+from connectors.databases.mysql import open_reader
 from connectors.databases.mysql_session import Cursor, control
 from connectors.databases.reader import ReaderOptions
 from connectors.databases.tables import Table, located, reflected
@@ -194,7 +194,7 @@ class BinlogFeed:
         names = self._names(table)
         batches = Batches(table.full_name, self._options.bytes, self._options.max_field_bytes, self._floats(table))
         keys = list(dict.fromkeys([*pending.written, *pending.gone]))
-        reader = open_rows(self._url, self._options)
+        reader = open_reader(self._url, self._options)
         found = [
             batches.batch(rows, 1).rows
             for at in range(0, len(keys), _ASKED)

@@ -25,7 +25,7 @@ class _Native:
     extra: str
 
 
-_MYSQL = _Native("connectors.databases.mysql", "connectorx", "mysql")
+_MYSQL = _Native("connectors.databases.mysql", "pymysql", "mysql")
 _NATIVE: Mapping[str, _Native] = {
     "postgresql": _Native("connectors.databases.postgres", "psycopg", "postgres"),
     "mysql": _MYSQL,
@@ -67,7 +67,7 @@ def chosen(url: sa.URL, want: str, options: ReaderOptions) -> Choice:
 def _by_rows(url: sa.URL, options: ReaderOptions) -> Reader:
     """Row by row; drivers of MySQL round and choke where the server's own text does not."""
     if _NATIVE.get(url.get_backend_name()) is _MYSQL and _there("pymysql"):
-        return mysql.open_rows(url, options)
+        return mysql.open_reader(url, options)
     return alchemy.open_reader(url, options)
 
 

@@ -17,7 +17,7 @@ from schemas.values import DETAIL, REJECT
 
 # Column types of the wire protocol.
 _BIT, _FLOAT, _DOUBLE, _GEOMETRY, _JSON = 16, 4, 5, 255, 245
-_WHOLE = (1, 2, 3, 8, 9)
+_PLAIN = (0, 1, 2, 3, 7, 8, 9, 10, 12, 246)  # whole and decimal numbers, days, moments: text by their nature
 _TEXTS = (15, 247, 248, 249, 250, 251, 252, 253, 254)
 _LONG = (249, 250, 251, 252, _GEOMETRY, _JSON)  # texts and bytes without a narrow limit
 _ZEROFILL, _ENUM, _SET = 64, 256, 2048  # flags of the wire protocol
@@ -66,6 +66,11 @@ class Wired:
         return self.is_single or (self.kind == _DOUBLE and not self.flags & _ZEROFILL)
 
     @property
+    def is_plain(self) -> bool:
+        """True for what the server sends as exactly the text it would cast it to, and for floating-point numbers."""
+        return self.is_float or (self.kind in _PLAIN and not self.flags & _ZEROFILL)
+
+    @property
     def is_bytes(self) -> bool:
         """True for what has no text of its own."""
         return self.kind == _GEOMETRY or (self.kind in _TEXTS and self.charset == "binary")
@@ -81,17 +86,14 @@ class Wired:
         return self.kind in _TEXTS and not self.flags & (_ENUM | _SET) and self.charset not in _FAITHFUL
 
 
-def exact(column: sa.ColumnElement[Any], wire: Wired, marker: str, *, by_text: bool) -> sa.ColumnElement[Any]:
+def exact(column: sa.ColumnElement[Any], wire: Wired, marker: str) -> sa.ColumnElement[Any]:
     """The expression that brings the column's exact text, or its bytes, or a number that has one exact text.
 
-    Text arrives as the bytes of its UTF-8, because a server also stores what is none. What it would turn into ? arrives
-    as `marker` and the stored bytes in hexadecimal digits. `by_text`: the driver takes numbers as text, in which the
-    server writes only six digits of a FLOAT.
+    The server is to send text as it is stored (`character_set_results = NULL`): it also stores what is no text. What it
+    would turn into ? arrives as `marker` and the stored bytes in hexadecimal digits.
     """
     name = column.name if isinstance(column, sa.Label | sa.ColumnClause) else str(column.key)
     value = column.element if isinstance(column, sa.Label) else column
-    if by_text and wire.is_single:
-        value = value + sa.literal_column("0e0")
     return _written(value, wire, marker).label(name)
 
 
@@ -99,18 +101,15 @@ def _written(value: sa.ColumnElement[Any], wire: Wired, marker: str) -> sa.Colum
     if wire.kind == _BIT:
         # The digits of the bits, as many as the column has: BIT(1) is 0 or 1.
         return sa.func.lpad(sa.func.bin(value + sa.literal_column("0")), sa.literal_column(str(wire.length)), "0")
-    if wire.kind == _GEOMETRY:
-        return sa.cast(value, sa.LargeBinary())
     if wire.doubtful:
-        return sa.cast(_guarded(value, wire, marker), sa.LargeBinary())
-    if wire.is_text:
-        utf8 = str(wire.charset).startswith("utf8")
-        return sa.cast(value if utf8 else _unicode(value), sa.LargeBinary())
-    # A float in text would lose digits, in eight bytes it does not.
-    number = wire.kind in (*_WHOLE, _FLOAT, _DOUBLE) and not wire.flags & _ZEROFILL
-    if number or wire.is_bytes:
+        return _guarded(value, wire, marker)
+    if wire.is_single:
+        return value + sa.literal_column("0e0")  # of four bytes the server writes six digits, of eight all
+    if wire.is_plain or wire.is_bytes or (wire.is_text and str(wire.charset).startswith("utf8")):
         return value
-    # Dates with zeros in them, negative times, decimals wider than any driver holds: the server writes them.
+    if wire.is_text:
+        return _unicode(value)
+    # Years, spans of time, JSON, numbers with leading zeros: as the server writes them.
     return sa.cast(value, mysql.CHAR(charset="utf8mb4"))
 
 
@@ -179,7 +178,7 @@ def written(statement: sa.Select[Any]) -> str:
 def shown(batch: pa.RecordBatch, texts: Mapping[int, str | None], marker: str) -> pa.RecordBatch:
     r"""The batch with marked texts as \xNN, and the columns _reject and _detail where there are any.
 
-    `texts` are the text columns by place, with the character set of each.
+    `texts` are the text columns that may have marks by place, with the character set of each.
     """
     found = {at: pc.starts_with(batch.column(at), marker) for at in texts}
     if not any(pc.any(each).as_py() for each in found.values()):

@@ -1,71 +1,119 @@
-"""Fetch the rows of a MySQL query one by one through PyMySQL, as the server's bytes, and make text of whole columns."""
+"""Make Arrow columns of MySQL rows as they lie in a block of bytes, a whole column at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
-import sqlalchemy as sa
 
-from connectors.databases.errors import explained
-from connectors.databases.mysql_fetch import text_of
-from connectors.databases.mysql_session import login, wrapped
-from connectors.databases.reader import ReaderOptions
+from connectors.databases.mysql_wire import Block, Places, malformed
 
-_FETCH = 1_000  # rows asked for at once
+ROWS = 65_536  # in a batch
+_NULL = 0xFB  # instead of a length: no value
+# Other signs instead of a length, and the bytes it then has.
+_WIDTHS = ((0xFC, 2), (0xFD, 3), (0xFE, 8))
 
 
-def fetched(
-    url: sa.URL, options: ReaderOptions, request: Mapping[str, Any], kill: Callable[[], None]
-) -> Generator[pa.RecordBatch]:
-    """The rows of the query in batches; `kill` is called when they are left before their end."""
-    import pymysql  # type: ignore[import-untyped]
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What becomes of a column: bytes stay bytes; floating-point numbers, also of four bytes, are spelt as by Arrow."""
 
-    done = connecting = True
+    name: str
+    is_bytes: bool = False
+    is_float: bool = False
+    is_single: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A batch, and the places of the columns where bytes were no UTF-8: those are the marker and hexadecimal digits."""
+
+    batch: pa.RecordBatch
+    marked: frozenset[int]
+
+
+def taken(block: Block, columns: Sequence[Column], marker: str) -> Iterator[Taken]:
+    """The rows of a block, ROWS at a time; what does not fit the columns is PyMySQL's error."""
+    for first in range(0, len(block.starts), ROWS):
+        starts, ends = (places[first : first + ROWS] for places in (block.starts, block.ends))
+        try:
+            raw = _raw(block.data, starts, ends, len(columns))
+        except IndexError:
+            malformed()
+        worded = [_worded(array, column, marker) for array, column in zip(raw, columns, strict=True)]
+        batch = pa.RecordBatch.from_arrays([array for array, _ in worded], names=[each.name for each in columns])
+        yield Taken(batch, frozenset(at for at, (_, odd) in enumerate(worded) if odd))
+
+
+def empty(columns: Sequence[Column]) -> pa.RecordBatch:
+    """No rows."""
+    schema = pa.schema([(column.name, pa.binary() if column.is_bytes else pa.string()) for column in columns])
+    return pa.RecordBatch.from_pylist([], schema)
+
+
+def _raw(data: bytearray, starts: Places, ends: Places, columns: int) -> list[pa.Array]:
+    """The bytes of each column; every row has to end where its last value does."""
+    rows = len(starts)
+    signs, whole = np.frombuffer(data, np.uint8), pa.py_buffer(data)
+    places = np.empty((columns, 2 * rows), np.int32)  # where each value begins and ends, turn about
+    valid, at = [], starts.copy()
+    for place in places:
+        sizes, there = _measured(signs, at)
+        valid.append(there)
+        place[0::2] = at
+        at += sizes
+        place[1::2] = at
+    if not np.array_equal(at, ends):  # until this is known, Arrow must not see them: it would read what is not ours
+        malformed()
+    values = pa.py_buffer(np.arange(0, 2 * rows, 2, dtype=np.int32))
+    return [
+        pa.Array.from_buffers(pa.binary(), 2 * rows - 1, [None, pa.py_buffer(place), whole]).take(
+            pa.Array.from_buffers(pa.int32(), rows, [there, values])
+        )
+        for place, there in zip(places, valid, strict=True)
+    ]
+
+
+def _measured(signs: np.ndarray, at: Places) -> tuple[np.ndarray, pa.Buffer | None]:
+    """The bytes each value has, and which values there are (None: all); moves `at` from the lengths to the values."""
+    sizes = signs.take(at)
+    at += 1
+    if sizes.max() < _NULL:
+        return sizes, None
+    null, long = sizes == _NULL, np.flatnonzero(sizes > _NULL)
+    sizes[null] = 0
+    if len(long):
+        first, sizes = sizes, sizes.astype(np.int64)
+        for sign, width in _WIDTHS:
+            here = long[first[long] == sign]
+            where = at[here]
+            sizes[here] = sum(signs.take(where + byte).astype(np.int64) << 8 * byte for byte in range(width))
+            at[here] += width
+        if first.max() > _WIDTHS[-1][0] or not 0 <= sizes.min() <= sizes.max() <= len(signs):
+            malformed()
+    return sizes, pa.py_buffer(np.packbits(~null, bitorder="little")) if null.any() else None
+
+
+def _worded(raw: pa.Array, column: Column, marker: str) -> tuple[pa.Array, bool]:
+    """The column as text, or as it is, and whether there were bytes that are none."""
+    if column.is_bytes:
+        return raw, False
     try:
-        with pymysql.connect(
-            **{**login(url, options.connect_timeout), "read_timeout": options.silence_timeout or None},
-            use_unicode=False,
-            conv={},
-        ) as connection:
-            done = connecting = False
-            cursor = connection.cursor(pymysql.cursors.SSCursor)
-            try:
-                for statement in (*request["before"], request["query"]):
-                    cursor.execute(statement)
-                names = [column[0] for column in cursor.description]
-                yield from _batches(cursor, names, request)
-                done = True
-            finally:
-                # Or closing it, now or by the garbage collector, would fetch all the rows that are left.
-                cursor.connection, cursor._result.unbuffered_active = None, False  # noqa: SLF001
-    except (pymysql.err.Error, OSError) as error:
-        raise explained(wrapped(error), url, connecting=connecting) from None
-    finally:
-        if not done:
-            kill()
+        text = raw.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([_read(value, marker) for value in raw.to_pylist()], pa.string()), True
+    if not column.is_float:
+        return text, False
+    number = text.cast(pa.float64())
+    return (number.cast(pa.float32(), safe=False) if column.is_single else number).cast(pa.string()), False
 
 
-def _batches(cursor: Any, names: Sequence[str], request: Mapping[str, Any]) -> Generator[pa.RecordBatch]:  # noqa: ANN401
-    first, rows = True, []
-    while found := cursor.fetchmany(_FETCH):
-        rows += found
-        if len(rows) >= request["rows"]:
-            yield _batch(names, rows, request)
-            first, rows = False, []
-    if rows or first:
-        yield _batch(names, rows, request)
-
-
-def _batch(names: Sequence[str], rows: Sequence[Sequence[bytes | None]], request: Mapping[str, Any]) -> pa.RecordBatch:
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    arrays = []
-    for at, values in enumerate(columns):
-        raw = pa.array(values, pa.binary())
-        array = text_of(raw, request["marker"]) if request["text"][at] else raw
-        if at in request["floats"]:
-            number = array.cast(pa.float64())
-            array = (number.cast(pa.float32(), safe=False) if request["floats"][at] else number).cast(pa.string())
-        arrays.append(array)
-    return pa.RecordBatch.from_arrays(arrays, names=list(names))
+def _read(value: bytes | None, marker: str) -> str | None:
+    if value is None:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return marker + value.hex()
