@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from schemas.points import reached
 from schemas.standard import Standard
-from warehouse import crosswalk, serving_build, survivors
+from warehouse import crosswalk, serving_build, serving_care, survivors
 from warehouse.clock import now_text
 from warehouse.errors import WarehouseError
 from warehouse.lock import exclusive
@@ -26,7 +26,7 @@ NAMES = (
     "name",
     "full_name",
 )  # fields people look up by that identify nobody; identifiers come by themselves
-_FORMAT = 1  # of serving files; another number publishes every library anew
+_FORMAT = 2  # of serving files; another number publishes every library anew
 
 
 class NotMergedError(WarehouseError):
@@ -59,7 +59,7 @@ def publish(state: State, tables: Tables, folder: Path, library: str, standard: 
         if release is None or pin is None:
             raise NotMergedError(library)
         contents = f"{pin.snapshot}-{_shape(standard, indexed)}"
-        serving = serving_build.published(folder, library)
+        serving = serving_care.published(folder, library)
         if serving is None or serving.snapshot != contents:
             plan = serving_build.Plan(
                 library=library,
@@ -73,9 +73,9 @@ def publish(state: State, tables: Tables, folder: Path, library: str, standard: 
             )
             serving = _build(tables, folder, release, standard, plan)
             reached("publish.built")
-            serving_build.switch(folder, library, serving.id)
+            serving_care.switch(folder, library, serving.id)
         else:
-            serving_build.sweep(folder, library)
+            serving_care.sweep(folder, library)
         reached("publish.switched")
         publication = state.commit_publication(library, serving.id, serving.release, serving.rows)
         reached("publish.recorded")

@@ -25,7 +25,9 @@ from warehouse.serving import (
     current,
     generation_file,
 )
-from warehouse.serving_build import KeyUnusableError, Plan, build, published, switch
+from warehouse.serving_build import Plan, build
+from warehouse.serving_care import published, switch
+from warehouse.serving_errors import KeyUnusableError
 
 CHINA = timezone(timedelta(hours=8))
 SCHEMA = pa.schema([
@@ -173,7 +175,9 @@ def test_a_switch_is_followed_and_two_generations_stay(tmp_path):
         assert store.get("X")["staff"] == number
         assert store.info() == made == published(tmp_path, "firms")
     assert len(list((tmp_path / "firms").glob("*.lmdb"))) == 2
-    assert sorted(one.name for one in (tmp_path / "firms").iterdir() if one.suffix != ".lmdb") == ["CURRENT"]
+    assert sorted(one.name for one in (tmp_path / "firms").iterdir() if one.suffix not in {".lmdb", ".seal"}) == [
+        "CURRENT"
+    ]
 
 
 def test_a_reader_may_wait_before_it_looks_for_a_switch(tmp_path):
@@ -192,7 +196,7 @@ def test_leftovers_of_a_killed_build_go_with_the_next_switch(tmp_path):
     (tmp_path / "firms" / "123.building" / "filling").write_bytes(b"half")
     (tmp_path / "firms" / "000000009.lmdb").write_bytes(b"never in force")
     publish(tmp_path, [firm("X")], 2)
-    assert sorted(one.suffix for one in (tmp_path / "firms").iterdir()) == ["", ".lmdb", ".lmdb"]
+    assert sorted(one.suffix for one in (tmp_path / "firms").iterdir()) == ["", *[".lmdb"] * 2, *[".seal"] * 2]
     assert not (tmp_path / "firms" / "000000009.lmdb").exists()
 
 
