@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import duckdb
+
 from schemas.points import reached
 from schemas.standard import Standard
-from warehouse import crosswalk, serving_build, serving_care, survivors
+from warehouse import changed, crosswalk, serving_build, serving_care, serving_changes, survivors
 from warehouse.clock import now_text
 from warehouse.errors import WarehouseError
 from warehouse.lock import exclusive
 from warehouse.merge import base_table
-from warehouse.serving import Generation, current
+from warehouse.serving import Generation, TornGenerationError, current
+from warehouse.serving_changes import Changes
 from warehouse.sql import quote
-from warehouse.state import Publication, Release, State
+from warehouse.state import Publication, State
 from warehouse.tables import Tables
 
+LOG = logging.getLogger(__name__)
+MEMORY = "1GB"  # of DuckDB while a library is published; what does not fit is spilled
 NAMES = (
     "ent_name",
     "name",
@@ -45,9 +51,11 @@ class NotMergedError(WarehouseError):
 
 
 def publish(state: State, tables: Tables, folder: Path, library: str, standard: Standard,
-            *, indexed: Sequence[str] | None = None) -> Publication:  # fmt: skip
+            *, indexed: Sequence[str] | None = None, rebuild: bool = False) -> Publication:  # fmt: skip
     """Serve the released base table of a library from `folder`; nothing happens when it is served already.
 
+    Where the table's files tell which rows changed since, and these are few, just they are written; otherwise, and with
+    `rebuild`, and where the files in force are damaged, everything is. Readers keep what they have until it is done.
     `indexed` are the fields it can be looked up by besides its key; by default the standard's identifiers and names.
     A publish killed half way is completed, or dropped and done anew, by the next one. Raises NotMergedError.
     """
@@ -58,20 +66,22 @@ def publish(state: State, tables: Tables, folder: Path, library: str, standard: 
         pin = release.tables.get(base_table(library)) if release else None
         if release is None or pin is None:
             raise NotMergedError(library)
-        contents = f"{pin.snapshot}-{_shape(standard, indexed)}"
-        serving = serving_care.published(folder, library)
-        if serving is None or serving.snapshot != contents:
-            plan = serving_build.Plan(
-                library=library,
-                key=crosswalk.key_of(standard),
-                generation=_next(state, folder, library),
-                indexed=indexed,
-                embedded=(survivors.SOURCES,),
-                release=release.id,
-                snapshot=contents,
-                published_at=now_text(),
-            )
-            serving = _build(tables, folder, release, standard, plan)
+        serving = None if rebuild else serving_care.published(folder, library)
+        plan = serving_build.Plan(
+            library=library,
+            key=crosswalk.key_of(standard),
+            generation=_next(state, folder, library),
+            indexed=indexed,
+            embedded=(survivors.SOURCES,),
+            release=release.id,
+            snapshot=f"{pin.snapshot}-{_shape(standard, indexed)}",
+            read={name: release.tables[name].snapshot for name in _read(library)},
+            published_at=now_text(),
+        )
+        if serving is not None and serving.snapshot == plan.snapshot and serving_care.damages(folder, library):
+            serving = None  # nothing has changed, so there is time to look at every byte
+        if serving is None or serving.snapshot != plan.snapshot:
+            serving = _write(tables, folder, standard, plan, serving)
             reached("publish.built")
             serving_care.switch(folder, library, serving.id)
         else:
@@ -82,28 +92,87 @@ def publish(state: State, tables: Tables, folder: Path, library: str, standard: 
         return publication
 
 
-def _build(tables: Tables, folder: Path, release: Release, standard: Standard,
-           plan: serving_build.Plan) -> Generation:  # fmt: skip
-    base, said = base_table(plan.library), base_table(plan.library) + "_attr"
+def _read(library: str) -> tuple[str, str]:
+    """The tables a library is published from: its records, and who said what when."""
+    return base_table(library), base_table(library) + "_attr"
+
+
+def _write(tables: Tables, folder: Path, standard: Standard, plan: serving_build.Plan,
+           before: Generation | None) -> Generation:  # fmt: skip
+    """The next generation: just what changed since `before` where that can be told, else all of it."""
+    base, said = _read(plan.library)
     served = [one.name for one in standard.fields] + [survivors.SOURCES, survivors.DEPARTMENTS]
-    with tables.connect() as connection:
-        # Read through the snapshot: the table may have gained columns since it was released.
-        rows = tables.relation(base, release.tables[base].snapshot)
-        there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()}
-        wanted = ", ".join(quote(name) for name in served if name in there)
-        connection.execute(f"CREATE TEMP VIEW served AS SELECT {wanted} FROM {rows}")
-        statements = tables.relation(said, release.tables[said].snapshot, ["department", "observed_at"])
-        newest = connection.execute(
+    # Read through the snapshot: the table may have gained columns since it was released.
+    there = {field.name for field in tables.plan(base, plan.read[base]).schema.fields}
+    wanted = [name for name in served if name in there]
+    with tables.connect(memory=MEMORY) as connection:
+        connection.execute("SET preserve_insertion_order = false")
+        if before is not None and _shape_of(before.snapshot) == _shape_of(plan.snapshot):
+            fresh = _newer(connection, tables, said, plan, before)
+            changes = _changes(connection, tables, base, wanted, plan=plan, before=before) if fresh else None
+            if changes is not None and fresh is not None:
+                made = _applied(folder, changes, replace(plan, freshness=fresh))
+                if made is not None:
+                    return made
+        statements = tables.relation(said, plan.read[said], ["department", "observed_at"])
+        listed = ", ".join(quote(name) for name in wanted)
+        connection.execute(f"CREATE TEMP VIEW served AS SELECT {listed} FROM {tables.relation(base, plan.read[base])}")
+        newest = _newest(connection, statements)
+        return serving_build.build(folder, connection, "served", replace(plan, freshness=newest))
+
+
+def _changes(connection: duckdb.DuckDBPyConnection, tables: Tables, base: str, wanted: Sequence[str], *,
+             plan: serving_build.Plan, before: Generation) -> Changes | None:  # fmt: skip
+    """What changed in the base table since the generation in force was read; None where its files do not tell."""
+    found = changed.between(tables, base, before.read.get(base, 0), plan.read[base], wanted)
+    if found is None or found.rows > serving_changes.MOST:
+        return None
+    connection.execute(f"CREATE TEMP TABLE came AS SELECT * FROM {found.came}")
+    gone = found.gone(connection, [plan.key])
+    connection.execute(f"CREATE TEMP TABLE gone AS SELECT DISTINCT {quote(plan.key)} FROM {gone}")
+    return Changes(connection, "came", "gone")
+
+
+def _applied(folder: Path, changes: Changes, plan: serving_build.Plan) -> Generation | None:
+    """The changes on top of what is in force; None where that cannot be read any more, or they are too many."""
+    try:
+        return serving_changes.apply(folder, changes, plan)
+    except TornGenerationError as error:
+        LOG.warning("%s; it is built anew", error.en)
+        return None
+
+
+def _newer(connection: duckdb.DuckDBPyConnection, tables: Tables, said: str, plan: serving_build.Plan,
+           before: Generation) -> dict[str, str] | None:  # fmt: skip
+    """When each department's newest record landed, from the statements that came; None where files do not tell."""
+    columns = ["department", "observed_at"]
+    found = changed.between(tables, said, before.read.get(said, 0), plan.read[said], columns)
+    if found is None:
+        return None
+    newest = _newest(connection, found.came)
+    return {
+        one: max(newest.get(one, ""), before.freshness.get(one, "")) for one in sorted({*newest, *before.freshness})
+    }
+
+
+def _newest(connection: duckdb.DuckDBPyConnection, statements: str) -> dict[str, str]:
+    return dict(
+        connection.execute(
             f"SELECT department, max(observed_at) FROM {statements} WHERE observed_at IS NOT NULL"
             " GROUP BY department ORDER BY department"
         ).fetchall()
-        return serving_build.build(folder, connection, "served", replace(plan, freshness=dict(newest)))
+    )
+
+
+def _shape_of(snapshot: str) -> str:
+    return snapshot.rpartition("-")[2]
 
 
 def _next(state: State, folder: Path, library: str) -> int:
     """A number above every generation the library ever had, should the folder or the state database be new."""
     recorded = state.publication(library)
-    return max(current(folder / library), recorded.generation if recorded else 0) + 1
+    there = serving_care.generations(folder / library)[:1]
+    return max(current(folder / library), recorded.generation if recorded else 0, *there) + 1
 
 
 def _shape(standard: Standard, indexed: Sequence[str]) -> str:

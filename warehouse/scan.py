@@ -59,9 +59,14 @@ def located(planned: Plan, files: Sequence[DataFile], names: list[str]) -> str:
     if not planned.deletes:
         return f"(FROM {source})"
     # Hidden columns of read_parquet are called alike, so every name below is qualified.
+    gone = places(planned.deletes)
+    return f"(SELECT r.* FROM {source} r ANTI JOIN {gone} g ON r.filename = g.path AND r.file_row_number = g.pos)"
+
+
+def places(deletes: Sequence[str]) -> str:
+    """SQL text, in brackets, giving the `path` and `pos` of every row that position-delete files name."""
     path = f"CASE WHEN starts_with(d.file_path, '{SCHEME}') THEN d.file_path[{len(SCHEME) + 1}:] ELSE d.file_path END"
-    gone = f"SELECT {path} AS path, d.pos AS pos FROM read_parquet({_listed(planned.deletes)}) d"
-    return f"(SELECT r.* FROM {source} r ANTI JOIN ({gone}) g ON r.filename = g.path AND r.file_row_number = g.pos)"
+    return f"(SELECT {path} AS path, d.pos AS pos FROM read_parquet({_listed(deletes)}) d)"
 
 
 def _listed(locations: Sequence[str]) -> str:

@@ -37,7 +37,8 @@ MAP_SIZE = 1 << 38  # address space, not memory or disk
 class Plan:
     """What to build: rows of a relation known to a DuckDB connection, keyed and indexed, and what to say about them.
 
-    `embedded` are columns that already hold JSON text and become part of the record as they are.
+    `embedded` are columns that already hold JSON text and become part of the record as they are; `read` names the
+    snapshots of tables that the rows come from.
     """
 
     library: str
@@ -49,6 +50,7 @@ class Plan:
     snapshot: str = ""
     published_at: str = ""
     freshness: Mapping[str, str] = field(default_factory=dict)
+    read: Mapping[str, int] = field(default_factory=dict)
 
 
 def build(folder: Path, connection: duckdb.DuckDBPyConnection, relation: str, plan: Plan) -> Generation:
@@ -61,7 +63,7 @@ def build(folder: Path, connection: duckdb.DuckDBPyConnection, relation: str, pl
     about = Generation(
         id=plan.generation, library=plan.library, key=plan.key, rows=_count(rows, plan.library),
         fields=tuple(rows.columns), indexed=indexed, published_at=plan.published_at, release=plan.release,
-        snapshot=plan.snapshot, digest="", freshness=dict(plan.freshness),
+        snapshot=plan.snapshot, digest="", freshness=dict(plan.freshness), read=dict(plan.read),
     )  # fmt: skip
     with writing(Path(folder) / plan.library, about.id) as env:
         bounds = _bounds(rows, about.rows)

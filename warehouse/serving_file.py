@@ -32,10 +32,11 @@ class Generation:
     """What a serving generation holds.
 
     `fields` are the names of a record's values in order; `indexed` those that records can be found by; `snapshot` says
-    which released snapshot, in which shape, it holds; `digest` sums up the records, the same for the same records in
-    whatever way they came; `freshness` says for each contributing department when its newest record
-    landed (ISO 8601); `published_at` is ISO 8601, Asia/Shanghai. `base` is the generation whose file holds all records
-    but `changed` of them, which are in this one's; 0 where one file holds everything.
+    which released snapshot, in which shape, it holds; `read` names the snapshots of the tables it was read from;
+    `digest` sums up the records, the same for the same records in whatever way they came; `freshness` says for each
+    contributing department when its newest record landed (ISO 8601); `published_at` is ISO 8601, Asia/Shanghai. `base`
+    is the generation whose file holds all records but `changed` of them, which are in this one's; 0 where one file
+    holds everything.
     """
 
     id: int
@@ -49,6 +50,7 @@ class Generation:
     snapshot: str
     digest: str
     freshness: Mapping[str, str] = field(default_factory=dict)
+    read: Mapping[str, int] = field(default_factory=dict)
     base: int = 0
     changed: int = 0
 
@@ -70,8 +72,9 @@ class OpenFile:
     """One open file; LMDB closes it when the last reader lets go of it."""
 
     def __init__(self, path: Path) -> None:
+        self.size = path.stat().st_size
         sealed = seal_of(path)
-        if sealed is not None and sealed.size != path.stat().st_size:
+        if sealed is not None and sealed.size != self.size:
             raise DamagedFileError("size")  # LMDB would read beyond its end, which kills the process
         # No lock file: the file never changes, so there is no writer to keep clear of.
         self.env = lmdb.open(str(path), subdir=False, readonly=True, lock=False, create=False, max_dbs=MAX_DATABASES)
@@ -119,6 +122,8 @@ def open_once(path: Path) -> OpenFile:
         held = _opened.get(name)
         if held is None:
             held = _opened[name] = OpenFile(path)
+        if held.size != seen.st_size:
+            raise DamagedFileError("size")
         return held
 
 

@@ -44,6 +44,7 @@ class View:
     def __init__(self, top: OpenFile, base: OpenFile | None) -> None:
         self.info = top.info
         self._files = (top, base) if base is not None else (top,)
+        self.base, self.changes = self._files[-1], top if base is not None else None
 
     def get(self, key: str) -> Record | None:
         """The record with that key, or None."""

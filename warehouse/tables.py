@@ -268,6 +268,10 @@ class Tables:
             planned = dataclasses.replace(planned, schema=table.schema())
         return scan.relation(planned, wanted)
 
+    def plan(self, name: str, snapshot: int | None) -> scan.Plan:
+        """The files of a snapshot (None: no files); WH-SNAPSHOT-GONE when it has expired."""
+        return scan.plan(self._load(name), snapshot)
+
     def read(
         self,
         name: str,
