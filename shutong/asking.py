@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from schemas.errors import ShutongError
-from shutong.settings import Settings, read
+from shutong.settings import Settings, Storage, read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def query(
 
     settings = read()
     if home is not None:
-        settings = replace(settings, home=home, state_url=f"sqlite:///{home}/state/state.db")
+        settings = replace(settings, home=home, state_url=f"sqlite:///{home}/state/state.db", storage=Storage())
     wanted = [keys] if isinstance(keys, str) else list(keys)
     answer = ask(settings, library, wanted, department=department, fields=fields, grant=grant)
     return pd.DataFrame([line["record"] for line in answer["data"] if line["found"]])

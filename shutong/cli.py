@@ -23,6 +23,7 @@ from shutong.commands import (
     returns,
     scores,
     secret,
+    store,
 )
 
 
@@ -66,5 +67,6 @@ for one in (
     records.usage_command,
     records.key_group,
     secret.secret_group,
+    store.store_group,
 ):
     main.add_command(one)

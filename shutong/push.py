@@ -15,16 +15,20 @@ from sharing.errors import InternalError, SharingError, UnavailableError
 from sharing.ingest_errors import BadBatchError, ConflictError
 from sharing.ingest_terms import Counter, Pushed, Receipt, Reject
 from shutong.deployment import Deployment
+from shutong.storage import places
 from warehouse.state import State
-from warehouse.store import LocalStore, ObjectStore
+from warehouse.store import ObjectStore
 
 KIND = "push"
 
 
 def counters(deployment: Deployment, state: State, secrets: Secrets) -> Mapping[str, Counter]:
     """Who takes batches, by resource id: every resource whose source is of kind `push`."""
-    store = LocalStore(deployment.home / "warehouse")
-    return {one.id: _counter(one, store, state, secrets) for one in deployment.resources if one.kind == KIND}
+    pushed = [one for one in deployment.resources if one.kind == KIND]
+    if not pushed:
+        return {}
+    store = places(deployment.settings, secrets).store()
+    return {one.id: _counter(one, store, state, secrets) for one in pushed}
 
 
 def _counter(resource: Resource, store: ObjectStore, state: State, secrets: Secrets) -> Counter:

@@ -80,6 +80,8 @@ def environment(settings: Settings, api_port: int | None = None) -> dict[str, st
         "SHUTONG_HOME": str(settings.home),
         "SHUTONG_SHARED": str(settings.shared),
         "SHUTONG_STATE_URL": settings.state_url,
+        "SHUTONG_WAREHOUSE_URL": settings.storage.url,
+        "SHUTONG_CATALOG_URL": settings.storage.catalog_url,
         "SHUTONG_API_HOST": settings.api_host,
         "SHUTONG_API_PORT": str(api_port if api_port is not None else settings.api_port),
         "SHUTONG_API_WORKERS": str(settings.api_workers),

@@ -11,6 +11,8 @@ from schemas.errors import ShutongError
 
 LARGEST_PORT, MOST_WORKERS, DIGITS = 65535, 256, 5
 SECURITIES = ("starttls", "tls", "none")
+ADDRESSINGS = ("path", "virtual")
+LONGEST_DAYS = 36_500
 
 
 class SettingError(ShutongError):
@@ -32,6 +34,39 @@ SETTINGS = (
     Setting("SHUTONG_SHARED", "../shared", "示例与测试用真实数据所在目录", "Where the real sample data lies"),
     Setting(
         "SHUTONG_STATE_URL", "", "状态库地址，缺省为部署目录中的 SQLite", "State database; SQLite in the deployment"
+    ),
+    Setting(
+        "SHUTONG_WAREHOUSE_URL",
+        "",
+        "数据仓库位置：目录或 s3://桶/前缀，缺省为部署目录中的 warehouse",
+        "Where the warehouse lies: a folder or s3://bucket/prefix; warehouse in the deployment",
+    ),
+    Setting(
+        "SHUTONG_CATALOG_URL",
+        "",
+        "表目录数据库地址，缺省为部署目录中的 SQLite；仓库在 s3 而状态库不是 SQLite 时与状态库相同",
+        "Database that lists the tables; SQLite in the deployment, or the state database where the warehouse lies in"
+        " s3 and that is no SQLite",
+    ),
+    Setting(
+        "SHUTONG_S3_ENDPOINT",
+        "",
+        "对象存储地址 (http:// 或 https://)，其密钥为 s3_access_key 与 s3_secret_key",
+        "Address of the object store (http:// or https://); its keys are the secrets s3_access_key and s3_secret_key",
+    ),
+    Setting("SHUTONG_S3_REGION", "us-east-1", "对象存储区域", "Region of the object store"),
+    Setting(
+        "SHUTONG_S3_ADDRESSING",
+        "path",
+        "桶名写在路径 (path) 还是主机名 (virtual) 中",
+        "Whether the bucket stands in the path or in the host's name: path or virtual",
+    ),
+    Setting("SHUTONG_S3_CA", "", "对象存储自建证书机构的 PEM 文件", "PEM file of the object store's own authority"),
+    Setting(
+        "SHUTONG_S3_RETAIN_DAYS",
+        "0",
+        "原始批次不可删除的天数（须启用对象锁定），0 为不锁定",
+        "Days for which nobody can remove what was received (needs object lock); 0 locks nothing",
     ),
     Setting(
         "SHUTONG_SECRETS_KEY_FILE",
@@ -77,6 +112,22 @@ class Smtp:
 
 
 @dataclass(frozen=True, slots=True)
+class Storage:
+    """Where the warehouse lies: `url` and `catalog_url` as they are said, empty where the deployment's folder is meant.
+
+    The rest is about an object store and counts where `url` begins with s3://; `retain` in days.
+    """
+
+    url: str = ""
+    catalog_url: str = ""
+    endpoint: str = ""
+    region: str = "us-east-1"
+    addressing: str = "path"
+    ca: Path | None = None
+    retain: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings as values, read once at the edge and passed down."""
 
@@ -91,6 +142,7 @@ class Settings:
     lang: str
     secrets: Mapping[str, str]
     smtp: Smtp = field(default_factory=Smtp)
+    storage: Storage = field(default_factory=Storage)
 
 
 def read(environment: Mapping[str, str] | None = None) -> Settings:
@@ -121,6 +173,19 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
             sender=said["SHUTONG_SMTP_FROM"],
             ca=Path(said["SHUTONG_SMTP_CA"]).expanduser() if said["SHUTONG_SMTP_CA"] else None,
         ),
+        storage=_storage(said),
+    )
+
+
+def _storage(said: Mapping[str, str]) -> Storage:
+    return Storage(
+        url=said["SHUTONG_WAREHOUSE_URL"],
+        catalog_url=said["SHUTONG_CATALOG_URL"],
+        endpoint=said["SHUTONG_S3_ENDPOINT"].rstrip("/"),
+        region=said["SHUTONG_S3_REGION"],
+        addressing=_choice(said, "SHUTONG_S3_ADDRESSING", ADDRESSINGS),
+        ca=Path(said["SHUTONG_S3_CA"]).expanduser() if said["SHUTONG_S3_CA"] else None,
+        retain=_number(said, "SHUTONG_S3_RETAIN_DAYS", 0, LONGEST_DAYS),
     )
 
 

@@ -29,8 +29,9 @@ from schemas.values import Json, Source
 from shutong.deployment import Deployment, DeploymentSecrets, load
 from shutong.layout import SetupError
 from shutong.settings import Settings
+from shutong.storage import places
 from warehouse.state import State
-from warehouse.store import LocalStore, ObjectStore
+from warehouse.store import ObjectStore
 from warehouse.tables import Tables
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -64,16 +65,16 @@ def open_deployment(
     """
     deployment = load(settings)
     home = settings.home
+    secrets = DeploymentSecrets(settings, elsewhere)
     with _explained(home):
         state = State(settings.state_url)
     try:
         with _explained(home):
             state.migrate()
-            store = LocalStore(home / "warehouse")
-            tables = Tables(home / "warehouse" / "tables", f"sqlite:///{home}/state/catalog.db")
+            where = places(settings, secrets)
+            store, tables = where.store(), where.tables()
         quality = QualityStore(state.engine)
         orders = QualityOrders(state.engine, read_calendar(home / "calendar.csv"))
-        secrets = DeploymentSecrets(settings, elsewhere)
 
         def filled(said: Mapping[str, Json]) -> dict[str, Json]:
             return {key: deployment.expand(value) for key, value in said.items()}

@@ -23,7 +23,7 @@ from warehouse.errors import WarehouseError
 from warehouse.keep import folder_of
 from warehouse.landed import Form, landed_rows, written_schema
 from warehouse.row_groups import RowGroups
-from warehouse.store import ObjectStore
+from warehouse.store import ObjectStore, reading
 
 FILE_ROWS = 2_000_000  # a new file after that many rows
 BATCH_ROWS = 65_536  # rows handed on together when a checked batch is read in parts
@@ -68,20 +68,20 @@ class KeptCheck:
         """How many rows the files have."""
         counted = 0
         for path in self.files:
-            with self.store.open(path) as stream:
+            with reading(self.store, path) as stream:
                 counted += pq.read_metadata(stream).num_rows
         return counted
 
     def deleted(self) -> pa.Array:
         """The `_row`s that say that the source deleted their record."""
-        with self.store.open(self.deletions) as stream:
+        with reading(self.store, self.deletions) as stream:
             return pq.read_table(stream)[ROW].combine_chunks()
 
     def verdict(self) -> Verdict:
         """The verdict whole, in memory."""
         found = {}
         for path in (self.violations, self.quarantine):
-            with self.store.open(path) as stream:
+            with reading(self.store, path) as stream:
                 found[path] = pq.read_table(stream)
         quarantine = found[self.quarantine][ROW].combine_chunks()
         return Verdict(
@@ -91,7 +91,7 @@ class KeptCheck:
 
     def _batches(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
         for path in self.files:
-            with self.store.open(path) as stream, pq.ParquetFile(stream) as file:
+            with reading(self.store, path) as stream, pq.ParquetFile(stream) as file:
                 for batch in file.iter_batches(batch_size=rows, columns=schema.names):
                     yield batch.select(schema.names).cast(schema)
 
@@ -221,7 +221,7 @@ class _GivenUpError(Exception):
 def kept_check(store: ObjectStore, manifest: Manifest) -> KeptCheck:
     """What was kept last, the rows still in their files; WH-CHECK-MISSING when the batch was not checked."""
     note = _note(store, manifest)
-    with store.open(note["parts"][0]) as stream:
+    with reading(store, note["parts"][0]) as stream:
         schema = pq.read_schema(stream)
     return KeptCheck(
         store,

@@ -64,8 +64,23 @@ def explained(where: str, *, bucket: bool = False) -> Iterator[None]:
 
 
 @contextmanager
+def room(where: str) -> Iterator[None]:
+    """Raise as ours what fails because the disk of `where` is full, be it a file, what is spilled or a database."""
+    try:
+        yield
+    except ShutongError:
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError) and not _is_library(error, "duckdb", "pyarrow", "sqlalchemy", "sqlite3"):
+            raise
+        if getattr(error, "errno", None) not in FULL and not _FULL.search(str(error)):
+            raise
+        raise full(where) from error
+
+
+@contextmanager
 def catalog_explained() -> Iterator[None]:
-    """The same for the database that lists the tables."""
+    """The same as `explained` for the database that lists the tables."""
     import sqlalchemy as sa
 
     try:

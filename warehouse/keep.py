@@ -21,7 +21,7 @@ from schemas.values import ROW, Batch, Manifest, Position
 from warehouse.clock import now, now_text
 from warehouse.raw_files import RawFiles
 from warehouse.state import State
-from warehouse.store import ObjectStore
+from warehouse.store import ObjectStore, reading
 
 PIECE_ROWS = 1_000_000  # a pull is committed, so that it can go on from there, about each so many rows
 BATCH_ROWS = 65_536  # rows handed on together when a batch is read in parts
@@ -109,7 +109,7 @@ def received_batches(
     if columns is not None:
         kinds = pa.schema([kinds.field(name) for name in columns])
     for path in manifest.files:
-        with store.open(path) as stream, pq.ParquetFile(stream) as file:
+        with reading(store, path) as stream, pq.ParquetFile(stream) as file:
             in_file = set(file.schema_arrow.names)  # made anew each time it is asked for
             held = [name for name in kinds.names if name in in_file]
             for batch in file.iter_batches(batch_size=rows, columns=held or [ROW]):
@@ -123,7 +123,7 @@ def received_rows(store: ObjectStore, manifest: Manifest, rows: npt.NDArray[np.i
     """The rows of a batch with these numbers (ordered, each once), all columns; what holds none of them is not read."""
     kinds, first = _kinds(manifest), 1
     for path in manifest.files:
-        with store.open(path) as stream, pq.ParquetFile(stream) as file:
+        with reading(store, path) as stream, pq.ParquetFile(stream) as file:
             for number in range(file.num_row_groups):
                 count = file.metadata.row_group(number).num_rows
                 low, high = np.searchsorted(rows, (first, first + count))

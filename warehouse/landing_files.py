@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from warehouse import fates, positions
 from warehouse.checked import KeptCheck
 from warehouse.row_groups import RowGroups
+from warehouse.store import reading
 from warehouse.tables import Staged, Tables
 
 ADOPTED = 0.5  # share of the rows that land from which the files are taken as they stand
@@ -49,7 +50,7 @@ def _adopted(tables: Tables, table: str, kept: KeptCheck, places: _Places, repla
             target = tables.place(table)
             tables.site.take(kept.store, path, target)
             files.append(target)
-            with kept.store.open(path) as stream:
+            with reading(kept.store, path) as stream:
                 others = np.ones(pq.read_metadata(stream).num_rows, np.bool_)
             others[landing] = False
             if others.any():
@@ -72,7 +73,7 @@ def _rows_at(
 ) -> Iterator[pa.RecordBatch]:
     """These columns of the rows of a file at these places, in order; groups without any are not read."""
     first = 0
-    with kept.store.open(path) as stream, pq.ParquetFile(stream) as file:
+    with reading(kept.store, path) as stream, pq.ParquetFile(stream) as file:
         for number in range(file.num_row_groups):
             count = file.metadata.row_group(number).num_rows
             low, high = np.searchsorted(places, (first, first + count))

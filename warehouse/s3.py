@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import duckdb
 import pyarrow.fs as pafs
+import urllib3
 
 from warehouse import duck
 from warehouse.errors import WarehouseError
@@ -70,15 +71,13 @@ class Bucket:
         """Arrow's file system over the whole store, the same one for all who ask in this process."""
         return _files(replace(self, bucket="", prefix=""))
 
-    def client(self) -> Minio:
-        """The SDK; WH-DRIVER where it is not installed."""
+    def client(self, pool_of: type[urllib3.PoolManager] = urllib3.PoolManager) -> Minio:
+        """The SDK, which sends what it sends through such a pool; WH-DRIVER where it is not installed."""
         try:
             from minio import Minio
         except ImportError as absent:
             raise no_driver("minio") from absent
-        import urllib3
-
-        pool = urllib3.PoolManager(
+        pool = pool_of(
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=SECONDS),
             retries=urllib3.Retry(total=ATTEMPTS, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
             cert_reqs="CERT_REQUIRED",
@@ -139,9 +138,15 @@ class BucketSite:
     @contextmanager
     def connect(self, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """See Site."""
-        with self._explained(), duck.connect(self.work / "spill", memory=memory) as connection:
-            if not _by_extension(connection, self._bucket):
+        file = extension()
+        with (
+            self._explained(),
+            duck.connect(self.work / "spill", memory=memory, unsigned=file is not None) as connection,
+        ):
+            if file is None:
                 _by_arrow(connection, self._bucket)
+            else:
+                _by_extension(connection, self._bucket, file)
             yield connection
 
     @contextmanager
@@ -177,10 +182,8 @@ class BucketSite:
     def remove(self, name: str) -> None:
         """See Site."""
         with self._explained():
-            try:
-                self._bucket.files().delete_file(_key(name))
-            except FileNotFoundError:
-                return
+            bucket, _, key = _key(name).partition("/")
+            self._bucket.client().remove_object(bucket, key)
 
     def below(self, name: str, before: float) -> Iterator[str]:
         """See Site."""
@@ -213,16 +216,27 @@ def _key(name: str) -> str:
     return name.removeprefix("s3://")
 
 
-def _by_extension(connection: duckdb.DuckDBPyConnection, bucket: Bucket) -> bool:
-    """Let DuckDB read by its own extension, where that is installed for the very version."""
+@cache
+def extension() -> Path | None:
+    """DuckDB's own extension for S3, where it is installed for the very version and its signature is right.
+
+    Looking at the signature takes a tenth of a second of computing: once in a process.
+    """
     try:
         import duckdb_extension_httpfs  # type: ignore[import-untyped]
     except ImportError:
-        return False
+        return None
     folder = Path(duckdb_extension_httpfs.__file__).parent / "extensions" / f"v{duckdb.__version__}"
     file = folder / "httpfs.duckdb_extension"
     if not file.exists():
-        return False
+        return None
+    with duck.connect() as connection:
+        connection.execute(f"LOAD {literal(str(file))}")
+    return file
+
+
+def _by_extension(connection: duckdb.DuckDBPyConnection, bucket: Bucket, file: Path) -> None:
+    """Let DuckDB read by its own extension."""
     connection.execute(f"LOAD {literal(str(file))}")
     connection.execute(f"SET http_timeout = {int(SECONDS)}; SET http_retries = {ATTEMPTS}")
     if bucket.ca:
@@ -238,7 +252,6 @@ def _by_extension(connection: duckdb.DuckDBPyConnection, bucket: Bucket) -> bool
     listed = ", ".join(f"{name} {literal(value)}" for name, value in said.items())
     with suppress(duckdb.Error):  # whose words would repeat the statement
         connection.execute(f"CREATE SECRET (TYPE s3, USE_SSL {str(bucket.secure).lower()}, {listed})")
-    return True
 
 
 def _by_arrow(connection: duckdb.DuckDBPyConnection, bucket: Bucket) -> None:

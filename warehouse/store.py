@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 
 from warehouse.durable import sync
 from warehouse.errors import WarehouseError
-from warehouse.faults import FULL, full, missing
+from warehouse.faults import FULL, explained, full, missing
 from warehouse.lock import FileLocks, Locks
 
 
@@ -46,6 +46,10 @@ class ObjectStore(Protocol):
 
     def address(self, path: str) -> tuple[str, str] | None:
         """The endpoint of the bucket the file lies in, and its s3:// name there; None when it lies in no bucket."""
+        ...
+
+    def link(self, path: str, seconds: int) -> str | None:
+        """An address from which whoever has it can download the file for so long; None where there is no server."""
         ...
 
     def folders(self, prefix: str) -> list[str]:
@@ -117,6 +121,9 @@ class LocalStore:
     def address(self, path: str) -> None:
         """See ObjectStore."""
 
+    def link(self, path: str, seconds: int) -> None:
+        """See ObjectStore."""
+
     def folders(self, prefix: str) -> list[str]:
         """See ObjectStore."""
         files = (one for one in self._at(prefix).rglob("*") if one.is_file())
@@ -148,6 +155,13 @@ class LocalStore:
 
 
 @contextmanager
+def reading(store: ObjectStore, path: str) -> Iterator[BinaryIO]:
+    """A file to read from while the block lasts; what is wrong with it is explained, also when reading finds it."""
+    with explained(path, bucket=store.address(path) is not None), store.open(path) as stream:
+        yield stream
+
+
+@contextmanager
 def on_this_machine(store: ObjectStore, paths: Sequence[str]) -> Iterator[Mapping[str, Path]]:
     """Every file where it can be opened by name: where it lies, or a copy that goes when the block ends."""
     with ExitStack() as stack:
@@ -157,6 +171,6 @@ def on_this_machine(store: ObjectStore, paths: Sequence[str]) -> Iterator[Mappin
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="shutong-copies-")))
             for number, path in enumerate(elsewhere):
                 found[path] = folder / f"{number}.parquet"
-                with store.open(path) as stream, (folder / f"{number}.parquet").open("wb") as file:
+                with reading(store, path) as stream, (folder / f"{number}.parquet").open("wb") as file:
                     shutil.copyfileobj(stream, file)
         yield {path: there for path, there in found.items() if there is not None}

@@ -18,7 +18,7 @@ from shutong.index import IndexEntry, read_index
 from shutong.layout import init
 from shutong.printing import Voice
 from shutong.running import Running, running
-from shutong.settings import Settings
+from shutong.settings import Settings, Storage
 from shutong.supervisor import Program, free_port, python
 from shutong.wiring import Wired, open_deployment
 from warehouse.merge import base_table
@@ -31,7 +31,7 @@ def run(settings: Settings, voice: Voice, *, once: bool, firms: int, persons: in
     """Run the demo in `<home>/demo`; with `once` compare every figure with the ledger and return 0 or 1."""
     began = time.monotonic()
     home = settings.home / "demo"
-    settings = replace(settings, home=home, state_url=f"sqlite:///{home}/state/state.db")
+    settings = replace(settings, home=home, state_url=f"sqlite:///{home}/state/state.db", storage=Storage())
     _lay_out(home)
     voice.progress(f"部署目录 {home}", f"deployment in {home}")
     tax = _tax_program(settings)

@@ -17,7 +17,11 @@ from warehouse import landed
 from warehouse.checked import CheckedWriter, kept_check
 from warehouse.keep import keep, received
 from warehouse.land import Landing, land, landed_table, quarantine_table
+from warehouse.lock import FileLocks
+from warehouse.s3 import Bucket, BucketSite
+from warehouse.s3_store import BucketStore
 from warehouse.state import State
+from warehouse.state.locks import AdvisoryLocks
 from warehouse.store import LocalStore
 from warehouse.tables import Tables
 
@@ -45,15 +49,17 @@ def deletion(code: str | None, day: str | None = None) -> Record:
 
 
 class Warehouse:
-    """A warehouse in a folder, opened as wiring opens it."""
+    """A warehouse opened as wiring opens it: in a folder with SQLite, or in a bucket or with the database named."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = LocalStore(folder)
-        new = not (folder / "state.db").exists()
-        self.state = State(f"sqlite:///{folder}/state.db")
+    def __init__(self, folder: Path, bucket: Bucket | None = None, url: str | None = None) -> None:
+        locks = AdvisoryLocks(url) if url else FileLocks(folder / "locks")
+        new = url is not None or not (folder / "state.db").exists()
+        self.state = State(url or f"sqlite:///{folder}/state.db")
         if new:
             self.state.migrate()
-        self.tables = Tables(folder / "tables", self.state.url)
+        self.store = LocalStore(folder, locks) if bucket is None else BucketStore(bucket, folder, locks)
+        site = folder / "tables" if bucket is None else BucketSite(bucket.below("tables"), folder / "tables")
+        self.tables = Tables(site, self.state.url, locks)
 
     def close(self) -> None:
         self.state.close()

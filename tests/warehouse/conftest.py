@@ -1,0 +1,28 @@
+"""A bucket store and a PostgreSQL, started once for the tests of each process that asks for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from infra.testing import postgres, seaweed
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[seaweed.Seaweed]:
+    with seaweed.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[postgres.Postgres]:
+    try:
+        postgres.binaries()
+    except FileNotFoundError:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip("PostgreSQL is not installed")
+    with postgres.running() as running:
+        yield running

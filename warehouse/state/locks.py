@@ -1,0 +1,63 @@
+"""Locks that bind all machines: advisory locks of the PostgreSQL database they share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+import sqlalchemy as sa
+
+from warehouse.faults import UnavailableError
+
+# The server lets go of a lock when its connection ends, and the connection ends when the process or its machine does.
+_ALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+
+
+class AdvisoryLocks:
+    """Locks by name in a database; whoever holds one has a connection of its own for as long."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=_ALIVE)
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """See Locks. WH-LOCK-LOST when the database let go of it before the block ended."""
+        number = int.from_bytes(hashlib.sha256(f"shutong:{name}".encode()).digest()[:8], signed=True)
+        with closing(self._taken(number)) as connection:
+            try:
+                yield
+            finally:
+                kept = self._given_back(connection, number)
+        if not kept:
+            raise UnavailableError(
+                "WH-LOCK-LOST",
+                zh=f"数据库在操作结束前释放了锁 {name}，可能有其他进程同时在处理",
+                en=f"the database let go of the lock {name} before the work was done: others may have worked, too",
+                fix_zh="重新运行：已完成的步骤不会重复",
+                fix_en="Run it again: steps that are done are not done twice",
+            )
+
+    def _taken(self, number: int) -> sa.Connection:
+        try:
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(sa.select(sa.func.pg_advisory_lock(number)))
+        except sa.exc.OperationalError as error:
+            raise _gone() from error
+        return connection
+
+    @staticmethod
+    def _given_back(connection: sa.Connection, number: int) -> bool:
+        with suppress(sa.exc.DBAPIError):
+            return bool(connection.execute(sa.select(sa.func.pg_advisory_unlock(number))).scalar())
+        return False
+
+
+def _gone() -> UnavailableError:
+    return UnavailableError(
+        "WH-STATE-GONE",
+        zh="无法访问状态数据库，不能取得锁",
+        en="the state database cannot be reached, so no lock can be had",
+        fix_zh="检查 SHUTONG_STATE_URL、数据库服务与网络后重试",
+        fix_en="Check SHUTONG_STATE_URL, the database server and the network, then try again",
+    )
