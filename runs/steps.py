@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
 
@@ -19,6 +19,7 @@ from schemas.errors import ShutongError
 from schemas.standard import Standard
 from schemas.values import Batch, Manifest
 from warehouse.clock import now
+from warehouse.faults import room
 from warehouse.keep import keep_pieces, pulled
 from warehouse.land import quarantine_table
 from warehouse.merge import Contribution, merge
@@ -53,7 +54,9 @@ class Steps:
         the last batch that counts.
         """
         resource, state = self._resource(resource_id), self._parts.state
-        if state.start_run(run, resource.id, trigger=trigger).resource != resource.id:
+        with self._room():
+            taken = state.start_run(run, resource.id, trigger=trigger).resource != resource.id
+        if taken:
             raise run_taken(run, resource.id)
         self._bury(resource, run)
         comparing = resource.reading.mode == "snapshot_diff"
@@ -96,6 +99,10 @@ class Steps:
 
     def check(self, resource_id: str, run: str) -> Report:
         """Standardise and check every pulled batch that has not landed; the verdict is durable and in the history."""
+        with self._room():
+            return self._check(resource_id, run)
+
+    def _check(self, resource_id: str, run: str) -> Report:
         resource, parts = self._resource(resource_id), self._parts
         parts.state.step(run, "check")
         pending = self._pending(resource, run)
@@ -109,6 +116,10 @@ class Steps:
 
     def land(self, resource_id: str, run: str) -> Report:
         """Land every checked batch the gate let pass; what it holds waits for a data manager."""
+        with self._room():
+            return self._land(resource_id, run)
+
+    def _land(self, resource_id: str, run: str) -> Report:
         resource, parts, state = self._resource(resource_id), self._parts, self._parts.state
         state.step(run, "land")
         pending, pieces = self._pending(resource, run), state.pieces(run)
@@ -198,7 +209,8 @@ class Steps:
     def merge(self, library: str, run: str) -> LibraryReport:
         """Merge a library from the newest releases of the resources that contribute to it."""
         parts = self._parts
-        parts.state.start_run(run, library, trigger="merge")
+        with self._room():
+            parts.state.start_run(run, library, trigger="merge")
         with self._failing(run):
             released = [one for one in self._contributing(library) if parts.state.released(one.table) is not None]
             merged = merge(
@@ -221,7 +233,8 @@ class Steps:
     def publish(self, library: str, run: str) -> LibraryReport:
         """Build the library's serving store from its newest release and switch readers to it."""
         parts = self._parts
-        parts.state.start_run(run, library, trigger="merge")
+        with self._room():
+            parts.state.start_run(run, library, trigger="merge")
         with self._failing(run):
             before = parts.state.publication(library)
             if before is None and not any(parts.state.released(one.table) for one in self._contributing(library)):
@@ -296,7 +309,8 @@ class Steps:
         own = self._batches(run)
         for manifest in batches:
             try:
-                reports[manifest.batch] = act(manifest)
+                with self._room():
+                    reports[manifest.batch] = act(manifest)
             except ShutongError as error:
                 # Why a check failed is recorded already and says more than that there is no check.
                 if error.code != "WH-CHECK-MISSING":
@@ -310,11 +324,17 @@ class Steps:
     def _failing(self, *runs: str) -> Iterator[None]:
         """Record an error on the run before it goes on its way."""
         try:
-            yield
+            with self._room():
+                yield
         except ShutongError as error:
-            for run in dict.fromkeys(runs):
-                self._parts.state.fail_run(run, error.as_dict())
+            with self._room():
+                for run in dict.fromkeys(runs):
+                    self._parts.state.fail_run(run, error.as_dict())
             raise
+
+    def _room(self) -> AbstractContextManager[None]:
+        """Explain that the disk is full, whoever meets with it."""
+        return room(str(self._parts.tables.folder))
 
 
 def _status(whole: Report) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faulty import deployment, fails, kept_rows, lands
-from small_deployment import code, csv_source, drop, firm, opened, quarantined
+from faulty import FIRMS, deployment, fails, kept_rows, lands
+from small_deployment import LIBRARY, code, csv_source, drop, firm, landed, opened, quarantined, shown
+
+from schemas.errors import ShutongError
 
 LONG = 100_000_000  # bytes, of one field
 
@@ -47,6 +50,48 @@ def test_a_disk_that_is_full_in_the_middle_is_said_and_once_there_is_room_everyt
     small_disk("400m")
     report, firms = lands(home)
     assert (report.pulled, len(firms)) == (1000, 1000)
+
+
+def test_whatever_step_meets_with_a_full_disk_says_so_and_goes_on_once_there_is_room(small_disk, tmp_path):
+    small_disk("64m")
+    drops, ballast = tmp_path / "drops", small_disk.path / "ballast"
+    home = deployment(small_disk.path / "home", f'{{kind: csv, folder: "{drops}"}}')
+    rows = [firm(n, os.urandom(400).hex()) for n in range(1500)]
+    drop(tmp_path, "a.csv", [*rows, *([f"{n}", "坏" * 200, "", ""] for n in range(100))])
+    with opened(home) as wired:
+        steps = wired.steps
+        for step, *what in (
+            (steps.pull, FIRMS, "run"),
+            (steps.check, FIRMS, "run"),
+            (steps.land, FIRMS, "run"),
+            (steps.merge, LIBRARY, "all"),
+        ):
+            said = []
+            for left in (0, 400 << 10):
+                fill(ballast, left)
+                said.append(refused(step, *what))
+                ballast.unlink()
+            assert said[0] == "WH-DISK-FULL"
+            assert set(said) <= {"WH-DISK-FULL", None}
+            step(*what)
+        assert (len(landed(wired)), len(quarantined(wired))) == (1500, 100)
+        assert len(shown(wired, f"base.{LIBRARY}")) == 1500
+
+
+def refused(step: Callable[..., object], *what: str) -> str | None:
+    """The code of the error that the step raised, if any."""
+    try:
+        step(*what)
+    except ShutongError as error:
+        return error.code
+    return None
+
+
+def fill(ballast: Path, left: int) -> None:
+    """Write a file as large as its disk but for some bytes."""
+    room = os.statvfs(ballast.parent)
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, room.f_bavail * room.f_frsize - left))
 
 
 def test_an_enormous_field_is_a_reject_and_the_rows_around_it_land(tmp_path):
