@@ -55,5 +55,7 @@ def guarded(
     if dialect == "sqlite":
         length = sa.func.length(sa.cast(column, sa.LargeBinary))
     said = sa.literal(marker, sa.String).concat(sa.cast(length, sa.String))
+    if dialect in ("mysql", "mariadb"):  # a cast would turn the whole column into its character set, with ? in places
+        said = sa.func.concat(sa.literal(marker, sa.String), length)
     shown = sa.case((length > sa.literal(limit, sa.Integer), said), else_=written)
     return sa.type_coerce(shown, written.type).label(column.name)

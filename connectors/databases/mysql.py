@@ -27,7 +27,7 @@ from connectors.errors import SourceError
 
 _ASK = 30.0  # seconds without a byte after which the server is asked whether it still works on the query
 _STALLED = 600  # seconds the server lets us be slow
-_BLOCK = (1 << 16, 8 << 20)  # bytes taken from the connection at once, at least and at most
+_BLOCK = (1 << 16, 4 << 20)  # bytes taken from the connection at once, at least and at most
 # Session only: nothing can be written, text and CHAR come as stored, a slow reader is not cut off after a minute.
 _BEFORE = (
     "SET SESSION TRANSACTION READ ONLY",

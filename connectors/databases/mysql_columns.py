@@ -37,6 +37,7 @@ _CODECS = {
     "utf16le": "utf-16-le",
     "utf32": "utf-32-be",
 }
+RECEIVED = "u"  # after the marker: the bytes are as received, not as stored
 _SHOWN = 200  # characters of a value in a message
 _WIDE = ("ucs2", "utf16", "utf16le", "utf32")
 
@@ -178,7 +179,8 @@ def written(statement: sa.Select[Any]) -> str:
 def shown(batch: pa.RecordBatch, texts: Mapping[int, str | None], marker: str) -> pa.RecordBatch:
     r"""The batch with marked texts as \xNN, and the columns _reject and _detail where there are any.
 
-    `texts` are the text columns that may have marks by place, with the character set of each.
+    `texts` are the text columns that may have marks by place, with the character set of each. A marked text is the
+    marker, RECEIVED where they are the bytes received, and the bytes as hexadecimal digits.
     """
     found = {at: pc.starts_with(batch.column(at), marker) for at in texts}
     if not any(pc.any(each).as_py() for each in found.values()):
@@ -188,8 +190,9 @@ def shown(batch: pa.RecordBatch, texts: Mapping[int, str | None], marker: str) -
     for at, marks in found.items():
         values = columns[at].to_pylist()
         for row in pc.indices_nonzero(marks.fill_null(False)).to_pylist():  # noqa: FBT003 - Arrow's own argument
-            raw = bytes.fromhex(values[row].removeprefix(marker))
-            values[row] = visible(raw.decode(_codec(texts[at]), ESCAPE))
+            said = values[row].removeprefix(marker)
+            codec = "utf-8" if said.startswith(RECEIVED) else _codec(texts[at])
+            values[row] = visible(bytes.fromhex(said.removeprefix(RECEIVED)).decode(codec, ESCAPE))
             name = batch.schema.names[at]
             said = f"列 {name} 含无法解码的字节 | column {name} holds undecodable bytes: {values[row][:_SHOWN]}"
             details[row] = details[row] or said

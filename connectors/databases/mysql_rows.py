@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from connectors.databases.mysql_columns import RECEIVED
 from connectors.databases.mysql_wire import Block, Places, malformed
 
 ROWS = 65_536  # in a batch
@@ -28,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A batch, and the places of the columns where bytes were no UTF-8: those are the marker and hexadecimal digits."""
+    """A batch, and the places of the columns where bytes were no UTF-8, which are marked as `shown` knows them."""
 
     batch: pa.RecordBatch
     marked: frozenset[int]
@@ -39,10 +43,14 @@ def taken(block: Block, columns: Sequence[Column], marker: str) -> Iterator[Take
     for first in range(0, len(block.starts), ROWS):
         starts, ends = (places[first : first + ROWS] for places in (block.starts, block.ends))
         try:
-            raw = _raw(block.data, starts, ends, len(columns))
+            values = _raw(block.data, starts, ends, len(columns))
         except IndexError:
             malformed()
-        worded = [_worded(array, column, marker) for array, column in zip(raw, columns, strict=True)]
+        with contextlib.suppress(pa.ArrowInvalid):  # column by column it is then
+            values = values if any(column.is_bytes for column in columns) else values.cast(pa.string())
+        worded = [
+            _worded(values.slice(at * len(starts), len(starts)), column, marker) for at, column in enumerate(columns)
+        ]
         batch = pa.RecordBatch.from_arrays([array for array, _ in worded], names=[each.name for each in columns])
         yield Taken(batch, frozenset(at for at, (_, odd) in enumerate(worded) if odd))
 
@@ -53,37 +61,39 @@ def empty(columns: Sequence[Column]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema)
 
 
-def _raw(data: bytearray, starts: Places, ends: Places, columns: int) -> list[pa.Array]:
-    """The bytes of each column; every row has to end where its last value does."""
+def _raw(data: bytearray, starts: Places, ends: Places, columns: int) -> pa.Array:
+    """The bytes of all values of the first column, then of the second; each row has to end where its last value does.
+
+    One array, because Arrow takes all values at once in half the time.
+    """
     rows = len(starts)
-    signs, whole = np.frombuffer(data, np.uint8), pa.py_buffer(data)
-    places = np.empty((columns, 2 * rows), np.int32)  # where each value begins and ends, turn about
-    valid, at = [], starts.copy()
-    for place in places:
-        sizes, there = _measured(signs, at)
-        valid.append(there)
-        place[0::2] = at
+    signs, at = np.frombuffer(data, np.uint8), starts.copy()
+    places = np.empty((columns, rows, 2), np.int32)  # where each value begins and ends
+    null = np.zeros((columns, rows), np.bool_)
+    for place, absent in zip(places, null, strict=True):
+        sizes = _measured(signs, at, absent)
+        place[:, 0] = at
         at += sizes
-        place[1::2] = at
+        place[:, 1] = at
     if not np.array_equal(at, ends):  # until this is known, Arrow must not see them: it would read what is not ours
         malformed()
-    values = pa.py_buffer(np.arange(0, 2 * rows, 2, dtype=np.int32))
-    return [
-        pa.Array.from_buffers(pa.binary(), 2 * rows - 1, [None, pa.py_buffer(place), whole]).take(
-            pa.Array.from_buffers(pa.int32(), rows, [there, values])
-        )
-        for place, there in zip(places, valid, strict=True)
-    ]
+    count = columns * rows
+    # Every other stretch between two places is a value; the rest are lengths.
+    stretches = pa.Array.from_buffers(pa.binary(), 2 * count - 1, [None, pa.py_buffer(places), pa.py_buffer(data)])
+    there = pa.py_buffer(np.packbits(~null.ravel(), bitorder="little")) if null.any() else None
+    wanted = pa.Array.from_buffers(pa.int32(), count, [there, pa.py_buffer(np.arange(0, 2 * count, 2, dtype=np.int32))])
+    return pc.take(stretches, wanted, boundscheck=False)
 
 
-def _measured(signs: np.ndarray, at: Places) -> tuple[np.ndarray, pa.Buffer | None]:
-    """The bytes each value has, and which values there are (None: all); moves `at` from the lengths to the values."""
+def _measured(signs: np.ndarray, at: Places, absent: npt.NDArray[np.bool_]) -> np.ndarray:
+    """The bytes each value has; moves `at` from the lengths to the values, and notes the absent ones."""
     sizes = signs.take(at)
     at += 1
     if sizes.max() < _NULL:
-        return sizes, None
-    null, long = sizes == _NULL, np.flatnonzero(sizes > _NULL)
-    sizes[null] = 0
+        return sizes
+    np.equal(sizes, _NULL, out=absent)
+    long = np.flatnonzero(sizes > _NULL)
+    sizes[absent] = 0
     if len(long):
         first, sizes = sizes, sizes.astype(np.int64)
         for sign, width in _WIDTHS:
@@ -93,7 +103,7 @@ def _measured(signs: np.ndarray, at: Places) -> tuple[np.ndarray, pa.Buffer | No
             at[here] += width
         if first.max() > _WIDTHS[-1][0] or not 0 <= sizes.min() <= sizes.max() <= len(signs):
             malformed()
-    return sizes, pa.py_buffer(np.packbits(~null, bitorder="little")) if null.any() else None
+    return sizes
 
 
 def _worded(raw: pa.Array, column: Column, marker: str) -> tuple[pa.Array, bool]:
@@ -116,4 +126,4 @@ def _read(value: bytes | None, marker: str) -> str | None:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        return marker + value.hex()
+        return f"{marker}{RECEIVED}{value.hex()}"
