@@ -34,6 +34,14 @@ def checks(
             "请对方设置 binlog_format=ROW",
             "ask the DBA to set binlog_format=ROW",
         ),
+        _line(
+            "server id",
+            said.get("server_id") != "0",
+            "请对方设置 server_id 为非零且不与其他服务器相同的数（SET GLOBAL server_id = 1，并写入配置文件）："
+            "为 0 时服务器不交出 binlog",
+            "ask the DBA to set server_id to a number other than 0 that no other server has (SET GLOBAL server_id = 1,"
+            " and in its configuration file): with 0 the server hands its binary log to nobody",
+        ),
         _retention(_kept(said)),
     ]
     key = Check("key", ok=True, zh="可以", en="fine")
@@ -42,7 +50,7 @@ def checks(
         table = keyed()
     except SourceError as error:
         key = Check("key", ok=False, zh=f"{error.zh}；{error.fix_zh}", en=f"{error.en}. {error.fix_en}")
-    if said.get("log_bin") == "ON":
+    if said.get("log_bin") == "ON" and said.get("server_id") != "0":  # else no privilege would be enough
         lines.append(_privileges(url, patience, table, end))
     return [*lines, key]
 
@@ -103,7 +111,7 @@ def _retention(days: float | None) -> Check:
 def _variables(cursor: Cursor) -> dict[str, str]:
     cursor.execute(
         "SHOW VARIABLES WHERE variable_name IN"
-        " ('log_bin', 'binlog_format', 'expire_logs_days', 'binlog_expire_logs_seconds')"
+        " ('log_bin', 'binlog_format', 'server_id', 'expire_logs_days', 'binlog_expire_logs_seconds')"
     )
     return {str(row[0]).lower(): str(row[1]).upper() for row in cursor.fetchall()}
 

@@ -15,12 +15,13 @@ import sqlalchemy as sa
 
 from connectors.databases.errors import driver_missing, explained
 from connectors.databases.mysql_session import login, wrapped
-from connectors.errors import SourceChanged
+from connectors.errors import SourceChanged, SourceRefused
 
 Value = int | str | Decimal | dt.date | dt.datetime
 Key = tuple[Value, ...]
 HEARTBEAT = 0.5  # seconds of silence after which the server says that it is still there
 _GONE = (1236,)  # the server no longer has the log from there on
+_NAMELESS = re.compile(r"server[ _]id was not set", re.IGNORECASE)  # the same number, though the log is there
 # These leave no rows in the log, though they remove or replace them all.
 _REBUILT = re.compile(r"^\W*(?:/\*.*?\*/\s*)?(truncate|drop\s+table|rename\s+table|alter\s+table)\b", re.IGNORECASE)
 _BITS = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INTEGER": 32, "BIGINT": 64}
@@ -114,8 +115,23 @@ def read_log(url: sa.URL, patience: float, table: Keyed, start: Place) -> Genera
                     yield Seen(place, ends=isinstance(event, XidEvent | RotateEvent), idle=idle, moment=moment)
     except (pymysql.err.Error, OSError) as error:
         if error.args and error.args[0] in _GONE:
+            if _NAMELESS.search(str(error.args[-1])):
+                raise _nameless(url) from None
             raise gone(url, start, str(error.args[-1])) from None
         raise explained(wrapped(error), url, connecting=True) from None
+
+
+def _nameless(url: sa.URL) -> SourceRefused:
+    system = url.render_as_string(hide_password=True)
+    return SourceRefused(
+        "SRC-LOG-SERVER-ID",
+        zh=f"{system} 的 server_id 为 0，服务器不交出 binlog",
+        en=f"the server_id of {system} is 0, so that the server hands its binary log to nobody",
+        fix_zh="请对方设置非零且不与其他服务器相同的 server_id（SET GLOBAL server_id = 1，并写入配置文件）；"
+        "日志仍在，之后重新运行即从原处继续",
+        fix_en="Ask the DBA to set a server_id other than 0 that no other server has (SET GLOBAL server_id = 1, and in "
+        "its configuration file); nothing is lost: run it again and it goes on from where it was.",
+    )
 
 
 def gone(url: sa.URL, start: Place, said: str) -> SourceChanged:

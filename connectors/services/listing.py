@@ -14,6 +14,7 @@ from connectors.errors import SourceError, SourceUnavailable, changed
 from connectors.options import Options, wrong
 from connectors.rest_json import batch_of, columns_of
 from connectors.rows import first_rows, visible
+from connectors.services import standing as standing_still
 from connectors.services.paging import PAGE, Page, Pager, Turn
 from connectors.services.spool import Spool
 from connectors.services.windows import SINCE, WINDOW, Since, Windows
@@ -154,18 +155,22 @@ class Listing:
 
     def _fill(self, spool: Spool, params: Mapping[str, str]) -> None:
         totals: list[int] = []
-        received = 0
+        received, standing = 0, standing_still.Standing()
         for at, page in enumerate(self._pages(params), 1):
             names = columns_of(page.records)
             spool.names.update(dict.fromkeys(map(visible, names)))
             wanted = [name for name in self._columns if name in names] if self._columns else names
-            if not spool.add(batch_of(page.records, wanted, 1, self._endpoint.where).rows):
+            rows = batch_of(page.records, wanted, 1, self._endpoint.where).rows
+            standing.add(rows)
+            if not spool.add(rows) or standing.pages >= standing_still.PAGES:
                 raise self._loop(at)
             received += len(page.records)
             if page.total is not None:
                 totals.append(page.total)
             if self._pager.shifts and len(set(totals)) > 1:
                 raise _Moved
+            if totals and received > 2 * max(totals) + EMPTY:
+                raise self._incomplete(received, totals[-1])
         if totals and not min(totals) <= received <= max(totals):
             raise self._incomplete(received, totals[-1])
 
@@ -184,6 +189,8 @@ class Listing:
         with self._endpoint.client() as client:
             while turn is not None:
                 at += 1
+                if at > self._pager.most:
+                    raise self._too_many(received)
                 self._once(turn, at, asked)
                 wanted = replace(turn, params={**params, **turn.params}) if turn.url is None else turn
                 page = self._endpoint.ask(client, wanted, f"page {at}")
@@ -206,7 +213,7 @@ class Listing:
         where = self._endpoint.where
         return SourceError(
             "SRC-REST-LOOP",
-            zh=f"{where} 第 {at} 页与之前的某页完全相同，翻页参数可能不起作用",
+            zh=f"{where} 第 {at} 页重复之前的页，翻页参数可能不起作用",
             en=f"page {at} of {where} repeats an earlier page; paging seems to be ignored",
             fix_zh="请核对 page 选项中的参数名与 style",
             fix_en="Check the parameter names and the style in option page.",
@@ -220,6 +227,18 @@ class Listing:
             en=f"{where} had no record on {EMPTY} pages in a row up to page {at}, and still names a next one",
             fix_zh="本次不采集；请核对 page 选项中的 next、more 与 records，或请来源部门检查接口",
             fix_en="Nothing was taken; check next and more of option page and option records, or ask the department.",
+        )
+
+    def _too_many(self, rows: int) -> SourceError:
+        where, most = self._endpoint.where, self._pager.most
+        return SourceError(
+            "SRC-REST-PAGES",
+            zh=f"{where} 已给出 {most} 页（{rows} 条记录），仍有下一页",
+            en=f"{where} gave {most} pages ({rows} records) and still has a next one",
+            fix_zh="本次不采集。若每页返回的总是同样的记录，翻页参数不起作用，请核对 page 选项；若确有这么多页，"
+            "请加大 page 的 size，或把 page.most 写得更大",
+            fix_en="Nothing was taken. If every page has the same records, paging is ignored: check option page. If "
+            "there are that many, ask for more with size of option page, or write a larger page.most.",
         )
 
     def _incomplete(self, rows: int, total: int) -> SourceError:

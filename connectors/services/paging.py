@@ -15,8 +15,9 @@ from connectors.rest_json import found
 STYLES = ("none", "page", "offset", "cursor", "cursor_header", "link", "json_link")
 PAGE = (
     "style", "size", "size_param", "page_param", "first", "offset_param", "cursor_param", "next", "total", "pages",
-    "more",
+    "more", "most",
 )  # fmt: skip
+MOST = 100_000  # pages of one read
 _NO = (None, "", False, "false", "0", "null")
 
 
@@ -43,7 +44,8 @@ class Pager:
     `{style: page, size: 500, page_param: page, size_param: size, first: 1, total: data.total}`; offset takes
     `offset_param`; cursor takes `cursor_param` and `next` (path of the next cursor in the answer); cursor_header the
     same with `next` a header's name; link follows `Link: <…>; rel="next"`; json_link the URL at the path `next`.
-    `total` and `pages` are paths of what the service says there is, `more` the path of a "there is more".
+    `total` and `pages` are paths of what the service says there is, `more` the path of a "there is more";
+    `most` (a number, default MOST) is how many pages one read may have.
     """
 
     def __init__(self, options: Options | None) -> None:
@@ -52,6 +54,7 @@ class Pager:
         self._size = own.whole("size", 500, least=1)
         self._first = own.whole("first", 1)
         self._total, self._pages, self._more = own.maybe("total"), own.maybe("pages"), own.maybe("more")
+        self.most = own.whole("most", MOST, least=1)
         self._next = own.text("next", "X-Next-Cursor" if self.style == "cursor_header" else "next")
         self._size_param = own.text("size_param", "limit" if self.style == "offset" else "size")
         kind = self.style.removesuffix("_header")

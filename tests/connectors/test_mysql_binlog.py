@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from connectors import SourceChanged, SourceError, SourceRefused, SourceUnavailable
+from connectors.changes import mysql_check
 from connectors.changes.mysql_binlog import open_binlog
 from connectors.databases.mysql import open_reader
 from connectors.databases.reader import ReaderOptions
@@ -243,6 +244,26 @@ def test_what_the_account_may_not_do_is_said_before_anything_is_read(server, ent
     position = part.start()
     assert all(line.ok for line in part.check())
     assert part.lag(position).bytes is not None
+
+
+def test_a_server_without_a_number_is_no_log_that_is_gone(server, ent, monkeypatch):
+    # MariaDB takes no 0: what MySQL answers is put into its mouth.
+    start = feed(server).start()
+    said = mysql_check._variables
+    monkeypatch.setattr(mysql_check, "_variables", lambda cursor: {**said(cursor), "server_id": "0"})
+    (line,) = [line for line in feed(server).check() if not line.ok]
+    assert line.name == "server id"
+    assert "SET GLOBAL server_id = 1" in line.zh
+    assert "SET GLOBAL server_id = 1" in line.en
+    with pytest.raises(SourceRefused, match=r"SRC-LOG-UNREADY.*server_id"):
+        feed(server).start()
+
+    def refuses(*_, **__):
+        raise pymysql.err.OperationalError(1236, "Misconfigured master - server id was not set")
+
+    monkeypatch.setattr("pymysqlreplication.BinLogStreamReader", refuses)
+    with pytest.raises(SourceRefused, match=r"SRC-LOG-SERVER-ID.*原处继续.*goes on from where it was"):
+        list(feed(server).changes(start, lambda: False, 0.6))
 
 
 def test_privileges_that_come_with_a_role_count(server, ent):

@@ -6,7 +6,7 @@ import pytest
 from loopback_service import Handler, ids, ok, serving, source
 
 from connectors import SourceChanged, SourceError, SourceUnavailable
-from connectors.services import listing, windows
+from connectors.services import listing, standing, windows
 from schemas.values import Position
 
 RECORDS = [{"id": str(n)} for n in range(7)]
@@ -132,6 +132,43 @@ def test_a_service_that_has_no_records_and_no_end_is_stopped(service, monkeypatc
     service.answer = lambda *_: ok({"items": [{"id": "0"}] if (turn := next(turns)) == 3 else [], "next": turn})
     with pytest.raises(SourceError, match=r"SRC-REST-ENDLESS.*page 10"):
         ids(source(service, page={"style": "cursor"}))
+
+
+@pytest.mark.parametrize("style", ["page", "cursor"])
+def test_a_service_whose_records_change_in_every_answer_is_stopped_all_the_same(service, monkeypatch, style):
+    monkeypatch.setattr(standing, "PAGES", 5)
+    turns = iter(range(10**6))
+
+    def answer(*_):
+        turn = next(turns)
+        named = [{"id": f"{one}", "name": f"n{one}", "now": f"{turn}:{one}", "day": "today"} for one in range(3)]
+        return ok({"items": named, "next": turn})
+
+    service.answer = answer
+    with pytest.raises(SourceError, match=r"SRC-REST-LOOP.*page 6"):
+        ids(source(service, page={"style": style, "size": 3}))
+
+
+def test_a_list_that_numbers_the_rows_of_each_page_is_read_to_its_end(service, monkeypatch):
+    monkeypatch.setattr(standing, "PAGES", 2)
+    pages = [[{"no": f"{one}", "id": f"{page}-{one}", "all": "x"} for one in range(3)] for page in range(9)]
+    service.answer = lambda _p, query, *_: ok({"items": pages[at] if (at := int(query["page"]) - 1) < 9 else []})
+    assert len(ids(source(service, page={"style": "page", "size": 3}))) == 27
+
+
+def test_a_read_of_more_pages_than_the_resource_file_allows_is_stopped(service):
+    service.answer = lambda _p, query, *_: ok({"items": [{"id": query["page"]}]})
+    with pytest.raises(SourceError, match=r"SRC-REST-PAGES.*4 页（4 条记录）.*page\.most.*4 pages \(4 records\)"):
+        ids(source(service, page={"style": "page", "most": 4}))
+    assert len(service.asked) == 4
+
+
+def test_a_service_that_gives_far_more_than_it_says_there_is_is_stopped(service, monkeypatch):
+    monkeypatch.setattr(listing, "EMPTY", 5)
+    turns = iter(range(10**6))
+    service.answer = lambda *_: ok({"items": [{"id": str(turn := next(turns))}], "next": turn, "total": 10})
+    with pytest.raises(SourceError, match=r"SRC-REST-INCOMPLETE.*says 10 records and sent 26"):
+        ids(source(service, page={"style": "cursor", "total": "total"}))
 
 
 def test_a_list_that_shrinks_while_it_is_read_is_read_again_from_its_beginning(service):
