@@ -16,7 +16,7 @@ from quality.errors import QualityError
 # are the day of the check.
 FUNCTIONS = frozenset(
     """
-    + - * / // % ^ ** || ~~ !~~ ~~* !~~* ~~~ like_escape not_like_escape ilike_escape not_ilike_escape
+    + - * / // % ^ ** || ~~ !~~ ~~* !~~* like_escape not_like_escape ilike_escape not_ilike_escape
     abs sign round floor ceil ceiling trunc mod greatest least nullif ifnull isnan isfinite
     length len strlen char_length character_length substr substring left right lower upper trim ltrim rtrim replace
     translate reverse strpos instr position contains starts_with prefix ends_with suffix concat ascii unicode
@@ -46,6 +46,7 @@ _SESSION = frozenset(
 _JOINING, _JOINS = frozenset(("||", "concat")), 16
 _DEEPEST = 4  # divisions in the divisors of divisions: each is asked twice whether it is zero
 DIVIDING = frozenset(("/", "//", "%", "mod"))
+_ESCAPED = frozenset(("like_escape", "not_like_escape", "ilike_escape", "not_ilike_escape"))
 _REPLACING, _REPLACEMENTS, _REPLACEMENT = frozenset(("replace", "regexp_replace")), 8, 4
 
 
@@ -140,6 +141,7 @@ def _permit(one: dict[str, Any]) -> None:
                 f"{name} 只能替换为不超过 {_REPLACEMENT} 个字符的文字",
                 f"{name} replaces with a text of at most {_REPLACEMENT} characters",
             )
+        _permit_escape(name, one["children"])
     elif kind == "COLUMN_REF":
         if len(one["column_names"]) != 1:
             raise _refused("列名不能带表名", "a column is named alone, without a table")
@@ -151,6 +153,15 @@ def _permit(one: dict[str, Any]) -> None:
             raise _refused(f"不能转换为 {target}", f"a cast to {target} is not allowed")
     elif kind not in _CLASSES:
         raise _refused(f"不能使用 {kind}", f"{kind} is not allowed")
+
+
+def _permit_escape(name: str, children: list[dict[str, Any]]) -> None:
+    if name in _ESCAPED and not all(map(_written, children[1:])):
+        raise _refused("LIKE … ESCAPE 的两个文字都要直接写出", "LIKE … ESCAPE has both of its texts written out")
+
+
+def _written(one: dict[str, Any]) -> bool:
+    return one["class"] == "CONSTANT" and isinstance(one["value"].get("value"), str)
 
 
 def _short(given: list[dict[str, Any]]) -> bool:

@@ -14,6 +14,8 @@ from sqlalchemy import pool, types
 from sqlalchemy.dialects import postgresql, registry
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect, PGIdentifierPreparer
 
+from quality import likes
+
 NAME = "shutong_duckdb"
 
 _LIVE: dict[str, duckdb.DuckDBPyConnection] = {}
@@ -141,6 +143,16 @@ class _Compiler(PGCompiler):
 
     def visit_not_regexp_match_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:  # noqa: ANN401 - dto.
         return f"NOT {self.visit_regexp_match_op_binary(binary, operator, **kw)}"
+
+    def visit_like_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:  # noqa: ANN401 - SQLAlchemy's own
+        pattern, escape = getattr(binary.right, "value", None), (binary.modifiers or {}).get("escape")
+        if not isinstance(pattern, str) or not (escape or likes.slow(pattern)):
+            return str(super().visit_like_op_binary(binary, operator, **kw))  # type: ignore[no-untyped-call]
+        matched = sa.func.regexp_full_match(binary.left, sa.literal(likes.regex(pattern, escape)))
+        return str(self.process(matched, **kw))
+
+    def visit_not_like_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:  # noqa: ANN401 - SQLAlchemy's own
+        return f"NOT {self.visit_like_op_binary(binary, operator, **kw)}"
 
 
 class DuckDBDialect(PGDialect):

@@ -1,4 +1,4 @@
-"""Let a division by zero in a rule's condition be an error, where DuckDB takes 1/0 for infinity and 1//0 for null."""
+"""Run a rule's condition as it is meant: DuckDB takes 1/0 for infinity and 1//0 for null, and some LIKEs never end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from quality import likes
 from quality.condition import DIVIDING, accept, expression
 
 _GUARD = "CASE WHEN true = 0 THEN error('division by zero') ELSE true END"  # the divisor takes the place of `true`
@@ -18,13 +19,16 @@ _GUARD = "CASE WHEN true = 0 THEN error('division by zero') ELSE true END"  # th
 def guarded(sql: str) -> str:
     """An accepted condition as it is run: to divide by zero is an error, to divide by nullif(…, 0) is not.
 
-    A CASE keeps a division away from the rows that it does not take; AND and OR do not. Errors as quality.condition.
+    A LIKE that may not end is a regular expression, which does. A CASE keeps a division away from the rows that it does
+    not take; AND and OR do not. Errors as quality.condition.
     """
     text = accept(sql)
     with duckdb.connect(":memory:", config={"enable_external_access": "false"}) as connection:
         tree = expression(connection, text)
-        divisions = [one for one in _nodes(tree) if _may_divide_by_zero(one)]
-        if not divisions:
+        nodes = list(_nodes(tree))
+        divisions = [one for one in nodes if _may_divide_by_zero(one)]
+        rewritten = [likes.rewritten(connection, one) for one in nodes]
+        if not (divisions or any(rewritten)):
             return text
         for one in divisions:
             guard, divisor = expression(connection, _GUARD), one["children"][1]

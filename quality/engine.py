@@ -14,7 +14,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from quality import asked, rest
+from quality import asked, limits, rest
 from quality.errors import QualityError
 from quality.fused import Condition, Marks, Scanner
 from quality.kept import Kept, Query
@@ -335,10 +335,10 @@ def validate(
         kept.show(parts.nothing.schema)
     if left:
         again = _batch(context.data_sources.add_shutong_duckdb("kept", connection_string=url), table)
-        found.append(_rest(engine, again, _suite(suite, left), result_format))
+        found += [_rest(engine, again, _suite(suite, [one]), result_format) for one in left]
     for alike in rest.groups(framed):
         frame = rest.frame(context, engine.duckdb, table, alike)
-        found.append(_rest(engine, frame, _suite(suite, alike), result_format))
+        found += [_rest(engine, frame, _suite(suite, [one]), result_format) for one in alike]
     return _together(found), engine
 
 
@@ -354,8 +354,9 @@ def _suite(suite: Any, expectations: list[Any]) -> Any:  # noqa: ANN401 - GX
 
 
 def _rest(engine: FusedExecutionEngine, batch: Any, suite: Any, result_format: Any) -> Any:  # noqa: ANN401 - GX
-    """What a batch beside the scan answers; the engine is told how to find the rows, should anybody ask."""
-    found = batch.validate(suite, result_format=result_format)
+    """What a batch beside the scan answers of one expectation, in time; the engine is told how to find the rows."""
+    with limits.query(engine.duckdb, limits.RULE):
+        found = rest.in_time(batch, suite, result_format)
     for one in found.results:
         metric = rest.condition(one.expectation_config)
         if metric is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Sequence
 
 import duckdb
@@ -10,26 +9,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from quality import limits
 from quality.dialect import quote
 from schemas.values import ROW
 
 KEPT = "kept"  # the name of that table
-# Seconds for one rule about several rows. It takes seconds on ten million rows; one that compares nearly all rows with
-# each other, since nearly all have the same key, would not end today.
-LIMIT = 900.0
 
 
 class Kept:
     """Some columns of the table `name` of the connection, part after part, as a table of DuckDB's own.
 
-    A query over them is stopped after `limit` seconds (default LIMIT).
+    A query over them is stopped after limits.RULE seconds.
     """
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, name: str, columns: Collection[str], limit: float | None = None
-    ) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, columns: Collection[str]) -> None:
         self._connection, self._name = connection, name
-        self._limit = LIMIT if limit is None else limit
         self.wanted = frozenset(columns)
         self._columns: tuple[str, ...] = ()
         self._broken: frozenset[str] = frozenset()
@@ -55,13 +49,8 @@ class Kept:
 
     def rows(self, sql: str) -> npt.NDArray[np.int64]:
         """The `_row`s, each once and ordered, that a query over `kept` gives; duckdb.Error also when it takes long."""
-        watch = threading.Timer(self._limit, self._connection.interrupt)
-        watch.daemon = True
-        watch.start()
-        try:
+        with limits.query(self._connection, limits.RULE):
             found = self._connection.execute(sql).to_arrow_table().column(0)
-        finally:
-            watch.cancel()
         return np.unique(found.to_numpy().astype(np.int64))
 
     def show(self, schema: pa.Schema) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy.sql import elements, operators
 
 from quality import kernels_text as text
 from quality.columns import Part, Truth, is_text
+from quality.limits import heavy
 
 Kernel = Callable[[Part], Truth]
 Listed = Callable[[Any], pa.Array]  # a SELECT of one column → its values
@@ -111,7 +112,7 @@ class _Compiler:
         if not isinstance(pattern, str):
             return None
         name = self._text_column(left)
-        if isinstance(sign, operators.custom_op) and sign.opstring in ("~", "!~"):
+        if isinstance(sign, operators.custom_op) and sign.opstring in ("~", "!~") and not heavy(pattern):
             found = text.matching(name, pattern)
             return found if sign.opstring == "~" else _not(found)
         escaped = (one.modifiers or {}).get("escape") is not None or "\\" in pattern

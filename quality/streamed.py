@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
+from quality import limits
 from quality.columns import Booleans, DeclinedError, Part, UnreadableError, is_text
 from quality.fused import Condition, Marks, marks_of, together
 from quality.kept import Kept
@@ -112,10 +114,12 @@ class Stream:
         self._connection, self._text, self._selectable = connection, text, selectable
         self._conditions, self._late, self._kept = dict(conditions), late, kept
         self._failed: dict[Key, str] = {}
+        self._spent: defaultdict[Key, float] = defaultdict(float)  # seconds that kernels took
         self._judges: dict[Key, Judge] = {}
         self._left: dict[Key, Condition] = {}
         self._texts: dict[Key, set[str]] = {}  # columns that SQL reads: it does not look whether texts are UTF-8
         self._looked_into: set[str] = set()
+        self._heavy = False
 
     def run(self, parts: Parts) -> Streamed:
         """Go through the parts."""
@@ -125,6 +129,7 @@ class Stream:
                 self._judges[key] = judge
             else:
                 self._left[key] = one
+                self._heavy = self._heavy or self._is_heavy(one)
         texts = {one.name for one in parts.nothing.schema if is_text(one.type)}
         for key in self._left.keys() | self._late.keys():
             self._texts[key] = texts & _named(self._conditions[key])
@@ -149,6 +154,12 @@ class Stream:
                 except _REFUSALS as error:
                     self._failed[key] = str(error)
         return found
+
+    def _is_heavy(self, one: Condition) -> bool:
+        try:
+            return limits.heavy_sql(self._text(sa.select(one.expression)))
+        except _REFUSALS:
+            return False  # it is refused where it is asked
 
     def _judge(self, one: Condition, schema: pa.Schema) -> Judge | None:
         made = [kernel(clause, schema, self._listed) for clause in (one.expression, *one.where)]
@@ -184,12 +195,17 @@ class Stream:
         part = Part(table)
         work = _Work(table, part)
         for key, judge in self._judges.items():
+            if self._spent[key] > limits.RULE:
+                work.unreadable[key] = limits.STOPPED
+                continue
+            began = time.perf_counter()
             try:
                 work.answers[key] = judge(part)
             except UnreadableError as error:
                 work.unreadable[key] = str(error)
             except (DeclinedError, pa.ArrowException, ArithmeticError):
                 work.declined.append(key)
+            self._spent[key] += time.perf_counter() - began
         work.broken.update(_broken(part, self._looked_into))
         for key, names in self._texts.items():
             for name in names & work.broken.keys():
@@ -205,11 +221,11 @@ class Stream:
         keys = {key: one for key, one in self._late.items() if key not in self._failed and one.columns("")}
         if left or keys or self._kept:
             narrow = work.table.select([name for name in work.table.column_names if name in self._read(left, keys)])
-            parts.show(narrow)
+            parts.show(limits.cut(narrow) if self._heavy else narrow)
             try:
                 work.answers.update(self._query(left, keys, rows))
             except _REFUSALS:
-                parts.show(work.table)
+                parts.show(limits.cut(work.table) if self._heavy else work.table)
                 work.answers.update(self._asked(left, keys, rows))
         return marks_of(
             rows, {key: one for key, one in work.answers.items() if key not in self._failed}, self._conditions
@@ -234,7 +250,8 @@ class Stream:
                 self._try(key, {}, {key: late}, rows)
         left = {key: one for key, one in left.items() if key not in self._failed}
         keys = {key: one for key, one in keys.items() if key not in self._failed}
-        return self._query(left, keys, rows) if left or keys else {}
+        # Each of them alone was in time.
+        return self._query(left, keys, rows, seconds=limits.RULE * (len(left) + len(keys))) if left or keys else {}
 
     def _try(self, key: Key, left: Mapping[Key, Condition], keys: Mapping[Key, Late], rows: Any) -> None:  # noqa: ANN401
         try:
@@ -249,6 +266,7 @@ class Stream:
         rows: Any,  # noqa: ANN401 - numpy
         *,
         noted: bool = True,
+        seconds: float | None = None,
     ) -> dict[Key, _Answer]:
         picked: list[Any] = [sa.column(ROW).label("r")]
         for place, one in enumerate(left.values()):
@@ -258,7 +276,8 @@ class Stream:
         for place, late in enumerate(keys.values()):
             picked += late.columns(f"k{place}")
         query = self._text(sa.select(*picked).select_from(self._selectable))
-        answer = self._connection.execute(query).to_arrow_table()
+        with limits.query(self._connection, limits.PART if seconds is None else seconds):
+            answer = self._connection.execute(query).to_arrow_table()
         order = _order(answer["r"].to_numpy(), rows)
         if noted:
             for place, late in enumerate(keys.values()):

@@ -71,8 +71,9 @@ def _time(rule: str) -> QualityError:
         "QUA-EVAL-TIME",
         zh=f"规则 {rule} 无法执行：超过了时限，已中止",
         en=f"Rule {rule} could not be evaluated: it took longer than it may and was stopped",
-        fix_zh="请检查规则是否把大量行两两相比，例如分组的列几乎只有一个值",
-        fix_en="See whether the rule compares very many rows with each other, as when a key is the same for nearly all",
+        fix_zh="请检查规则是否把大量行两两相比（例如分组的列几乎只有一个值），或正则表达式是否重复之中又有重复",
+        fix_en="See whether it compares very many rows with each other, as when nearly all have the same key,"
+        " or whether its regular expression repeats what repeats",
     )
 
 

@@ -17,7 +17,7 @@ _NOBODY: Rows = np.empty(0, np.int64)
 
 
 def by_row(rules: Sequence[Rule], violators: Mapping[str, Rows]) -> pa.Table:
-    """One row per record that violates anything: `_row` int64 and `rules` list<dictionary<int16, string>>.
+    """One row per record that violates anything: `_row` int64 and `rules` list<dictionary<int16 or int32, string>>.
 
     `violators` holds, per rule id, the `_row`s that violate it, each once; the answer is ordered by `_row`, rules in
     the order of `rules`.
@@ -28,7 +28,8 @@ def by_row(rules: Sequence[Rule], violators: Mapping[str, Rows]) -> pa.Table:
     for rows in held.values():
         counts[place_of(rows) + 1] += 1
     offsets = np.cumsum(counts, dtype=np.int32)
-    which, free = np.empty(offsets[-1], np.int16), offsets[:-1].copy()
+    narrow = len(rules) <= np.iinfo(np.int16).max
+    which, free = np.empty(offsets[-1], np.int16 if narrow else np.int32), offsets[:-1].copy()
     for number, rows in held.items():
         places = place_of(rows)
         which[free[places]] = number

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from quality_cases import TODAY, rule, table
 
-from quality import kept
+from quality import limits
 from quality.check import check, check_parts
 from quality.divisions import guarded
 from quality.errors import QualityError
@@ -151,7 +151,7 @@ def test_patterns_that_explode_elsewhere_take_no_time_here():
 
 
 def test_a_rule_that_does_not_end_is_stopped(monkeypatch):
-    monkeypatch.setattr(kept, "LIMIT", 0.3)
+    monkeypatch.setattr(limits, "RULE", 0.3)
     monkeypatch.setattr("quality.check.rowsets.violators", lambda _rule, _table: "SELECT sum(a.range + b.range)"
                         " FROM range(10_000_000) a, range(10_000_000) b")  # fmt: skip
     found = outcome(rule("endless", "count", "staff", max=1))
