@@ -24,6 +24,12 @@ def test_each_row_names_the_rules_it_violates_in_their_order(sets):
     assert list(zip(found["_row"].to_pylist(), found["rules"].to_pylist(), strict=True)) == sorted(expected.items())
 
 
+def test_there_may_be_more_rules_than_two_bytes_count():
+    rules = [SimpleNamespace(id=f"rule_{place}") for place in range(40_000)]
+    found = by_row(rules, {rule.id: np.array([7], np.int64) for rule in rules})
+    assert found["rules"][0].as_py() == [rule.id for rule in rules]
+
+
 def test_the_table_is_plain_text_in_a_file(tmp_path):
     found = by_row([SimpleNamespace(id="a"), SimpleNamespace(id="b")], {"b": np.array([3, 9], np.int64)})
     pq.write_table(found, tmp_path / "violations.parquet", store_schema=False)
