@@ -1,4 +1,4 @@
-"""Run the full counts of kills and sizes, part by part; a part that passed for this very code is not run again."""
+"""Run the full counts of kills and sizes, some parts at a time; one that passed for this very code is not run again."""
 
 from __future__ import annotations
 
@@ -9,39 +9,53 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
 RECORD = TOP / "var" / "prove.json"
-MARK = "pytest.mark.prove"
-PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider")
+LANES = (os.cpu_count() or 1) + 1  # while one waits for a disk or a server, the others go on
 KEPT = 5  # versions of the code whose results are remembered
 SHOWN = 60  # last lines of a part that failed
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing to prove, and the command that does."""
+    """One thing to prove, and the command that does; `alone`: its figures need the machine for themselves."""
 
     name: str
     command: tuple[str, ...]
+    alone: bool = False
 
 
 def parts() -> list[Part]:
-    """The kills at every named point, then each test file with full counts, then the real register at its full size."""
-    files = sorted(path for path in (TOP / "tests").rglob("test_*.py") if MARK in path.read_text(encoding="utf-8"))
-    full = [Part(f"full counts: {path.relative_to(TOP)}", _marked("prove", str(path))) for path in files]
-    return [
-        Part("kills at every named point", _marked("kills and not prove", "tests")),
-        *full,
-        Part("benchmark at full size", (sys.executable, "benchmarks/first.py")),
+    """The kills at every named point, file by file; every test with full counts; the real register at its full size."""
+    kills = [
+        Part(f"kills at every named point: {path}", (*PYTEST, "-m", "kills and not prove", path))
+        for path in _marked("pytest.mark.kills")
     ]
+    full = [Part(f"full counts: {test}", (*PYTEST, test)) for test in _collected(_marked("pytest.mark.prove"))]
+    return [*kills, *full, Part("benchmark at full size", (sys.executable, "benchmarks/first.py"), alone=True)]
 
 
-def _marked(marker: str, place: str) -> tuple[str, ...]:
-    return (*PYTEST, "-m", marker, place)
+def _marked(mark: str) -> list[str]:
+    files = sorted((TOP / "tests").rglob("test_*.py"))
+    return [str(path.relative_to(TOP)) for path in files if mark in path.read_text(encoding="utf-8")]
+
+
+def _collected(files: Sequence[str]) -> list[str]:
+    command = (*PYTEST, "-p", "no:randomly", "-m", "prove", "--collect-only", *files)
+    done = subprocess.run(command, cwd=TOP, env=_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    return [line for line in done.stdout.splitlines() if "::" in line]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "SHUTONG_PROVE": "1"}
 
 
 def version() -> str:
@@ -83,7 +97,7 @@ def prove(part: Part) -> tuple[bool, float]:
     done = subprocess.run(
         part.command,
         cwd=TOP,
-        env={**os.environ, "SHUTONG_PROVE": "1"},
+        env=_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -94,26 +108,46 @@ def prove(part: Part) -> tuple[bool, float]:
     return done.returncode == 0, round(time.monotonic() - start, 1)
 
 
+def proved(wanted: Sequence[Part], lanes: int) -> Iterator[tuple[Part, bool, float]]:
+    """Each part as it ends, with whether it passed and its seconds; what needs the machine for itself comes last."""
+    with ThreadPoolExecutor(lanes) as pool:
+        running = {pool.submit(prove, part): part for part in wanted if not part.alone}
+        try:
+            for ended in as_completed(running):
+                yield running[ended], *ended.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    for part in wanted:
+        if part.alone:
+            yield part, *prove(part)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Prove every part that has not passed yet; 1 when one fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--list", action="store_true", help="only say what there is to prove, and what passed")
     parser.add_argument("--again", action="store_true", help="run the parts that passed as well")
+    parser.add_argument("--lanes", type=int, default=LANES, help=f"parts at a time ({LANES})")
     asked = parser.parse_args(arguments)
     code = version()
     passed = {} if asked.again else remembered().get(code, {})
-    failed = False
-    for part in parts():
+    lasted = {name: seconds for one in remembered().values() for name, seconds in one.items()}
+    # The longest first, as far as one knows, so that no lane is left alone with one at the end.
+    wanted = sorted(parts(), key=lambda part: -lasted.get(part.name, float("inf")))
+    for part in wanted:
         if part.name in passed or asked.list:
             known = f"passed before, {passed[part.name]:.1f} s" if part.name in passed else "to do"
             print(f"{part.name}: {known}", flush=True)
-            continue
-        fine, seconds = prove(part)
+    if asked.list:
+        return 0
+    failed, start = False, time.monotonic()
+    for part, fine, seconds in proved([part for part in wanted if part.name not in passed], asked.lanes):
         print(f"{part.name}: {'passed' if fine else 'FAILED'}, {seconds:.1f} s", flush=True)
         failed |= not fine
         if fine:
             passed[part.name] = seconds
             remember(code, passed)
+    print(f"{time.monotonic() - start:.0f} s")
     return 1 if failed else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -26,3 +27,17 @@ def started(work: Callable[[], None]) -> int:
 def done(work: Callable[[], None]) -> int:
     """Do the work in a process of its own; its exit status."""
     return os.waitpid(started(work), 0)[1]
+
+
+def warmed(work: Callable[[], None]) -> None:
+    """Do the work here, once: what it read, compiled and imported need not be done again in each process forked later.
+
+    The threads it leaves belong to pools (of Arrow and pyiceberg) that begin anew after a fork; a thread that only draws
+    progress bars does not, and is not started.
+    """
+    from tqdm import tqdm
+
+    tqdm.monitor_interval = 0
+    work()
+    gc.collect()
+    gc.freeze()  # nobody looks through what is here for garbage again, and its pages stay shared

@@ -1,7 +1,7 @@
 """Run by test_kills.py: kill the whole way from source to publication at named points or at random times, run it again.
 
-It imports everything first and forks afterwards, before any work: one slow start for all the kills. Every scenario
-begins from the same first day, in the same folder, and is told as JSON: what a reader sees then.
+It imports everything and does the first day, and forks afterwards: one slow start for all the kills. Every scenario
+begins from that same first day, in the same folder, and is told as JSON: what a reader sees then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 # What the steps import on the way; forked children have it already.
 import pyiceberg.catalog.sql
-from forks import done, started
+from forks import done, started, warmed
 from small_deployment import (
     INSTANTS,
     LIBRARY,
@@ -151,14 +151,16 @@ def finish(home: Path, run: str, *, everything: bool, traces: bool, told: Path, 
     if counted is not None:
         points: Counter[str] = Counter()
         sys.addaudithook(lambda event, args: points.update(args) if event == "shutong.point" else None)
+    start = time.monotonic()
     command(home, run, everything=everything)
+    lasted = time.monotonic() - start
     if counted is not None:
         counted.write_text(json.dumps(points))
     with opened(home) as wired:
         said = seen(wired, home, traces=traces)
         before = snapshots(wired)
         command(home, f"{run}-once-more", everything=everything)
-        told.write_text(json.dumps({"seen": said, "moved": snapshots(wired) != before}))
+        told.write_text(json.dumps({"seen": said, "moved": snapshots(wired) != before, "seconds": lasted}))
 
 
 def killed_at(point: str, nth: int, work: Callable[[], None]) -> Callable[[], None]:
@@ -185,7 +187,7 @@ class Scenarios:
 
     def __init__(self, root: Path, standard: str) -> None:
         self.root, self.home, self._first = root, root / "home", root / "first"
-        assert done(lambda: first_day(self.home, standard)) == 0
+        warmed(lambda: first_day(self.home, standard))
         second_day(self.home)
         shutil.copytree(self.home, self._first)
         self.counted: dict[str, Counter[str]] = {}
@@ -196,20 +198,16 @@ class Scenarios:
         shutil.rmtree(self.home)
         shutil.copytree(self._first, self.home)
 
-    def undisturbed(self, again: str, *, timed: bool) -> None:
+    def undisturbed(self, again: str) -> None:
         """The command as it goes when nobody kills it."""
         same, everything = AGAIN[again]
         counted = self.root / "counted.json"
-        if timed:
-            self.restore()
-            start = time.monotonic()
-            assert done(lambda: command(self.home, "timed", everything=everything)) == 0
-            self.lasts[again] = time.monotonic() - start
         self.restore()
         told = self.root / f"never, {again}.json"
         ended = done(lambda: finish(self.home, "day-2", everything=everything, traces=same, told=told, counted=counted))
         assert ended == 0, again
         self.counted[again] = Counter(json.loads(counted.read_text()))
+        self.lasts[again] = json.loads(told.read_text())["seconds"]
 
     def at_point(self, point: str, again: str, chance: random.Random) -> None:
         """Killed once at the point, then the command again."""
@@ -224,12 +222,12 @@ class Scenarios:
         told = self.root / f"{point}, {again}.json"
         assert done(lambda: finish(self.home, run, everything=everything, traces=same, told=told)) == 0, (point, again)
 
-    def at_random(self, number: int, again: str, chance: random.Random) -> int:
+    def at_random(self, number: int, again: str, chance: random.Random, most: int) -> int:
         """Killed at random times some times in a row, then to the end; how many kills met a living process."""
         same, everything = AGAIN[again]
         self.restore()
         kills = 0
-        for attempt in range(KILLS_BEFORE_THE_END):
+        for attempt in range(min(KILLS_BEFORE_THE_END, most)):
             run = "day-2" if same else f"day-2-{attempt}"
             child = started(lambda run=run: command(self.home, run, everything=everything))
             time.sleep(chance.uniform(0, self.lasts[again] * 1.1))
@@ -241,22 +239,21 @@ class Scenarios:
         return kills
 
 
-def main(root: Path, seed: int, kills: int, *, every_way: bool) -> None:
-    """Every point once (or in every way the command can come again), then that many kills at random."""
+def main(root: Path, seed: int, kills: int, only: str | None) -> None:
+    """Every point once, in turn in each way the command can come again, or all of them in one; then kills at random."""
     root.mkdir(exist_ok=True)
-    ways, chance = list(AGAIN), random.Random(seed)
-    scenarios = Scenarios(root, STANDARDS[every_way])
+    ways, chance = [only] if only else list(AGAIN), random.Random(f"{seed} {only}" if only else seed)
+    scenarios = Scenarios(root, STANDARDS[only is not None])
     for again in ways:
-        scenarios.undisturbed(again, timed=kills > 0)
+        scenarios.undisturbed(again)
     for number, point in enumerate(POINTS):
-        for again in ways if every_way else [ways[(number + seed) % len(ways)]]:
-            scenarios.at_point(point, again, chance)
+        scenarios.at_point(point, ways[(number + seed) % len(ways)], chance)
     number = met = 0
     while met < kills:
-        met += scenarios.at_random(number, ways[number % len(ways)], chance)
+        met += scenarios.at_random(number, ways[number % len(ways)], chance, kills - met)
         number += 1
     (root / "summary.json").write_text(json.dumps({"random kills": met, "seconds": scenarios.lasts}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), every_way=sys.argv[4] == "each point in every way")
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else None)

@@ -1,7 +1,7 @@
 """Run by test_source_kills.py: kill the reading of every kind of departmental system at random times, read again.
 
-Like ingest_kills.py it imports everything first and forks before any work. What is killed is the pull or, as in
-`make prove`, the whole way to the table; it tells what is durable then.
+Like ingest_kills.py it imports everything and forks after a first day, here of a folder of files that no kill concerns.
+What is killed is the pull or, as in `make prove`, the whole way to the table; it tells what is durable then.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ import pyarrow.csv
 import pymysql
 import sqlalchemy.dialects.mysql.pymysql
 import sqlalchemy.dialects.postgresql.psycopg
-from forks import done, started
-from places import EACH, PARTS, PLACES, Arranged, as_json
-from small_deployment import opened
+from forks import done, started, warmed
+from places import EACH, PARTS, PLACES, Arranged, as_json, rows
+from small_deployment import csv_source, drop, opened
 
 import connectors.databases.mysql
 import connectors.databases.source
@@ -53,6 +53,14 @@ def command(arranged: Arranged, home: Path, run: str, *, whole: bool) -> None:
             accept(wired.store, wired.state, wired.deployment.resource(RESOURCE), batch)
         for step in (wired.steps.pull, wired.steps.check, wired.steps.land)[: 3 if whole else 1]:
             step(RESOURCE, run)
+
+
+def first_day(home: Path, *, whole: bool) -> None:
+    """What every kind does in the same way, once, over files."""
+    arranged = Arranged(csv_source())
+    arranged.deployment(home)
+    drop(home, "day-1.csv", rows(0))
+    command(arranged, home, "day-1", whole=whole)
 
 
 def kept(wired: Wired) -> dict[str, object]:
@@ -130,6 +138,7 @@ class Scenarios:
 
 def main(root: Path, seed: int, kills: int, kinds: list[str], *, whole: bool) -> None:
     """For each kind of system an undisturbed run, then at least that many kills."""
+    warmed(lambda: first_day(root / "first day", whole=whole))
     for name in kinds:
         folder = root / name
         folder.mkdir(parents=True)
