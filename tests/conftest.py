@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -50,6 +51,14 @@ def _write_to_memory() -> None:
 
 
 _write_to_memory()
+gc.disable()  # while half a million things are imported that stay; collecting garbage begins with the tests
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected is no garbage until the end: it is not looked through again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
