@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,8 +23,8 @@ class Batches:
     """How the batches of one table are made.
 
     `floats` are identifier columns the database stores as floating-point numbers: every value in them is a reject.
-    `marker` is what the SELECT puts in the place of a value longer than `limit` bytes, followed by its length; it is
-    new each time, so that no value can look like it.
+    `marker` is what the SELECT puts in the place of a value longer than `limit` bytes, followed by its length, in the
+    columns `guarded`; it is new each time, so that no value can look like it.
     """
 
     table: str
@@ -32,7 +32,7 @@ class Batches:
     limit: int
     floats: Sequence[str] = ()
     marker: str = field(default_factory=lambda: f"\x01{uuid.uuid4().hex}:")
-    guarded: bool = False
+    guarded: Container[str] = ()
 
     def batch(self, fetched: pa.RecordBatch, first: int) -> Batch:
         """`fetched` as text with `_row` counting from `first`."""
@@ -53,18 +53,20 @@ class Batches:
 
     def _text(self, name: str, column: pa.Array, rejects: dict[int, Reject]) -> pa.Array:
         if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-            if self.guarded:
+            if name in self.guarded:
                 column = self._too_long(name, column, pc.starts_with(column, self.marker.encode()), rejects)
             column = self._sized(name, column, rejects)
             return self._decoded(name, column.cast(pa.binary()), rejects)
         if column.type != pa.string():
             column = column.cast(pa.string())
-        if self.guarded:
+        if name in self.guarded:
             column = self._too_long(name, column, pc.starts_with(column, self.marker), rejects)
         return self._sized(name, column, rejects)
 
     def _too_long(self, name: str, column: pa.Array, marked: pa.Array, rejects: dict[int, Reject]) -> pa.Array:
         """Take the database's word for values it did not send."""
+        if not pc.any(marked).as_py():
+            return column
         places = np.flatnonzero(marked.fill_null(False).to_numpy(zero_copy_only=False))  # noqa: FBT003
         for at in places:
             said = column[int(at)].as_py()

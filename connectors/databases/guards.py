@@ -35,6 +35,13 @@ def may_be_long(connection: sa.Connection, table: Table, limit: int) -> bool:
     return dialect in ("mysql", "mariadb")
 
 
+def unlimited(kind: sa.types.TypeEngine[Any]) -> bool:
+    """True for bytes and for text that has no greatest length."""
+    return isinstance(kind, sa.LargeBinary) or (
+        isinstance(kind, sa.String) and not isinstance(kind, sa.Enum) and not kind.length
+    )
+
+
 def guarded(
     written: sa.ColumnElement[Any],
     column: sa.ColumnClause[Any],
@@ -45,10 +52,9 @@ def guarded(
     limit: int,
 ) -> sa.ColumnElement[Any]:
     """`written`; or `marker` and the length, where `column` is longer than `limit` bytes."""
-    text = isinstance(kind, sa.String) and not isinstance(kind, sa.Enum) and not kind.length
     # PostgreSQL would not mix bytes and text in one CASE.
-    raw = isinstance(kind, sa.LargeBinary) and not (dialect == "postgresql" and written is column)
-    if not text and not raw:
+    mixed = isinstance(kind, sa.LargeBinary) and dialect == "postgresql" and written is column
+    if mixed or not unlimited(kind):
         return written
     # Older SQLite has no octet_length, and counts characters of a text.
     length: sa.ColumnElement[int] = sa.func.octet_length(column)

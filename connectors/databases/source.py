@@ -20,7 +20,7 @@ from connectors.databases.choice import READERS, Choice, chosen
 from connectors.databases.cursor import Bound
 from connectors.databases.engines import connected
 from connectors.databases.examination import active_sessions, examined
-from connectors.databases.guards import guarded, may_be_long
+from connectors.databases.guards import guarded, may_be_long, unlimited
 from connectors.databases.ranges import Range, bounds, moments, recalled
 from connectors.databases.reader import Reader
 from connectors.databases.snapshot import Snapshot, quoted
@@ -276,8 +276,10 @@ class SqlSource:
         limit = self._reading.max_field_bytes
         typed = self._url.get_backend_name() != "sqlite"  # there a column may hold anything, the reader looks
         floats = [name for name in self._reading.identifiers if typed and isinstance(table.types.get(name), sa.Float)]
-        with self._connected() as connection:
-            long = may_be_long(connection, table, limit)
+        long = frozenset(name for name, kind in table.types.items() if unlimited(kind))
+        if long:
+            with self._connected() as connection:
+                long = long if may_be_long(connection, table, limit) else frozenset()
         return Batches(self._name, self._reading.bytes, limit, floats, guarded=long)
 
     def _select(self, table: Table, split: Split | None, limit: int | None = None) -> tuple[sa.Select[Any], Batches]:
@@ -287,7 +289,7 @@ class SqlSource:
         for name in self._columns or tuple(table.types):
             kind, column = table.types[name], rows.c[name]
             written = reader.selected(column, kind)
-            if make.guarded:
+            if name in make.guarded:
                 written = guarded(written, column, kind, dialect, marker=make.marker, limit=make.limit)
             selected.append(written)
         statement = self._filtered(sa.select(*selected).select_from(rows))
