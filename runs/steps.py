@@ -230,8 +230,8 @@ class Steps:
                 unlinked=sum(merged.unlinked.values()),
             )
 
-    def publish(self, library: str, run: str) -> LibraryReport:
-        """Build the library's serving store from its newest release and switch readers to it."""
+    def publish(self, library: str, run: str, *, rebuild: bool = False) -> LibraryReport:
+        """Bring the library's serving store to its newest release and switch readers to it; `rebuild` writes it all."""
         parts = self._parts
         with self._room():
             parts.state.start_run(run, library, trigger="merge")
@@ -240,7 +240,8 @@ class Steps:
             if before is None and not any(parts.state.released(one.table) for one in self._contributing(library)):
                 parts.state.finish_run(run, counts={"landed": 0})  # no row of it has landed yet: nothing to publish
                 return LibraryReport(run, library, 0, changed=False)
-            made = publish(parts.state, parts.tables, parts.serving, library, self._library_standard(library))
+            standard = self._library_standard(library)
+            made = publish(parts.state, parts.tables, parts.serving, library, standard, rebuild=rebuild)
             parts.state.step(run, "publish", counts={"landed": made.rows})
             parts.state.finish_run(run)
             return LibraryReport(run, library, made.rows, made != before, generation=made.generation)

@@ -23,6 +23,7 @@ from shutong.commands import (
     returns,
     scores,
     secret,
+    serving,
     store,
 )
 
@@ -36,6 +37,8 @@ def main() -> None:
     """
 
 
+for one in (serving.follow_command, serving.verify_command):
+    libraries.library_group.add_command(one)
 resource.resource_group.add_command(resource_new.new_command)
 quality.quality_group.add_command(orders.orders_group)
 for one in (

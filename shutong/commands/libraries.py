@@ -32,11 +32,12 @@ def merge_command(session: Session, library: str) -> None:
 
 @library_group.command("publish", help="发布到查询服务 | publish to the serving store")
 @click.argument("library")
+@click.option("--rebuild", is_flag=True, help="全部重写，不只写变更 | write everything anew, not just what changed")
 @command
-def publish_command(session: Session, library: str) -> None:
+def publish_command(session: Session, library: str, *, rebuild: bool) -> None:
     """Publish a merged library now."""
     with open_deployment(session.settings) as wired:
-        report = wired.steps.publish(library, f"{new_run_id()}-{library}")
+        report = wired.steps.publish(library, f"{new_run_id()}-{library}", rebuild=rebuild)
     if session.voice.as_json:
         session.voice.answer(report.as_dict())
         return
