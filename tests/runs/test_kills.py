@@ -11,7 +11,7 @@ from killing import PROVE, as_if_undisturbed, killed, told
 from schemas.points import POINTS
 
 SEED, KILLS, PROVEN_KILLS = 1, 10, 67  # the last in each way the command can come again
-pytestmark = [pytest.mark.kills, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kills, pytest.mark.timeout(1200)]
 
 
 def scenarios(root: Path, seed: int, kills: int, *only: str, patience: float) -> dict[str, dict]:
@@ -28,7 +28,7 @@ def as_if_nobody_killed(each: dict[str, dict], name: str) -> None:
 
 @pytest.fixture(scope="module")
 def each(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    return scenarios(tmp_path_factory.mktemp("kills") / "run", SEED, KILLS, patience=580)
+    return scenarios(tmp_path_factory.mktemp("kills") / "run", SEED, KILLS, patience=1150)
 
 
 @pytest.mark.parametrize("again", AGAIN)

@@ -9,7 +9,7 @@ from killing import PROVE, as_if_undisturbed, killed, told
 from mode_kills import KINDS
 
 SEED, KILLS, PROVEN_KILLS = 7, 10, 100
-pytestmark = [pytest.mark.kills, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kills, pytest.mark.timeout(1200)]
 
 
 def scenarios(root: Path, seed: int, kills: int, *kinds: str, patience: float) -> dict[str, dict[str, dict]]:
@@ -27,7 +27,7 @@ def every_change_is_applied_once(said: dict[str, dict]) -> None:
 
 @pytest.fixture(scope="module")
 def each(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict]]:
-    return scenarios(tmp_path_factory.mktemp("mode-kills"), SEED, KILLS, *KINDS, patience=580)
+    return scenarios(tmp_path_factory.mktemp("mode-kills"), SEED, KILLS, *KINDS, patience=1150)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,7 +12,7 @@ from places import EACH, PARTS, PLACES
 from infra.testing import mariadb, postgres, sshd
 
 SEED, KILLS, PROVEN_KILLS = 3, 10, 100
-pytestmark = [pytest.mark.kills, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kills, pytest.mark.timeout(1200)]
 
 
 def there(kind: str) -> bool:
@@ -41,7 +41,7 @@ def every_row_is_there_once(said: dict[str, dict]) -> None:
 
 @pytest.fixture(scope="module")
 def each(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict]]:
-    return scenarios(tmp_path_factory.mktemp("source-kills"), SEED, KILLS, "pull", *KINDS, patience=580)
+    return scenarios(tmp_path_factory.mktemp("source-kills"), SEED, KILLS, "pull", *KINDS, patience=1150)
 
 
 @pytest.mark.parametrize("kind", KINDS)
