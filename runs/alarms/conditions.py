@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from quality.gate_store import DECISION
 from quality.orders_values import LIVE, Order
+from quality.store import QUALITY_RUN
 from runs.alarms.people import Kind
 from runs.facts import OURS
 from runs.resources import Resource
 from warehouse.clock import SHANGHAI
 from warehouse.state.database import reading
-from warehouse.state.schema import RUN
+from warehouse.state.schema import PIECE, RELEASE, RUN
 from warehouse.state.streams import Streams
 
 ENDED = ("done", "failed", "held")
@@ -57,6 +59,7 @@ def of_runs(engine: sa.Engine, resources: Sequence[Resource], at: datetime, grac
             last, good = _last(connection, one.id, ENDED), _last(connection, one.id, ("done",))
             titles = (one.id, one.department, one.zh, one.en)
             found += _late(titles, one, good, at, grace)
+            found += _held(connection, titles, last)
             found += _broken(connection, titles, last, good, at)
         for library in libraries:
             last, good = _last(connection, library, ENDED), _last(connection, library, ("done",))
@@ -70,8 +73,11 @@ def undecided(engine: sa.Engine, lasting: Sequence[Condition]) -> list[Condition
     with reading(engine) as connection:
         for one in lasting:
             since = sa.and_(RUN.c.resource == one.resource, RUN.c.started_at >= one.since)
+            if one.kind == "held":
+                since = sa.and_(since, sa.or_(RUN.c.status != "running", _waits()))
             statuses = set(connection.execute(sa.select(RUN.c.status).where(since).distinct()).scalars())
-            if one.kind in ("failed", "held") and "running" in statuses and "done" not in statuses:
+            again = "running" in statuses and (one.kind == "held" or "done" not in statuses)
+            if one.kind in ("failed", "held") and again:
                 found.append(one)
     return found
 
@@ -113,6 +119,46 @@ def _known_since(one: Resource) -> datetime:
     return datetime.fromtimestamp(one.path.stat().st_mtime, SHANGHAI)
 
 
+def _held(connection: sa.Connection, titles: tuple[str, str, str, str], last: sa.RowMapping | None) -> list[Condition]:
+    """A resource some batch of which waits for a decision, however good the runs after it were."""
+    resource = titles[0]
+    waits = _waits()
+    if last is not None and last["status"] == "held":
+        waits = sa.or_(waits, RUN.c.run_id == last["run_id"])  # the last one is, whatever was kept of it
+    ours = RUN.c.trigger.not_in(OURS)
+    query = sa.select(RUN.c.run_id, RUN.c.started_at).where(RUN.c.resource == resource, RUN.c.status == "held", ours)
+    those = connection.execute(query.where(waits).order_by(RUN.c.started_at, RUN.c.run_id)).all()
+    if not those:
+        return []
+    run, since = those[0]
+    more_zh, more_en = (
+        (f"，另有 {len(those) - 1} 个运行", f", and {len(those) - 1} more") if len(those) > 1 else ("", "")
+    )
+    return [
+        Condition(
+            "held",
+            *titles,
+            since,
+            f"运行 {run} 的批次被挂起{more_zh}",
+            f"the batch of the run {run} is held{more_en}",
+            f"shutong quality show {resource} 查看后决定",
+            f"look with shutong quality show {resource}, then decide",
+        )
+    ]
+
+
+def _waits() -> sa.ColumnElement[bool]:
+    """Whether a run brought a batch that is held, was not decided about and has not landed by another run either."""
+    decided = sa.exists().where(DECISION.c.resource == PIECE.c.resource, DECISION.c.batch == PIECE.c.batch)
+    landed = sa.exists().where(RELEASE.c.kind == "land", RELEASE.c.batch == PIECE.c.batch)
+    judged = sa.exists().where(
+        QUALITY_RUN.c.resource == PIECE.c.resource,
+        QUALITY_RUN.c.batch == PIECE.c.batch,
+        QUALITY_RUN.c.decision == "hold",
+    )
+    return sa.exists().where(PIECE.c.run == RUN.c.run_id, judged, ~decided, ~landed)
+
+
 def _broken(
     connection: sa.Connection,
     titles: tuple[str, str, str, str],
@@ -120,22 +166,15 @@ def _broken(
     good: sa.RowMapping | None,
     at: datetime,
 ) -> list[Condition]:
-    if last is None or last["status"] == "done":
+    if last is None or last["status"] != "failed":
         return []
-    resource, status = titles[0], last["status"]
-    wanted = sa.and_(RUN.c.resource == resource, RUN.c.status == status)
+    resource = titles[0]
+    wanted = sa.and_(RUN.c.resource == resource, RUN.c.status == "failed")
     if good is not None:
         wanted = sa.and_(wanted, RUN.c.started_at > good["started_at"])
     first = sa.select(sa.func.min(RUN.c.started_at), sa.func.count()).where(wanted)
     since, times = connection.execute(first).one()
     since, run = since or last["started_at"], last["run_id"]
-    if status == "held":
-        what = (f"运行 {run} 的批次被挂起", f"the batch of the run {run} is held")
-        todo = (
-            f"shutong quality show {resource} 查看后决定",
-            f"look with shutong quality show {resource}, then decide",
-        )
-        return [Condition("held", *titles, since, *what, *todo)]
     if times < 2 and at - datetime.fromisoformat(last["finished_at"] or last["started_at"]) < SETTLED:  # noqa: PLR2004
         return []
     # The words of an error may quote what was received: only its code goes out.

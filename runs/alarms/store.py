@@ -138,16 +138,23 @@ class Alarms:
             row = connection.execute(sa.select(SILENCE).where(SILENCE.c.id == made)).mappings().one()
             return Silence(**row)
 
-    def lift(self, silence_id: int, at: datetime) -> bool:
-        """End a silence before its time; False when there is none of that number that lasts."""
+    def lift(self, silence_id: int, at: datetime, who: str) -> bool:
+        """End a silence before its time, as `who` wants; False when there is none of that number that lasts."""
         same = sa.and_(SILENCE.c.id == silence_id, SILENCE.c.lifted_at.is_(None), SILENCE.c.until > written(at))
         with self._engine.begin() as connection:
-            return connection.execute(sa.update(SILENCE).where(same).values(lifted_at=written(at))).rowcount == 1
+            over = sa.update(SILENCE).where(same).values(lifted_at=written(at), lifted_by=who)
+            return connection.execute(over).rowcount == 1
 
     def silences(self, at: datetime) -> list[Silence]:
         """The silences that last."""
         with reading(self._engine) as connection:
             return _silences(connection, written(at))
+
+    def silenced(self, limit: int = 100) -> list[Silence]:
+        """The newest silences, those that are over too, newest first."""
+        query = sa.select(SILENCE).order_by(SILENCE.c.id.desc()).limit(limit)
+        with reading(self._engine) as connection:
+            return [Silence(**row) for row in connection.execute(query).mappings()]
 
 
 def _open() -> sa.Select[tuple[int, str]]:

@@ -59,5 +59,6 @@ SILENCE = sa.Table(
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("made_at", sa.String(40), nullable=False),
     sa.Column("lifted_at", sa.String(40)),
+    sa.Column("lifted_by", sa.String(64)),  # added by 0012_lifted.py
     sqlite_autoincrement=True,
 )

@@ -49,7 +49,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No messages of that kind, about resources of that pattern, to that person (None: any) until then."""
+    """No messages of that kind, about resources of that pattern, to that person (None: any) until then.
+
+    `who` made it, `lifted_by` ended it before its time (None: nobody did, or it was not noted then).
+    """
 
     id: int
     kind: str | None
@@ -60,6 +63,7 @@ class Silence:
     why: str
     made_at: str
     lifted_at: str | None
+    lifted_by: str | None = None
 
     def covers(self, condition: Condition, person: str) -> bool:
         """Whether it keeps that person from hearing of that condition."""

@@ -40,13 +40,19 @@ def alarms_group() -> None:
 
 
 @alarms_group.command("list", help="当前告警、静默与未送达的消息 | alarms that last, silences, messages not delivered")
-@click.option("--history", type=click.IntRange(0, 10**6), default=0, help="最近 N 条消息 | also the newest N messages")
+@click.option(
+    "--history",
+    type=click.IntRange(0, 10**6),
+    default=0,
+    help="最近 N 条消息与静默 | also the newest N messages and silences",
+)
 @command
 def list_command(session: Session, history: int) -> None:
     """Print what lasts, what is silenced, and which messages wait or were refused."""
     with open_deployment(session.settings) as wired:
         alarms = Alarms(wired.state.engine)
         lasting, silences = alarms.lasting(), alarms.silences(now())
+        silences = alarms.silenced(history) if history else silences
         messages = alarms.messages(history) if history else alarms.messages(states=("waiting", "refused"))
     voice = session.voice
     if voice.as_json:
@@ -79,8 +85,15 @@ def list_command(session: Session, history: int) -> None:
                 ("人员", "person"),
                 ("至", "until"),
                 ("由", "by"),
+                ("提前结束", "lifted"),
             ],
-            [[one.id, one.kind, one.resource, one.person, _short(one.until), one.who] for one in silences],
+            [
+                [
+                    *(one.id, one.kind, one.resource, one.person, _short(one.until), one.who),
+                    f"{_short(one.lifted_at)} {one.lifted_by or ''}" if one.lifted_at else "",
+                ]
+                for one in silences
+            ],
         )
     if messages:
         voice.table(
@@ -111,12 +124,16 @@ def silence_command(  # noqa: PLR0917 - one per option
     why: str,
     lift: int | None,
 ) -> int:
-    """Silence, or lift a silence."""
+    """Silence, or lift a silence: who does so is noted."""
     at = now()
     with open_deployment(session.settings) as wired:
         alarms = Alarms(wired.state.engine)
         if lift is not None:
-            lifted = alarms.lift(lift, at)
+            actor = person(wired.deployment, by).actor
+            for one in alarms.silences(at):
+                if one.id == lift:
+                    _may_silence(actor, one.person, one.resource)
+            lifted = alarms.lift(lift, at, actor.id)
             if session.voice.as_json:
                 session.voice.answer({"lifted": lifted})
             said = ("已结束静默", "The silence is over") if lifted else ("没有这条静默", "There is no such silence")
@@ -125,7 +142,8 @@ def silence_command(  # noqa: PLR0917 - one per option
         actor = person(wired.deployment, by).actor
         about = None if who is None else person(wired.deployment, who).id
         ends = read_until(until or "", at)
-        _may_silence(wired, actor, about, resource)
+        _there_is(wired, resource)
+        _may_silence(actor, about, resource)
         made = alarms.silence(ends, actor.id, why, at, kind=kind, resource=resource, person=about)
     if session.voice.as_json:
         session.voice.answer({"silence": asdict(made)})
@@ -133,12 +151,16 @@ def silence_command(  # noqa: PLR0917 - one per option
     return 0
 
 
-def _may_silence(wired: Wired, by: Actor, about: str | None, pattern: str | None) -> None:
-    """Refuse a silence of what there is not, or of what is not theirs to silence."""
+def _there_is(wired: Wired, pattern: str | None) -> None:
+    """Refuse a silence of what there is not."""
     there = wired.deployment.resources
     every = {one.id for one in there} | {one.standard.library for one in there if one.standard.library}
     if pattern is not None and not any(fnmatchcase(one, pattern) for one in every):
         raise unknown_resource(pattern, sorted(every))
+
+
+def _may_silence(by: Actor, about: str | None, pattern: str | None) -> None:
+    """Refuse to silence, or to end a silence of, what is not theirs."""
     own = bool(by.department) and (pattern or "").startswith(f"{by.department}.")
     if DATA_MANAGER not in by.roles and about != by.id and not own:
         raise no_silence(by)

@@ -2,99 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 from alarm_people import PEOPLE
-from small_deployment import add_resource, csv_source, lay_out, write_small_standard
+from alarm_town import FIRMS, LIBRARY, Postman, Town, at
 
-from quality.orders import QualityOrders
 from quality.orders_values import OrderPolicy
 from runs.alarms.conditions import Condition
-from runs.alarms.people import read_people
 from runs.alarms.refusals import LineDown, Refused
 from runs.alarms.store import Alarms
 from runs.alarms.tables import METADATA
-from runs.alarms.watch import Watch, conditions, look
+from runs.alarms.watch import conditions, look
 from runs.errors import RunError
-from runs.resources import load_resources
-from schemas.calendar import read_calendar
 from warehouse.state import State
 from warehouse.state.schema import RUN
 from warehouse.state.streams import Streams
-
-ZONE = timezone(timedelta(hours=8))
-FIRMS, LIBRARY = "scjg.firms", "legal_person"
-
-
-def at(day: int, hour: int = 9, minute: int = 0) -> datetime:
-    """An hour of a day of September 2026."""
-    return datetime(2026, 9, day, hour, minute, tzinfo=ZONE)
-
-
-class Postman:
-    """Takes messages, or says why not."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, str, str]] = []
-        self.error: Exception | None = None
-        self.asked = 0
-
-    def send(self, message, person) -> None:
-        self.asked += 1
-        if self.error is not None:
-            raise self.error
-        self.taken.append((person.id, message.what, message.subject))
-
-    def close(self) -> None:
-        pass
-
-
-class Town:
-    """A small deployment with people, whose runs and clock a test sets."""
-
-    def __init__(self, home, people: str, schedule: str = "") -> None:
-        lay_out(home)
-        standard = write_small_standard(home)
-        path = add_resource(home, csv_source(), standard=standard, more=schedule)
-        os.utime(path, (at(1, 0).timestamp(),) * 2)
-        (home / "people.yaml").write_text(people, encoding="utf-8")
-        self.state = State(f"sqlite:///{home}/state.db")
-        self.engine = self.state.engine
-        self.post = Postman()
-        self.watch = Watch(
-            self.engine,
-            load_resources(home),
-            QualityOrders(self.engine, read_calendar()),
-            Alarms(self.engine),
-            read_people(home / "people.yaml", {"scjg", "swj"}),
-            {"mail": self.post},
-        )
-
-    @property
-    def alarms(self) -> Alarms:
-        return self.watch.alarms
-
-    def run(self, name: str, when: datetime, status: str = "done", resource: str = FIRMS, error=None) -> None:
-        """A run that came to an end."""
-        said = when.isoformat(timespec="microseconds")
-        values = {"run_id": name, "resource": resource, "step": "land", "status": status, "trigger": "schedule"}
-        with self.engine.begin() as connection:
-            connection.execute(sa.insert(RUN).values(**values, started_at=said, finished_at=said, error=error))
-
-    def look(self, when: datetime) -> list[tuple[str, str]]:
-        """One round; (person, what) of the messages it sent."""
-        before = len(self.post.taken)
-        look(self.watch, lambda: when)
-        return [(person, what) for person, what, _ in self.post.taken[before:]]
-
-    def kinds(self, when: datetime) -> list[tuple[str, str]]:
-        """What is wrong at that time: kind and resource."""
-        return [(one.kind, one.resource) for one in conditions(self.watch, when)]
 
 
 @pytest.fixture(scope="module")
@@ -298,8 +224,10 @@ def test_a_silence_holds_back_that_it_is_over_and_can_be_lifted(town):
     assert town.look(at(1, 6)) == [("chen", "recovery")]
     assert town.look(at(1, 12)) == [("wang", "recovery")]
     assert [one.id for one in town.alarms.silences(at(1, 6))] == [made.id]
-    assert town.alarms.lift(made.id, at(1, 7))
-    assert not town.alarms.lift(made.id, at(1, 8))
+    assert town.alarms.lift(made.id, at(1, 7), "wang")
+    assert not town.alarms.lift(made.id, at(1, 8), "chen")
+    (over,) = town.alarms.silenced()
+    assert (over.who, over.lifted_by, over.lifted_at[:16]) == ("chen", "wang", "2026-09-01T07:00")
     assert town.alarms.silences(at(1, 8)) == []
     with pytest.raises(RunError, match="RUN-ALARM-UNTIL"):
         town.alarms.silence(at(1, 1), "chen", "迁移", at(1, 2))

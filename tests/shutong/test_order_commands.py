@@ -147,8 +147,12 @@ def test_silences_are_made_listed_and_lifted(home):
     assert made["silence"]["resource"] == "scjg.*"
     assert told(home, "alarms", "run")["messages"] == {}
     assert [one["id"] for one in told(home, "alarms", "list")["silences"]] == [made["silence"]["id"]]
-    assert told(home, "alarms", "silence", "--lift", "1")["lifted"] is True
-    assert run(home, "alarms", "silence", "--lift", "1").exit_code == 1
+    assert "RUN-PERSON-UNKNOWN" in run(home, "alarms", "silence", "--lift", "1").output
+    assert told(home, "alarms", "silence", "--lift", "1", "--by", "wang")["lifted"] is True
+    assert run(home, "alarms", "silence", "--lift", "1", "--by", "wang").exit_code == 1
+    (over,) = told(home, "alarms", "list", "--history", "9")["silences"]
+    assert (over["lifted_by"], bool(over["lifted_at"])) == ("wang", True)
+    assert "wang" in run(home, "alarms", "list", "--history", "9").output
 
 
 @pytest.mark.parametrize(
