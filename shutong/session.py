@@ -17,7 +17,8 @@ from shutong.printing import Voice
 from shutong.settings import Settings, language, read
 
 P = ParamSpec("P")
-FAILED, HELD = 1, 3  # exit codes: an error that was explained; a batch that waits for a decision
+# Exit codes: an error that was explained; a batch that waits for a decision; Ctrl-C, as shells count it.
+FAILED, HELD, INTERRUPTED = 1, 3, 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ def command(act: Callable[Concatenate[Session, P], int | None]) -> Callable[P, N
                 raise
             voice.error(_no_file(error))
             code = FAILED
+        except KeyboardInterrupt:
+            voice.error(_stopped())
+            code = INTERRUPTED
         sys.exit(code or 0)
 
     return run
@@ -59,4 +63,15 @@ def _no_file(error: OSError) -> RunError:
         en=f"cannot read or write {error.filename} ({error.strerror})",
         fix_zh="写明已有、有权限且未满的文件夹中的文件",
         fix_en="Name a file in a folder that is there, that you may use and that is not full",
+    )
+
+
+def _stopped() -> RunError:
+    """Somebody pressed Ctrl-C."""
+    return RunError(
+        "RUN-STOPPED",
+        zh="已按 Ctrl-C 中断",
+        en="stopped by Ctrl-C",
+        fix_zh="已确认的内容不受影响，写了一半的不会计入；再次执行同一命令即从断点继续",
+        fix_en="What counts is safe and nothing is half there; the same command again goes on from here",
     )

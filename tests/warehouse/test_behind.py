@@ -19,7 +19,7 @@ def test_work_is_done_in_order_and_waited_for():
     assert done == list(range(20))
 
 
-def test_an_error_comes_out_and_nothing_after_it_is_done():
+def test_an_error_comes_out_at_every_later_call_and_nothing_after_it_is_done():
     done: list[int] = []
 
     def broken() -> None:
@@ -27,9 +27,10 @@ def test_an_error_comes_out_and_nothing_after_it_is_done():
 
     behind = Behind("test")
     behind.do(broken)
-    behind.do(partial(done.append, 1))
     with pytest.raises(OSError, match="no space left"):
         behind.wait()
-    behind.do(partial(done.append, 2))
+    for again in (partial(behind.do, partial(done.append, 2)), behind.wait):
+        with pytest.raises(OSError, match="no space left"):
+            again()
     behind.stop()
     assert done == []
