@@ -18,7 +18,7 @@ import urllib3
 
 from warehouse import duck
 from warehouse.errors import WarehouseError
-from warehouse.faults import explained
+from warehouse.faults import explained, no_bucket
 from warehouse.sql import literal
 from warehouse.store import ObjectStore
 
@@ -70,6 +70,22 @@ class Bucket:
     def files(self) -> pafs.S3FileSystem:
         """Arrow's file system over the whole store, the same one for all who ask in this process."""
         return _files(replace(self, bucket="", prefix=""))
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """While the block lasts, what fails with the bucket is told as one of our errors."""
+        try:
+            with explained(self.url, bucket=True):
+                yield
+        except WarehouseError as error:
+            if error.code == "WH-FILE-MISSING" and not self._there():
+                raise no_bucket(self.url) from error
+            raise
+
+    def _there(self) -> bool:
+        """Whether there is the bucket itself: who asks for one file's head is not told what is missing."""
+        with explained(self.url, bucket=True):
+            return bool(self.files().get_file_info(self.bucket).type == pafs.FileType.Directory)
 
     def client(self, pool_of: type[urllib3.PoolManager] = urllib3.PoolManager) -> Minio:
         """The SDK, which sends what it sends through such a pool; WH-DRIVER where it is not installed."""
@@ -140,7 +156,7 @@ class BucketSite:
         """See Site."""
         file = extension()
         with (
-            self._explained(),
+            self.explained(),
             duck.connect(self.work / "spill", memory=memory, unsigned=file is not None) as connection,
         ):
             if file is None:
@@ -156,7 +172,7 @@ class BucketSite:
         folder.mkdir(parents=True, exist_ok=True)
         here = folder / f"{uuid.uuid4().hex}.parquet"
         try:
-            with self._explained():
+            with self.explained():
                 yield here
                 if here.exists():
                     with here.open("rb") as file, self._bucket.files().open_output_stream(_key(name)) as stream:
@@ -168,7 +184,7 @@ class BucketSite:
         """See Site."""
         there = store.address(path)
         if there is not None and there[0] == self._bucket.endpoint:
-            with self._explained():
+            with self.explained():
                 self._bucket.files().copy_file(_key(there[1]), _key(name))
             return
         with self.new(name) as here, store.open(path) as stream, here.open("xb") as file:
@@ -176,26 +192,27 @@ class BucketSite:
 
     def size(self, name: str) -> int:
         """See Site."""
-        with self._explained():
+        with self.explained():
             return int(self._bucket.files().get_file_info(_key(name)).size)
 
     def remove(self, name: str) -> None:
         """See Site."""
-        with self._explained():
+        with self.explained():
             bucket, _, key = _key(name).partition("/")
             self._bucket.client().remove_object(bucket, key)
 
     def below(self, name: str, before: float) -> Iterator[str]:
         """See Site."""
         selector = pafs.FileSelector(_key(name), allow_not_found=True, recursive=True)
-        with self._explained():
+        with self.explained():
             found = self._bucket.files().get_file_info(selector)
         for one in sorted(found, key=lambda info: info.path):
             if one.type == pafs.FileType.File and one.mtime_ns / 1e9 < before:
                 yield f"s3://{one.path}"
 
-    def _explained(self) -> AbstractContextManager[None]:
-        return explained(self.root, bucket=True)
+    def explained(self) -> AbstractContextManager[None]:
+        """See Site."""
+        return self._bucket.explained()
 
 
 def bucket(properties: Mapping[str, str]) -> Bucket:

@@ -47,7 +47,7 @@ class BucketStore:
         """See ObjectStore; WH-FILE-THERE when there is a file of that path."""
         here = self._work / uuid.uuid4().hex
         try:
-            with self._explained():
+            with self._bucket.explained():
                 with here.open("xb") as stream:
                     yield stream
                 with here.open("rb") as stream:
@@ -57,7 +57,7 @@ class BucketStore:
 
     def put(self, path: str, content: bytes) -> None:
         """See ObjectStore."""
-        with self._explained():
+        with self._bucket.explained():
             self._send(self._client, path, io.BytesIO(content), len(content))
 
     def _send(self, client: Minio, path: str, stream: BinaryIO, size: int) -> None:
@@ -92,17 +92,17 @@ class BucketStore:
 
     def get(self, path: str) -> bytes:
         """See ObjectStore."""
-        with self.open(path) as stream:
+        with self._bucket.explained(), self.open(path) as stream:
             return stream.read()
 
     def open(self, path: str) -> BinaryIO:
         """See ObjectStore."""
-        with explained(path, bucket=True):
+        with self._bucket.explained(), explained(path, bucket=True):
             return cast("BinaryIO", self._bucket.files().open_input_file(self._bucket.key(path)))
 
     def exists(self, path: str) -> bool:
         """See ObjectStore."""
-        with self._explained():
+        with self._bucket.explained():
             return bool(self._bucket.files().get_file_info(self._bucket.key(path)).is_file)
 
     def local(self, path: str) -> None:
@@ -115,7 +115,7 @@ class BucketStore:
     def link(self, path: str, seconds: int) -> str:
         """See ObjectStore."""
         lasts = timedelta(seconds=min(seconds, LINK_DAYS * 86_400))
-        with self._explained():
+        with self._bucket.explained():
             return self._client.presigned_get_object(self._bucket.bucket, self._name(path), lasts)
 
     def folders(self, prefix: str) -> list[str]:
@@ -129,7 +129,7 @@ class BucketStore:
         from minio.deleteobjects import DeleteObject
 
         names = [self._name(path), *self._names(f"{path}/")]
-        with self._explained():
+        with self._bucket.explained():
             failed = list(self._client.remove_objects(self._bucket.bucket, [DeleteObject(one) for one in names]))
             if failed:
                 raise OSError(f"{failed[0].code} {failed[0].message}")
@@ -139,7 +139,7 @@ class BucketStore:
         return self._locks.hold(name)
 
     def _names(self, prefix: str) -> list[str]:
-        with self._explained():
+        with self._bucket.explained():
             found = self._client.list_objects(self._bucket.bucket, self._name(prefix), recursive=True)
             return [one.object_name for one in found if one.object_name and not one.is_dir]
 
@@ -148,9 +148,6 @@ class BucketStore:
         if ".." in PurePosixPath(path).parts or path.startswith("/"):
             raise _outside(path)
         return self._bucket.key(path).removeprefix(f"{self._bucket.bucket}/")
-
-    def _explained(self) -> AbstractContextManager[None]:
-        return explained(self._bucket.url, bucket=True)
 
 
 class _OnlyNew(urllib3.PoolManager):

@@ -31,6 +31,10 @@ class Site(Protocol):
     work: Path
     properties: Mapping[str, str]
 
+    def explained(self) -> AbstractContextManager[None]:
+        """While the block lasts, what fails with the files is told as one of our errors."""
+        ...
+
     def connect(self, memory: str | None = None) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """A DuckDB that reads the files by their names; what fails there while the block lasts is explained."""
         ...
@@ -65,10 +69,14 @@ class FolderSite:
         self.root = str(self.work)
         self.properties: Mapping[str, str] = {}
 
+    def explained(self) -> AbstractContextManager[None]:
+        """See Site."""
+        return explained(self.root)
+
     @contextmanager
     def connect(self, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """See Site."""
-        with explained(self.root), duck.connect(self.work / "spill", memory=memory) as connection:
+        with self.explained(), duck.connect(self.work / "spill", memory=memory) as connection:
             yield connection
 
     @contextmanager
@@ -76,7 +84,7 @@ class FolderSite:
         """See Site."""
         target = Path(name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with explained(self.root):
+        with self.explained():
             try:
                 yield target
                 if target.exists():

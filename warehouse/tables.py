@@ -7,11 +7,12 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -33,6 +34,8 @@ from warehouse.site import name as file_name
 from warehouse.sql import quote
 from warehouse.state.values import Pin
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Rows: TypeAlias = pa.Table | duckdb.DuckDBPyRelation
 ROW_GROUP = 40_960  # rows; a keyed look-up reads one group, and a scan of ten columns still reads long runs
 ATTEMPTS = 60
@@ -71,6 +74,17 @@ class Head:
     summary: Mapping[str, str]
 
 
+def _explained(act: Callable[Concatenate[Tables, P], T]) -> Callable[Concatenate[Tables, P], T]:
+    """Let what fails with files or catalog while it acts be told as one of our errors."""
+
+    @wraps(act)
+    def acting(self: Tables, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with catalog_explained(), self.site.explained():
+            return act(self, *args, **kwargs)
+
+    return acting
+
+
 class Tables:
     """Tables named `<namespace>.<table>` in a folder or a bucket, listed in a catalog database (SQLite, PostgreSQL).
 
@@ -100,15 +114,18 @@ class Tables:
         """Give back the catalog's connections."""
         self._catalog.engine.dispose()
 
+    @_explained
     def names(self) -> list[str]:
         """Every table there is, sorted."""
         spaces = self._catalog.list_namespaces()
         return sorted(".".join(name) for space in spaces for name in self._catalog.list_tables(space))
 
+    @_explained
     def exists(self, name: str) -> bool:
         """Whether there is a table of that name."""
         return self._catalog.table_exists(name)
 
+    @_explained
     def ensure(self, name: str, schema: pa.Schema) -> None:
         """Make the table, or add the columns it lacks; WH-COLUMN-TYPE when a column would change its type."""
         wanted = columns.iceberg_schema(schema)
@@ -135,10 +152,12 @@ class Tables:
             if not self.exists(name):
                 self._catalog.create_table(name, columns.storable(schema), place, properties=_PROPERTIES)
 
+    @_explained
     def columns(self, name: str) -> tuple[str, ...]:
         """The columns the table has now."""
         return tuple(field.name for field in self._load(name).schema().fields)
 
+    @_explained
     def shape(self, name: str, schema: pa.Schema) -> pa.Schema:
         """The schema as files of the table have it, field ids included, also of a table or columns yet to be made."""
         if not self.exists(name):
@@ -146,10 +165,12 @@ class Tables:
         table = self._load(name)
         return columns.shape(table.schema(), table.metadata.last_column_id, schema)
 
+    @_explained
     def place(self, name: str) -> str:
         """The name a new data file of the table may have, for `site.new` or `site.take`."""
         return f"{file_name(self._load(name).location())}/data/{uuid.uuid4().hex}.parquet"
 
+    @_explained
     def stage(self, name: str, rows: Rows, *, sort: Sequence[str] = ()) -> Staged:
         """Write rows as data files, sorted, zstd, with field ids; they count once `commit` names them.
 
@@ -188,6 +209,7 @@ class Tables:
                 file.unlink()
         return Staged(name, (target,) if count else (), count)
 
+    @_explained
     def commit(
         self,
         staged: Staged,
@@ -257,6 +279,7 @@ class Tables:
         assert snapshot is not None  # noqa: S101 (whole contents always make a snapshot)
         return snapshot
 
+    @_explained
     def relation(self, name: str, snapshot: int | None, wanted: Sequence[str] | None = None) -> str:
         """SQL text, in brackets, with which any DuckDB connection reads the snapshot (None: no rows).
 
@@ -268,10 +291,12 @@ class Tables:
             planned = dataclasses.replace(planned, schema=table.schema())
         return scan.relation(planned, wanted)
 
+    @_explained
     def plan(self, name: str, snapshot: int | None) -> scan.Plan:
         """The files of a snapshot (None: no files); WH-SNAPSHOT-GONE when it has expired."""
         return scan.plan(self._load(name), snapshot)
 
+    @_explained
     def read(
         self,
         name: str,
@@ -300,6 +325,7 @@ class Tables:
         made = flowing()
         return pa.RecordBatchReader.from_batches(next(made), made)
 
+    @_explained
     def row_count(self, name: str, snapshot: int | None) -> int:
         """How many rows the snapshot has, from its summary."""
         known = self._load(name).metadata.snapshot_by_id(snapshot) if snapshot is not None else None
@@ -307,6 +333,7 @@ class Tables:
             return 0
         return int(known.summary["total-records"] or 0) - int(known.summary["total-position-deletes"] or 0)
 
+    @_explained
     def head(self, name: str) -> Head | None:
         """The newest snapshot, released or not; None when there is none (or no table)."""
         if not self.exists(name):
@@ -317,10 +344,12 @@ class Tables:
         summary = dict(current.summary.additional_properties) if current.summary else {}
         return Head(current.snapshot_id, current.parent_snapshot_id, summary)
 
+    @_explained
     def pin(self, name: str, snapshot: int) -> Pin:
         """The snapshot as `State.commit_release` takes it."""
         return Pin(snapshot, self._load(name).metadata_location)
 
+    @_explained
     def rollback_to(self, name: str, snapshot: int | None) -> None:
         """Make an earlier snapshot the head again; None: no snapshot at all. Data files stay until `expire`."""
         for _attempt in range(ATTEMPTS):
@@ -334,10 +363,12 @@ class Tables:
                 moved.commit()
         raise self._contended(name)
 
+    @_explained
     def expire(self, name: str, keep: int = 50, pinned: frozenset[int] = frozenset()) -> int:
         """Forget all snapshots but the newest `keep` and those `pinned` (`State.pinned`); returns how many went."""
         return expiry.expire(self._load(name), keep, pinned)
 
+    @_explained
     def sweep(self, name: str, *, older_than_hours: float = 24.0, pinned: Sequence[str] = ()) -> list[str]:
         """Remove the table's files that nothing names any more; `pinned` are metadata files releases name."""
         return expiry.sweep(self.site, self._load(name), older_than_hours, pinned)

@@ -62,7 +62,7 @@ def running() -> Iterator[Seaweed]:
     command = [
         str(program), "-logtostderr=true", "-v=0", "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.config={folder / 's3.json'}", *ports,
-        "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=20", "-master.volumeSizeLimitMB=64",
+        "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=100", "-master.volumeSizeLimitMB=64",
         "-master.telemetry=false", "-master.volumePreallocate=false", "-volume.minFreeSpace=100MiB",
         f"-filer.localSocket={folder / 'filer.sock'}", f"-s3.localSocket={folder / 's3.sock'}",
     ]  # fmt: skip

@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,6 +161,9 @@ def in_a_process_of_its_own(work, *, die_at: str | None = None) -> int:
                 )
             work()
             status = 0
+        except Exception:  # noqa: BLE001 - told, and the status says that it failed
+            traceback.print_exc()
+            sys.stderr.flush()
         finally:
             os._exit(status)
     return os.waitpid(child, 0)[1]
