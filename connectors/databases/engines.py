@@ -12,7 +12,7 @@ from sqlalchemy import exc, pool
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from connectors.databases.errors import driver_missing, explained
-from connectors.databases.mysql_session import spelt
+from connectors.databases.mysql_session import connect, spelt
 from connectors.databases.patience import within
 from connectors.databases.reader import ReaderOptions
 from connectors.databases.silence import Waiting, within_silence
@@ -83,6 +83,8 @@ def engine_for(url: sa.URL, options: ReaderOptions) -> sa.Engine:
         if engine.driver == "psycopg":
             sa.event.listen(engine, "do_connect", _impatient(options.silence_timeout))
         sa.event.listen(engine, "connect", settle)
+    if engine.driver == "pymysql":
+        sa.event.listen(engine, "do_connect", lambda _dialect, _record, words, named: connect(*words, **named))
     if engine.dialect.name == "oracle":
         limit = int(options.silence_timeout * 1000)
         sa.event.listen(engine, "connect", lambda connection, _record: setattr(connection, "call_timeout", limit))

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from connectors.databases.errors import driver_missing, explained
 from connectors.databases.mysql_columns import Wired, exact, shown, written
 from connectors.databases.mysql_rows import Column, empty, taken
-from connectors.databases.mysql_session import Cursor, control, login, wrapped
+from connectors.databases.mysql_session import Cursor, connect, control, login, wrapped
 from connectors.databases.mysql_wire import asked, blocks
 from connectors.databases.reader import ReaderOptions
 from connectors.errors import SourceError
@@ -74,7 +74,7 @@ class MySqlReader:
         tagged = statement.prefix_with(sa.literal_column(f"/* {tag} */"))
         done = connecting = True
         try:
-            with pymysql.connect(**login(self._url, self._patience)) as connection:
+            with connect(**login(self._url, self._patience)) as connection:
                 done = connecting = False
                 yield from self._fetched(connection, tagged, lambda: self._works(tag))
                 done = True

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from connectors import SourceError, SourceRefused, SourceUnavailable, open_source
 from connectors.databases.mysql import open_reader
+from connectors.databases.mysql_session import control
 from connectors.databases.reader import ReaderOptions
 from infra.testing import mariadb
 from schemas.values import Position
@@ -261,6 +262,16 @@ def test_rows_are_the_same_with_and_without_tls(server, query, secured):
         "名": ["𠮷'\\", None, "x "],
         "secured": [secured] * 3,
     }
+
+
+def test_what_tls_needs_is_made_ready_once_for_all_connections(server, monkeypatch):
+    with control(sa.make_url(server.url()), 10):
+        pass
+    made = []
+    monkeypatch.setattr("ssl.create_default_context", lambda **_: made.append(1))
+    source = open_source("sql", {"table": "ent"}, {"url": server.url()}, None)
+    assert [batch.rows.num_rows for split in source.plan(None) for batch in source.read(split)] == [3]
+    assert not made
 
 
 def test_a_closed_port_is_unavailable():
