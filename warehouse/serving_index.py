@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from struct import unpack_from
 from typing import Any
 
 import lmdb
@@ -17,6 +19,7 @@ from warehouse.serving_file import INDEX
 BETWEEN = b"\0"  # between value and key; neither holds one
 _BLOCK = 64  # pairs
 _LEVEL = 3
+_idle: deque[zstandard.ZstdDecompressor] = deque(maxlen=64)
 
 
 def put_index(env: lmdb.Environment, name: str, pairs: Iterable[pa.Array]) -> None:
@@ -47,15 +50,24 @@ def pairs_from(read: Any, database: Any, start: bytes) -> Iterator[bytes]:  # no
             there = cursor.last()
         else:  # it may stand in the block before the first one that begins after it
             there = bytes(cursor.key()) == start or cursor.prev() or cursor.first()
-        unpack = zstandard.ZstdDecompressor().decompress
         while there:
-            block = _pairs(unpack(cursor.value()))
-            yield from block[bisect_left(block, start) :]
+            yield from _pairs(_unpacked(cursor.value()), start)
             there = cursor.next()
 
 
-def _pairs(block: bytes) -> list[bytes]:
+def _unpacked(packed: bytes) -> bytes:
+    try:
+        zstd = _idle.pop()  # a decompressor serves one thread at a time
+    except IndexError:
+        zstd = zstandard.ZstdDecompressor()
+    block: bytes = zstd.decompress(packed)
+    _idle.append(zstd)
+    return block
+
+
+def _pairs(block: bytes, start: bytes) -> Iterator[bytes]:
     count = block[0]
-    lengths = np.frombuffer(block, "<u2", count, 1)
-    ends = (np.cumsum(lengths) + 1 + 2 * count).tolist()
-    return [block[begin:end] for begin, end in zip([1 + 2 * count, *ends[:-1]], ends, strict=True)]
+    ends = list(accumulate(unpack_from(f"<{count}H", block, 1), initial=1 + 2 * count))
+    first = bisect_left(range(count), start, key=lambda place: block[ends[place] : ends[place + 1]])
+    for begin, end in pairwise(ends[first:]):
+        yield block[begin:end]
