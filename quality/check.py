@@ -9,21 +9,19 @@ from datetime import date
 from types import MappingProxyType
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from quality import expectations, rowsets
-from quality.dialect import lend, quote
-from quality.engine import FusedExecutionEngine, validate
+from quality.engine import FusedExecutionEngine
 from quality.errors import QualityError
 from quality.gate import Gate, Judgement, judge
 from quality.kept import KEPT, Kept
 from quality.parts import Parts
 from quality.remembered import configurations
 from quality.repeats import Repeats
+from quality.stages import TABLE, stage
 from quality.streamed import Late
-from quality.suite import usable
 from quality.unanswered import unanswered
 from quality.violations import Rows, by_row, for_quarantine
 from schemas.standard import Rule
@@ -32,17 +30,8 @@ from schemas.values import ROW, Json, RuleCount, Verdict
 from great_expectations.expectations.registry import get_metric_kwargs  # isort: skip
 from great_expectations.validator.metric_configuration import MetricConfiguration  # isort: skip
 
-TABLE = "checked"
 SAMPLE = 20  # row numbers kept in the results, per rule
-_FORMAT = {"result_format": "BASIC", "exclude_unexpected_values": True, "partial_unexpected_count": 0}
 _NONE: Mapping[str, pa.Table] = MappingProxyType({})
-_CLOSED = {
-    "enable_external_access": "false",
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "python_enable_replacements": "false",
-    "threads": "1",  # a part is one piece: others would only wait for work
-}
 
 
 def check(
@@ -71,24 +60,23 @@ def check_parts(  # noqa: PLR0917 - what, by what, in the order they are said
     Rows that say only that the source deleted their record are not judged; they count in `rows`. QualityError:
     QUA-TABLE, and QUA-RULE-ID as quality.suite; what `parts` raise.
     """
-    wanted, refused = usable(rules, codes, today)
-    failed = {rule: str(error) for rule, error in refused.items()}
-    able = [rule for rule in rules if rule.id not in failed]
-    with duckdb.connect(":memory:", config=_CLOSED) as connection, lend(connection) as url, configurations():
-        _set_up(connection, codes, able, today, references)
-        shown = Parts(connection, TABLE, parts, schema, lambda part: _with_marks(part, able, today))
-        several = [rule for rule in able if rule.beyond]
+    with stage(rules, codes, today, schema) as (asked, gone_through), asked.relations(references), configurations():
+        failed = {rule: str(error) for rule, error in asked.refused.items()}
+        shown = Parts(asked.connection, TABLE, parts, schema, lambda part: _with_marks(part, asked.rules, today))
+        several = [rule for rule in asked.rules if rule.beyond]
         beyond = {rule.id: _several(rule, shown.nothing.schema) for rule in several}
         columns = {one for rule in several if isinstance(beyond[rule.id], str) for one in rowsets.needed(rule)}
-        kept = Kept(connection, TABLE, columns)
-        result, engine = validate(url, TABLE, wanted, _FORMAT, parts=shown, kept=kept, beyond=beyond)
+        kept = Kept(asked.connection, TABLE, columns)
+        result, engine = asked.ask(shown, kept, beyond)
         if shown.error is not None:
             raise shown.error
+        gone_through.append(shown.rows)
         by_rule = {one.expectation_config.meta["rule"]: one for one in result.results}
         for rule, one in by_rule.items():
             if (why := _error(one.exception_info)) is not None:
                 failed[rule] = str(unanswered(rule, why))
         violators = {rule: _violators(engine, one) for rule, one in by_rule.items() if rule not in failed}
+        told = asked.told(result)
     counts = tuple(_count(rule, by_rule.get(rule.id), violators, failed) for rule in rules)
     quarantine = for_quarantine(rules, violators)
     decided = judge(gate, shown.records, len(quarantine), counts, shown.empty(gate.keys))
@@ -104,7 +92,7 @@ def check_parts(  # noqa: PLR0917 - what, by what, in the order they are said
         decision=decided.decision,
         reason_zh=decided.zh,
         reason_en=decided.en,
-        results=_results(result, rules, violators, failed),
+        results=_results(told, rules, violators, failed),
     )
 
 
@@ -127,27 +115,6 @@ def _several(rule: Rule, schema: pa.Schema) -> Late | str:
         by = rule.params.get("by")
         return Repeats([str(one) for one in by] if isinstance(by, list) else rule.columns, schema)
     return rowsets.violators(rule, KEPT)
-
-
-def _set_up(
-    connection: duckdb.DuckDBPyConnection,
-    codes: Mapping[str, frozenset[str]],
-    rules: Sequence[Rule],
-    today: date,
-    references: Mapping[str, pa.Table] = _NONE,
-) -> None:
-    connection.execute("SET TimeZone = 'Asia/Shanghai'")
-    for macro in ("today", "current_date"):
-        connection.execute(f"CREATE MACRO {quote(macro)}() AS DATE '{today.isoformat()}'")
-    for name in {str(rule.params["list"]) for rule in rules if rule.kind == "code"}:
-        listed = pa.table({"code": pa.array(sorted(codes[name]), pa.string())})
-        connection.register(expectations.code_table(name), listed)
-    for name, relation in references.items():
-        connection.register(rowsets.reference_table(name), relation)
-    for rule in rules:
-        if rule.beyond:
-            connection.register(expectations.violators_table(rule.id), pa.table({ROW: pa.array([], pa.int64())}))
-    connection.execute("SET lock_configuration = true")
 
 
 def _violators(engine: FusedExecutionEngine, result: Any) -> Rows:  # noqa: ANN401 - a GX result
@@ -191,13 +158,13 @@ def _error(info: Mapping[str, Any] | None) -> str | None:
 
 
 def _results(
-    result: Any,  # noqa: ANN401 - a GX result
+    told: Mapping[str, Any],
     rules: Sequence[Rule],
     violators: Mapping[str, Rows],
     failed: Mapping[str, str],
 ) -> Mapping[str, Json]:
     order = {rule.id: place for place, rule in enumerate(rules)}
-    plain: dict[str, Any] = json.loads(json.dumps(result.to_json_dict(), default=str))
+    plain: dict[str, Any] = json.loads(json.dumps(told, default=str))
     plain["success"] = plain["success"] and not failed
     plain["results"].sort(key=lambda one: order[one["expectation_config"]["meta"]["rule"]])
     for one in plain["results"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import duckdb
@@ -73,6 +73,9 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         self.parts: Parts | None = None  # set before anything is asked: what the one scan goes through
         self.kept: Kept | None = None  # what is to be kept of the parts
         self.beyond: Mapping[str, Late | str] = {}  # how to find the rows a rule about several rows lists, by rule
+        self._asked: dict[Any, Any] = {}  # metrics that marks answer, and the conditions they are about
+        self._late_ones: dict[Any, Any] = {}  # conditions that no part can tell, as they were resolved
+        self._course: Stream | None = None
 
     def resolve_metrics(
         self,
@@ -90,6 +93,7 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         jobs = {metric: asked.condition_of(metric, windowed=streamed) for metric in metrics_to_resolve}
         ours = {metric: key for metric, key in jobs.items() if key is not None and key in known}
         self._counting |= {metric.id: self._filter(metric) for metric in jobs if metric.metric_name == _EVERY}
+        self._asked |= ours
         others = [metric for metric in jobs if metric not in ours]
         if not others:
             answers = self._answer(ours, known)
@@ -119,6 +123,34 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         query: sa.Select[Any] = sa.select(sa.column(ROW)).select_from(records).where(expression)
         return np.unique(np.array([row[0] for row in self.execute_query(query).fetchall()], dtype=np.int64))
 
+    def again(self, parts: Parts, kept: Kept, beyond: Mapping[str, Late | str]) -> Mapping[Any, Any]:
+        """Answer what was asked before, of another batch of the same columns: metric → value, for all that have one.
+
+        Nothing may have failed before. `why` tells what failed now; QualityError: QUA-SCAN; what the parts raise.
+        """
+        scanner = self._scanner()
+        if scanner is None or self._course is None:
+            message = "nothing was asked before"
+            raise ValueError(message)
+        self.parts, self.kept, self.beyond = parts, kept, beyond
+        late = {key: one for key, told in self._late_ones.items() if (one := self._late(key, told)) is not None}
+        marks = self._streamed(self._course.again(late, kept), parts, self._conditions)
+        answers = self._read(marks, self._asked)
+        for metric, key in self._asked.items():
+            if metric.id not in answers and key not in self._refused:
+                raise _no_scan()
+        return answers | {one: marks.counts.get(one, marks.total) for one in self._counting}
+
+    def forget(self) -> None:
+        """Hold nothing of the batch any more."""
+        self.parts = self.kept = self._marks = None
+        self.beyond = {}
+        self._course = self._course.again({}, None) if self._course is not None else None
+
+    def why(self, metric: Any) -> str | None:  # noqa: ANN401 - the id of a metric
+        """Why the condition behind a metric could not be evaluated."""
+        return next((self._refused.get(key) for one, key in self._asked.items() if one.id == metric), None)
+
     def go_through(self) -> None:
         """See all parts, when no condition made that necessary."""
         scanner = self._scanner()
@@ -130,13 +162,7 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         metric, key = next(iter(left.items()))
         why = self._refused.get(key)
         if why is None and self.parts is not None and self.parts.error is None:
-            self.parts.error = QualityError(
-                "QUA-SCAN",
-                zh="有规则无法与其他规则一起逐块执行，批次未作判定",
-                en="Some rules could not be evaluated part by part with the others; the batch was not judged",
-                fix_zh="请报告此问题",
-                fix_en="Report this",
-            )
+            self.parts.error = _no_scan()
         failed = [one for one, other in left.items() if other == key]
         refusal: Exception = MetricResolutionError(
             message=why or f"{metric.metric_name} has no answer", failed_metrics=failed
@@ -160,7 +186,7 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
                 found = self._late(key, known[key]) if self.parts is not None else None
                 one = asked.understood(key, known[key], self._where(known[key]), jobs)
                 if found is not None:
-                    late[key] = found
+                    late[key], self._late_ones[key] = found, known[key]
                     fresh[key] = asked.counted(key, known[key])  # its rows come later, how many are looked at now
                 elif one is not None:
                     fresh[key] = one
@@ -187,6 +213,10 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         counted = {key: where for key, where in self._counting.items() if where is not None}
         beside = {key: Condition(where, (), (), marked=False) for key, where in counted.items()}
         stream = Stream(self.duckdb, scanner.sql, scanner.selectable, {**fresh, **beside}, late, kept=self.kept)
+        return self._streamed(stream, parts, fresh)
+
+    def _streamed(self, stream: Stream, parts: Parts, fresh: Mapping[Any, Condition]) -> Marks:
+        self._course = stream
         if self.kept is not None:
             self.kept.begin(parts.nothing.schema)
         found = stream.run(parts)
@@ -268,6 +298,16 @@ class FusedExecutionEngine(DuckDBExecutionEngine):
         return [values[row] for row in rows]
 
 
+def _no_scan() -> QualityError:
+    return QualityError(
+        "QUA-SCAN",
+        zh="有规则无法与其他规则一起逐块执行，批次未作判定",
+        en="Some rules could not be evaluated part by part with the others; the batch was not judged",
+        fix_zh="请报告此问题",
+        fix_en="Report this",
+    )
+
+
 class DuckDBDatasource(SQLDatasource):  # type: ignore[misc]
     """`context.data_sources.add_shutong_duckdb(name, connection_string=…)`: a lent connection, stock evaluation."""
 
@@ -328,29 +368,22 @@ def validate(
         engine.parts, engine.kept, engine.beyond = parts, kept, beyond or {}
     batch = _batch(source, table)
     with configurations():
-        found = [batch.validate(_suite(suite, some), result_format=result_format)]
+        found = [batch.validate(rest.some_of(suite, some), result_format=result_format)]
     if parts is not None:
         engine.go_through()
     if kept is not None and parts is not None and (left or framed):
         kept.show(parts.nothing.schema)
     if left:
         again = _batch(context.data_sources.add_shutong_duckdb("kept", connection_string=url), table)
-        found += [_rest(engine, again, _suite(suite, [one]), result_format) for one in left]
+        found += [_rest(engine, again, rest.some_of(suite, [one]), result_format) for one in left]
     for alike in rest.groups(framed):
         frame = rest.frame(context, engine.duckdb, table, alike)
-        found += [_rest(engine, frame, _suite(suite, [one]), result_format) for one in alike]
-    return _together(found), engine
+        found += [_rest(engine, frame, rest.some_of(suite, [one]), result_format) for one in alike]
+    return rest.together(found), engine
 
 
 def _batch(source: Any, table: str) -> Any:  # noqa: ANN401 - GX
     return source.add_table_asset("batch", table_name=table).add_batch_definition_whole_table("whole").get_batch()
-
-
-def _suite(suite: Any, expectations: list[Any]) -> Any:  # noqa: ANN401 - GX
-    """The suite, or one of the same name with some of its expectations."""
-    if len(expectations) == len(suite.expectations):
-        return suite
-    return gx.ExpectationSuite(name=suite.name, expectations=expectations)
 
 
 def _rest(engine: FusedExecutionEngine, batch: Any, suite: Any, result_format: Any) -> Any:  # noqa: ANN401 - GX
@@ -362,20 +395,3 @@ def _rest(engine: FusedExecutionEngine, batch: Any, suite: Any, result_format: A
         if metric is not None:
             engine.elsewhere[metric] = rest.violators(batch, one.expectation_config)
     return found
-
-
-def _together(found: Sequence[Any]) -> Any:  # noqa: ANN401 - GX results
-    """One result from several."""
-    first = found[0]
-    if len(found) == 1:
-        return first
-    results = [one for each in found for one in each.results]
-    right = sum(one.success for one in results)
-    statistics = {
-        "evaluated_expectations": len(results),
-        "successful_expectations": right,
-        "unsuccessful_expectations": len(results) - right,
-        "success_percent": right * 100 / len(results),
-    }
-    first.results, first.success, first.statistics = results, right == len(results), statistics
-    return first

@@ -117,3 +117,34 @@ def violators(batch: Any, configuration: Any) -> Callable[[], Rows]:  # noqa: AN
         return np.unique(np.array([one[ROW] for one in told], np.int64))
 
     return found
+
+
+def some_of(suite: Any, expectations: list[Any]) -> Any:  # noqa: ANN401 - GX
+    """The suite, or one of the same name with some of its expectations."""
+    import great_expectations as gx
+
+    if len(expectations) == len(suite.expectations):
+        return suite
+    return gx.ExpectationSuite(name=suite.name, expectations=expectations)
+
+
+def together(found: Sequence[Any]) -> Any:  # noqa: ANN401 - GX results
+    """One result from several."""
+    first = found[0]
+    if len(found) == 1:
+        return first
+    results = [one for each in found for one in each.results]
+    first.results, first.statistics = results, statistics(results)
+    first.success = first.statistics["unsuccessful_expectations"] == 0
+    return first
+
+
+def statistics(results: Sequence[Any]) -> dict[str, Any]:
+    """How many expectations came out right, as Great Expectations says it."""
+    right = sum(bool(one.success) for one in results)
+    return {
+        "evaluated_expectations": len(results),
+        "successful_expectations": right,
+        "unsuccessful_expectations": len(results) - right,
+        "success_percent": right / len(results) * 100 if results else None,
+    }

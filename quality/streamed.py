@@ -120,30 +120,48 @@ class Stream:
         self._texts: dict[Key, set[str]] = {}  # columns that SQL reads: it does not look whether texts are UTF-8
         self._looked_into: set[str] = set()
         self._heavy = False
+        self._learnt = False
+
+    def again(self, late: Mapping[Key, Late], kept: Kept | None) -> Stream:
+        """A pass over other parts with the same columns, for the same conditions; it begins with what was learnt."""
+        other = Stream(self._connection, self._text, self._selectable, self._conditions, late, kept=kept)
+        other._learnt, other._heavy = True, self._heavy
+        other._judges, other._left = self._judges, self._left
+        other._texts, other._looked_into = self._texts, self._looked_into
+        return other
 
     def run(self, parts: Parts) -> Streamed:
         """Go through the parts."""
+        found = []
+        if not self._learnt:
+            self._learn(parts.nothing.schema)
+            found.append(self._finished(parts, self._judged(parts.nothing)))
+        for work in self._worked(parts):
+            found.append(self._finished(parts, work))
+            if self._kept:
+                self._kept.add(work.broken)
+        if not found:
+            found.append(self._finished(parts, self._judged(parts.nothing)))
+        parts.show(parts.nothing)
+        marks = together(found, self._failed)
+        return Streamed(marks.with_late(self._in_the_end()), self._failed)
+
+    def _learn(self, schema: pa.Schema) -> None:
+        """Which conditions kernels can judge, and which columns SQL reads."""
         for key, one in self._conditions.items():
-            judge = self._judge(one, parts.nothing.schema)
+            judge = self._judge(one, schema)
             if judge is not None:
                 self._judges[key] = judge
             else:
                 self._left[key] = one
                 self._heavy = self._heavy or self._is_heavy(one)
-        texts = {one.name for one in parts.nothing.schema if is_text(one.type)}
+        texts = {one.name for one in schema if is_text(one.type)}
         for key in self._left.keys() | self._late.keys():
             self._texts[key] = texts & _named(self._conditions[key])
         self._looked_into = set[str]().union(
             *self._texts.values(), texts & (self._kept.wanted if self._kept else set())
         )
-        found = [self._finished(parts, self._judged(parts.nothing))]
-        for work in self._worked(parts):
-            found.append(self._finished(parts, work))
-            if self._kept:
-                self._kept.add(work.broken)
-        parts.show(parts.nothing)
-        marks = together(found, self._failed)
-        return Streamed(marks.with_late(self._in_the_end()), self._failed)
+        self._learnt = True
 
     def _in_the_end(self) -> dict[Key, npt.NDArray[np.int64]]:
         found = {}

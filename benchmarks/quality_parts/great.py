@@ -26,7 +26,7 @@ def gx_sql(file: str, result_format: str = "SUMMARY") -> Callable[[], Found]:
     """Its SQL on DuckDB, every metric by its own query; COMPLETE with full lists of rows."""
     import great_expectations as gx
 
-    from quality.check import _set_up
+    from quality.stages import set_up
     from quality.dialect import lend
     from quality.engine import validate
     from quality.suite import suite
@@ -35,7 +35,7 @@ def gx_sql(file: str, result_format: str = "SUMMARY") -> Callable[[], Found]:
     unique = [_unique(one) for one in rules() if one.kind == "unique"]
     wanted = gx.ExpectationSuite(name="rules", expectations=[*suite(made, CODES, TODAY).expectations, *unique])
     connection = connected(file)
-    _set_up(connection, CODES, made, TODAY)
+    set_up(connection, CODES, made, TODAY)
     told = COMPLETE if result_format == "COMPLETE" else {"result_format": result_format}
 
     def found() -> Found:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from quality_cases import BLANK, CASES, CODES, GOOD, ROWS, TODAY, WRONG, rule, table, truth
 
 import quality.fused
-from quality.check import TABLE, _set_up, _with_marks
+from quality.check import _with_marks
 from quality.dialect import lend
 from quality.engine import validate
+from quality.stages import TABLE, set_up
 from quality.suite import suite
 
 import great_expectations as gx  # isort: skip
@@ -29,7 +30,7 @@ COMPLETE = {
 def results(rows, rules, wanted=None, result_format=COMPLETE, *, fused=True, marks=True):
     data = table(rows)
     with duckdb.connect(":memory:") as connection, lend(connection) as url:
-        _set_up(connection, CODES, rules, TODAY)
+        set_up(connection, CODES, rules, TODAY)
         connection.register(TABLE, _with_marks(data, rules, TODAY) if marks else data)
         made = wanted or suite(rules, CODES, TODAY)
         result, engine = validate(url, TABLE, made, result_format, fused=fused)
