@@ -16,6 +16,9 @@ from quality.dialect import quote
 Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
 
+# Bits by which a hash is told from repeated ones without a search: so many more than count them leave one in dozens.
+_SPARE, _LEAST, _MOST = 6, 12, 24
+
 
 class Repeats:
     """The keys of all rows that have one, as two 64-bit hashes each, the second one salted for this check alone.
@@ -73,7 +76,8 @@ class Repeats:
         ordered.sort()
         repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
         del ordered
-        likely = [_among(repeated, *part) for part in self._parts] if len(repeated) else []
+        beginnings = _beginnings(repeated)
+        likely = [_among(repeated, beginnings, *part) for part in self._parts] if len(repeated) else []
         self._parts = []
         if not likely:
             return np.empty(0, np.int64)
@@ -85,8 +89,21 @@ class Repeats:
         return np.sort(rows[shared])
 
 
-def _among(repeated: Hashes, first: Hashes, second: Hashes, rows: Rows | range) -> tuple[Hashes, Hashes, Rows]:
-    """The rows whose first hash is among the repeated ones."""
-    nearest = np.minimum(np.searchsorted(repeated, first), len(repeated) - 1)
-    places = np.flatnonzero(repeated[nearest] == first)
-    return first[places], second[places], np.asarray(rows, np.int64)[places]
+def _beginnings(repeated: Hashes) -> npt.NDArray[np.bool_]:
+    """For the first bits of a hash, how many ever, whether a repeated one begins with them."""
+    bits = min(max(len(repeated).bit_length() + _SPARE, _LEAST), _MOST)
+    there = np.zeros(1 << bits, np.bool_)
+    there[(repeated >> np.uint64(64 - bits)).view(np.int64)] = True
+    return there
+
+
+def _among(
+    repeated: Hashes, beginnings: npt.NDArray[np.bool_], first: Hashes, second: Hashes, rows: Rows | range
+) -> tuple[Hashes, Hashes, Rows]:
+    """The rows whose first hash is among the repeated ones, which is looked up for those that begin like one."""
+    bits = len(beginnings).bit_length() - 1
+    places = np.flatnonzero(beginnings.take((first >> np.uint64(64 - bits)).view(np.int64)))
+    likely = first[places]
+    nearest = np.minimum(np.searchsorted(repeated, likely), len(repeated) - 1)
+    places = places[repeated[nearest] == likely]
+    return first[places], second[places], places + rows.start if isinstance(rows, range) else rows[places]
