@@ -62,7 +62,6 @@ def ended(now, dag):
 @pytest.mark.prove
 @pytest.mark.scheduler
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(os.environ.get("SHUTONG_PROVE") != "1", reason="in make prove: a whole Airflow")
 def test_held_batches_wait_in_airflow_and_land_or_not_as_a_person_answers(town):
     settings = read({"SHUTONG_HOME": str(town), "SHUTONG_API_PORT": "0", "SHUTONG_AIRFLOW_PORT": "0"})
     with running(settings, Voice("en")) as now:

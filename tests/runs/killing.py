@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PROVE = os.environ.get("SHUTONG_PROVE") == "1"
 
 
 def killed(script: str, *arguments: object, patience: float) -> None:

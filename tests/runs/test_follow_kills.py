@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from killing import PROVE, killed, told
+from killing import killed, told
 
 from infra.testing import mariadb, postgres
 
@@ -50,7 +50,6 @@ def test_killed_followers_end_with_what_the_source_has(tmp_path, kind):
 
 @pytest.mark.prove
 @pytest.mark.timeout(3000)
-@pytest.mark.skipif(not PROVE, reason="make prove runs the full counts")
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_killed_a_hundred_times_followers_end_with_what_the_source_has(tmp_path, kind):
     ends_with_what_the_source_has(tmp_path, kind, 20250301, PROVEN_KILLS, 2900)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ingest_kills import AGAIN, TABLES
-from killing import PROVE, as_if_undisturbed, killed, told
+from killing import as_if_undisturbed, killed, told
 
 from schemas.points import POINTS
 
@@ -65,7 +65,6 @@ def test_killed_at_random_everything_is_as_if_undisturbed(each):
 
 @pytest.mark.prove
 @pytest.mark.timeout(3000)
-@pytest.mark.skipif(not PROVE, reason="make prove runs the full counts")
 @pytest.mark.parametrize("again", AGAIN)
 def test_killed_two_hundred_times_at_random_everything_is_as_if_undisturbed(tmp_path, again):
     each = scenarios(tmp_path / "run", 20241231, PROVEN_KILLS, again, patience=2900)

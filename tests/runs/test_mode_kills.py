@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from killing import PROVE, as_if_undisturbed, killed, told
+from killing import as_if_undisturbed, killed, told
 from mode_kills import KINDS
 
 SEED, KILLS, PROVEN_KILLS = 7, 10, 100
@@ -45,7 +45,6 @@ def test_killed_again_and_again_every_change_is_applied_once(each, kind):
 
 @pytest.mark.prove
 @pytest.mark.timeout(3000)
-@pytest.mark.skipif(not PROVE, reason="make prove runs the full counts")
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_a_hundred_times_every_change_is_applied_once(tmp_path, kind):
     every_change_is_applied_once(scenarios(tmp_path, 20250301, PROVEN_KILLS, kind, patience=2900)[kind])

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from killing import PROVE, as_if_undisturbed, killed, told
+from killing import as_if_undisturbed, killed, told
 from places import EACH, PARTS, PLACES
 
 from infra.testing import mariadb, postgres, sshd
@@ -58,7 +58,6 @@ def test_a_pull_killed_again_and_again_brings_every_row_once(each, kind):
 
 @pytest.mark.prove
 @pytest.mark.timeout(3000)
-@pytest.mark.skipif(not PROVE, reason="make prove runs the full counts")
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_a_hundred_times_on_the_whole_way_the_tables_are_as_if_undisturbed(tmp_path, kind):
     said = scenarios(tmp_path, 20250401, PROVEN_KILLS, "whole", kind, patience=2900)[kind]

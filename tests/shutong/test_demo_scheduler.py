@@ -130,7 +130,6 @@ def test_the_demo_agrees_with_its_ledger_was_scheduled_and_leaves_nothing_behind
 @pytest.mark.prove
 @pytest.mark.scheduler
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(os.environ.get("SHUTONG_PROVE") != "1", reason="in make prove: a whole demo each")
 @pytest.mark.parametrize(
     ("what", "told"), [("rule", "legal_person@1 est_not_future"), ("row", "enterprise_base digest")]
 )

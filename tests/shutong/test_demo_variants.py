@@ -17,7 +17,6 @@ from shutong.demo.observe import observe
 from shutong.demo.run import differences
 from shutong.layout import init
 
-PROVE = os.environ.get("SHUTONG_PROVE") == "1"
 SQLITE = '"sqlite:///{home}/systems/scjg/registry.db"'
 
 
@@ -34,7 +33,6 @@ def in_mariadb() -> Iterator[str]:
 
 
 @pytest.mark.prove
-@pytest.mark.skipif(not PROVE, reason="make prove runs the demo over other databases")
 @pytest.mark.parametrize("database", [in_postgres, in_mariadb])
 def test_only_the_connection_differs_and_every_figure_is_the_ledgers(tmp_path, database):
     home = tmp_path / "home"
