@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 from quality.condition import accept
+from quality.dialect import quote
 from quality.errors import QualityError
 from quality.expectations import (
     ExpectColumnValuesToBeInCodeList,
@@ -20,7 +21,8 @@ from quality.rowsets import violators
 from schemas.expected import EXPECTATIONS
 from schemas.standard import BEYOND, Rule
 from schemas.validators.spec import SPECS
-from schemas.values import BAD, REJECT, REPAIRED, ROW
+from schemas.values import BAD, RECEIVED, REJECT, REPAIRED, ROW
+from schemas.widths import BLANKS
 
 # After quality.expectations, which sets up the import of Great Expectations.
 import great_expectations as gx  # isort: skip
@@ -86,7 +88,12 @@ def expectation(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401 -
 
 
 def _required(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - one shape for all kinds
-    return gxe.ExpectColumnValuesToNotBeNull(column=_column(rule))
+    column = _column(rule)
+    if not column.startswith(RECEIVED):
+        return gxe.ExpectColumnValuesToNotBeNull(column=column)
+    # A field without a value is null; what was received may be blanks, and a CSV file knows no null at all.
+    something = f"coalesce(regexp_matches({quote(column)}, '[^{BLANKS}]'), false)"
+    return ExpectRowsToSatisfyCondition(column_list=_several(rule), condition=something)
 
 
 def _length(rule: Rule, codes: Codes, today: date) -> Any:  # noqa: ANN401, ARG001 - dto.

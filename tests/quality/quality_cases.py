@@ -50,6 +50,7 @@ Truth = Callable[[Row], bool]
 # Every kind, with what violates it in plain Python.
 CASES: list[tuple[Rule, Truth]] = [
     (rule("name_required", "required", "name"), lambda r: r["name"] is None),
+    (rule("code_received", "required", "raw:代码"), lambda r: r["raw:代码"] is None or r["raw:代码"] in BLANK),
     (rule("name_length", "length", "name", max=3), lambda r: r["name"] is not None and len(r["name"]) > 3),
     (rule("name_short", "length", "name", min=2), lambda r: r["name"] is not None and len(r["name"]) < 2),
     (rule("born_understood", "understood", "born__bad"), lambda r: r["born__bad"] is True),
