@@ -6,9 +6,13 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 
 import httpx
 
+from schemas.errors import StandardError
+from schemas.lines import read as read_yaml
 from shutong.airflow_service import Airflow, AirflowClient, prepare
 from shutong.index import read_index
 from shutong.printing import Voice
@@ -32,6 +36,7 @@ class Running:
     api_url: str
     pools: Mapping[str, int] = field(default_factory=dict)
     followed: frozenset[str] = frozenset()
+    libraries: frozenset[str] = frozenset()
     watched: bool = False
 
     def look_after(self) -> None:
@@ -53,19 +58,46 @@ class Running:
             self.pools = wanted
 
     def _follow(self) -> None:
-        """A follower for each resource that is read by the log of its database, and for no other."""
+        """A follower for each resource read by the log of its database and each library asked for, and for no other."""
         wanted = frozenset(one.resource for one in read_index(self.settings.home) if one.followed)
         for resource in self.followed - wanted:
             self.supervisor.end(f"follow-{resource}")
         for resource in sorted(wanted - self.followed):
             self.supervisor.start(follower(self.settings, resource))
         self.followed = wanted
+        libraries = followed_libraries(self.settings)
+        for library in self.libraries - libraries:
+            self.supervisor.end(f"follow-library-{library}")
+        for library in sorted(libraries - self.libraries):
+            self.supervisor.start(library_follower(self.settings, library))
+        self.libraries = libraries
 
 
 def follower(settings: Settings, resource: str) -> Program:
     """The process that follows one resource; it is started again when it ends."""
     command = python("-m", "shutong", "follow", resource)
     return Program(f"follow-{resource}", command, environment(settings), again=True)
+
+
+def followed_libraries(settings: Settings) -> frozenset[str]:
+    """The libraries that departments.yaml wants published as their resources land: `followed_libraries: [...]`."""
+    path = settings.home / "departments.yaml"
+    return _listed(path, path.stat().st_mtime_ns) if path.exists() else frozenset()
+
+
+@lru_cache(maxsize=1)
+def _listed(path: Path, _changed: int) -> frozenset[str]:
+    try:
+        return frozenset(read_yaml(path).texts("followed_libraries"))
+    except StandardError as error:
+        LOG.warning("%s", error)
+        return frozenset()
+
+
+def library_follower(settings: Settings, library: str) -> Program:
+    """The process that merges and publishes a library as its resources land; it is started again when it ends."""
+    command = python("-m", "shutong", "library", "follow", library)
+    return Program(f"follow-library-{library}", command, environment(settings), again=True)
 
 
 def alarms(settings: Settings) -> Program:

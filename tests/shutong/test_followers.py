@@ -18,7 +18,7 @@ from shutong.cli import main
 from shutong.commands import deployment as commands
 from shutong.index import read_index
 from shutong.layout import init
-from shutong.running import Running, follower, pools
+from shutong.running import Running, followed_libraries, follower, library_follower, pools
 from shutong.settings import read
 from shutong.supervisor import Program, Supervisor, python
 
@@ -37,6 +37,17 @@ def test_the_index_knows_what_is_followed(home):
     path.write_text("\n".join([*kept, "read: {mode: cdc, every: 1s, max_lag: 5GB, drop_slot_after: 20GB}", ""]))
     os.utime(path, (time.time() + 5, time.time() + 5))
     assert [one.name for one in read_index(home) if one.followed] == [path.stem]
+
+
+def test_a_library_is_followed_when_the_deployment_says_so(home):
+    settings, path = read({"SHUTONG_HOME": str(home)}), home / "departments.yaml"
+    assert followed_libraries(settings) == frozenset()
+    path.write_text(path.read_text() + "followed_libraries: [legal_person]\n")
+    assert followed_libraries(settings) == {"legal_person"}
+    program = library_follower(settings, "legal_person")
+    assert (program.again, program.command[1:]) == (True, ("-m", "shutong", "library", "follow", "legal_person"))
+    path.write_text("departments: [")
+    assert followed_libraries(settings) == frozenset(), "the log says what is wrong with it"
 
 
 def test_the_follower_of_a_resource_is_started_again(home):
