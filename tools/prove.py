@@ -32,18 +32,21 @@ class Part:
 
 
 def parts() -> list[Part]:
-    """The kills at every named point, file by file; every test with full counts; the real register at its full size."""
+    """Files that try more when asked to, each test with full counts, the kills at every named point, the benchmark."""
+    known, counted = _with("pytest.mark.prove"), _with("SHUTONG_PROVE")
+    more = [Part(f"more cases: {path}", (*PYTEST, "--timeout=3000", path)) for path in counted if path not in known]
+    full = [Part(f"full counts: {test}", (*PYTEST, test)) for test in _collected(known)]
     kills = [
         Part(f"kills at every named point: {path}", (*PYTEST, "-m", "kills and not prove", path))
-        for path in _marked("pytest.mark.kills")
+        for path in _with("pytest.mark.kills")
     ]
-    full = [Part(f"full counts: {test}", (*PYTEST, test)) for test in _collected(_marked("pytest.mark.prove"))]
-    return [*kills, *full, Part("benchmark at full size", (sys.executable, "benchmarks/first.py"), alone=True)]
+    last = Part("benchmark at full size", (sys.executable, "benchmarks/first.py"), alone=True)
+    return [*more, *full, *kills, last]
 
 
-def _marked(mark: str) -> list[str]:
+def _with(said: str) -> list[str]:
     files = sorted((TOP / "tests").rglob("test_*.py"))
-    return [str(path.relative_to(TOP)) for path in files if mark in path.read_text(encoding="utf-8")]
+    return [str(path.relative_to(TOP)) for path in files if said in path.read_text(encoding="utf-8")]
 
 
 def _collected(files: Sequence[str]) -> list[str]:
