@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -68,11 +68,13 @@ def open_deployment(
     secrets = DeploymentSecrets(settings, elsewhere)
     with _explained(home):
         state = State(settings.state_url)
-    try:
+    with ExitStack() as opened:
+        opened.callback(state.close)
         with _explained(home):
             state.migrate()
             where = places(settings, secrets)
             store, tables = where.store(), where.tables()
+        opened.callback(tables.close)
         quality = QualityStore(state.engine)
         orders = QualityOrders(state.engine, read_calendar(home / "calendar.csv"))
 
@@ -113,8 +115,6 @@ def open_deployment(
             references=reference_tables(home / "references"),
         )
         yield Wired(deployment, state, store, tables, quality, Steps(parts), source, look, parts, changes, orders)
-    finally:
-        state.close()
 
 
 @contextmanager

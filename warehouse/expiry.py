@@ -12,7 +12,7 @@ from warehouse.site import Site, name
 
 def expire(table: Table, keep: int, pinned: frozenset[int]) -> int:
     """Forget all but the newest `keep` snapshots, the head and those pinned; returns how many were forgotten."""
-    newest = sorted(table.snapshots(), key=lambda one: (one.timestamp_ms, one.sequence_number or 0), reverse=True)
+    newest = sorted(table.snapshots(), key=lambda one: one.sequence_number or 0, reverse=True)
     heads = {ref.snapshot_id for ref in table.metadata.refs.values()}
     old = [one.snapshot_id for one in newest[keep:] if one.snapshot_id not in pinned | heads]
     if old:

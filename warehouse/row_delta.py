@@ -5,7 +5,9 @@ Both classes stand on pyiceberg's private `_SnapshotProducer`; tests/warehouse/t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.io import FileIO
@@ -24,6 +26,9 @@ from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update.snapshot import _SnapshotProducer
 from pyiceberg.typedef import EMPTY_DICT, Record
 
+from warehouse.errors import WarehouseError
+
+CLOCK_SECONDS = 60  # by which changes may be out of order in time: what the reference implementation forgives
 MOVED = (CommitFailedException, ValidationException)  # another commit came first: plan again
 
 
@@ -134,13 +139,35 @@ def delete_file(path: str, rows: int, size: int) -> DataFile:
     return file
 
 
+class ClockBackError(WarehouseError):
+    """The clock was moved back; the same call works once it is right, or has caught up."""
+
+    retryable: ClassVar[bool] = True
+
+
+def _refuse_clock_back(table: Table) -> None:
+    """Other readers of Iceberg refuse a table whose changes are not in the order of time, to within a minute."""
+    behind = table.metadata.last_updated_ms / 1000 - time.time()
+    if behind > CLOCK_SECONDS:
+        name = ".".join(table.name())
+        raise ClockBackError(
+            "WH-CLOCK-BACK",
+            zh=f"本机时钟比表 {name} 的最近一次提交早 {behind:.0f} 秒，疑似被回拨",
+            en=f"the clock of this machine stands {behind:.0f} s before the last change of table {name}",
+            fix_zh="校准本机时钟（NTP）后重新运行；已发布的数据不受影响",
+            fix_en="Set the clock right (NTP), then run again; what is released is safe",
+        )
+
+
 def commit_row_delta(
     table: Table, data: Sequence[DataFile], deletes: Sequence[DataFile], properties: Mapping[str, str]
 ) -> int:
     """Add data and position deletes as one snapshot on the snapshot `table` stands at; returns its id.
 
-    Raises one of MOVED when the table has moved on since: what the caller planned no longer holds.
+    Raises one of MOVED when the table has moved on since: what the caller planned no longer holds. WH-CLOCK-BACK when
+    the clock of this machine stands before the table's last change.
     """
+    _refuse_clock_back(table)
     with table.transaction() as transaction:
         producer = _RowDelta(transaction, table.io, dict(properties), deletes)
         for file in data:
@@ -150,7 +177,8 @@ def commit_row_delta(
 
 
 def commit_whole(table: Table, data: Sequence[DataFile], properties: Mapping[str, str]) -> int:
-    """Make `data` the whole contents as one snapshot; returns its id. Raises one of MOVED as above."""
+    """Make `data` the whole contents as one snapshot; returns its id. Raises as above."""
+    _refuse_clock_back(table)
     with table.transaction() as transaction:
         producer = _Whole(transaction, table.io, dict(properties))
         for file in data:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from pairs import Pair, fresh
 
 from infra.testing import wire
 from schemas.errors import ShutongError
-from warehouse import faults, s3_care
+from warehouse import faults, row_delta, s3_care
 from warehouse.errors import WarehouseError
 from warehouse.land import landed_table
 from warehouse.lock import FileLocks
@@ -158,6 +159,25 @@ def test_a_catalog_that_is_locked_may_be_asked_again_and_a_damaged_one_is_named(
     with pytest.raises(WarehouseError) as raised:
         Tables(tmp_path / "tables", f"sqlite:///{tmp_path}/state.db")
     told(raised.value, "WH-CATALOG-GONE", retryable=True)
+
+
+def test_a_clock_moved_back_holds_up_commits_and_not_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables, name, now = Tables(tmp_path, f"sqlite:///{tmp_path}/catalog.db"), "t.clock", time.time
+    tables.ensure(name, pa.schema([("k", pa.string())]))
+    head = tables.append(name, pa.table({"k": ["a"]}))
+    monkeypatch.setattr(row_delta.time, "time", lambda: now() - 3600)
+    with pytest.raises(WarehouseError) as raised:
+        tables.append(name, pa.table({"k": ["b"]}))
+    told(raised.value, "WH-CLOCK-BACK", retryable=True)
+    assert tables.read(name, tables.head(name).snapshot).to_pylist() == [{"k": "a"}]
+    monkeypatch.setattr(row_delta.time, "time", lambda: now() - 30)
+    after = tables.append(name, pa.table({"k": ["b"]}))
+    monkeypatch.undo()
+    tables.append(name, pa.table({"k": ["c"]}))
+    assert tables.expire(name, keep=2) == 1
+    assert tables.read(name, after).num_rows == 2
+    assert head not in {one.snapshot_id for one in tables._load(name).snapshots()}
+    tables.close()
 
 
 def test_a_gone_database_gives_no_lock(tmp_path: Path) -> None:
