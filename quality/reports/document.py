@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -14,7 +15,7 @@ import orjson
 from quality.errors import QualityError
 from quality.reports.charts import FATES
 from quality.reports.tables import BROKEN, Row, Table, figures, moment, shown, tables
-from quality.reports.values import Language, Report, points
+from quality.reports.values import Language, Report, number, points
 from quality.reports.words import say
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # The regional forms of characters differ; rarer ones come from whatever fonts the machine has.
 FONTS = ["Noto Sans CJK SC", "Hanazono Mincho B", "HanaMinB", "BabelStone Han", "Jigmo2"]
+_ALWAYS = frozenset({"failed_rules", "orders", "all_rules"})  # tables that say something without rows too
 _WIDE = {"resource": 2, "what": 3, "fix": 4, "why": 3, "reason": 4, "values": 4, "also": 2}
 
 
@@ -77,16 +79,26 @@ def _told(report: Report, lang: Language) -> dict[str, object]:
         "none": say("none", lang),
         "tables": [
             _table(report, one, lang)
-            for one in tables(report, lang)
-            if one.rows or one.id in {"failed_rules", "orders"}
+            for one in (_shortened(report, each, lang) for each in tables(report, lang))
+            if one.rows or one.id in _ALWAYS
         ],
     }
+
+
+def _shortened(report: Report, table: Table, lang: Language) -> Table:
+    """The table of all rules without those that nothing violated, which are counted in one line; others as they are."""
+    if table.id != "all_rules":
+        return table
+    rows = tuple(row for row, line in zip(table.rows, report.rules, strict=True) if line.state != "clean")
+    clean = len(table.rows) - len(rows)
+    return replace(table, rows=rows, remark=f"{number(clean)} {say('all_good', lang)}" if clean else "")
 
 
 def _table(report: Report, table: Table, lang: Language) -> dict[str, object]:
     return {
         "title": table.title,
         "remark": table.remark,
+        "quiet": table.id == "all_rules" and bool(table.remark),
         "columns": [{"label": one.label, "kind": one.kind, "wide": _WIDE.get(one.key, 1)} for one in table.columns],
         "rows": [[{"text": text, "mark": mark} for text, mark in _cells(table, row)] for row in table.rows],
         "wide": any(one.key in _WIDE for one in table.columns),

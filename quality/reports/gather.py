@@ -29,14 +29,16 @@ from quality.reports.values import (
     TrendPoint,
     Words,
 )
+from quality.reports.words import NO_RULE, NOT_HERE
 from quality.scores import QualityScores
 from quality.scores_profile import DEFAULT, profile, scores
-from quality.scores_values import Measure, Sum
+from quality.scores_values import Indicator, Measure, Score, Sum
 
 TREND = 60  # runs shown in a trend
 RANKED_DAYS = 30  # days that the ranking in the report of a run counts
 ORDERS = 1000
 _NOTHING = Words("", "")
+Versions = Mapping[tuple[str, str], frozenset[str]]  # definitions by resource and rule
 Samples = Callable[[Sequence[RuleLine], Sequence[CheckLine]], Iterable[Sample]]
 
 
@@ -198,6 +200,9 @@ def _report(
     gone = [one for key, one in then.items() if one.resource in here and key not in known]
     now += [replace(one, rows=0, evaluated=0, checks=0, errors=0, error=None) for one in gone]
     lines = tuple(rule_line(one, then.get((one.resource, one.rule)), context.fixes) for one in now)
+    if past:
+        was, judged = history.versions(connection, past), history.versions(connection, scope)
+        lines = tuple(_marked(one, was, judged) for one in lines)
     return Report(
         kind="run", subject="", name=_NOTHING, run=None, before=None, first="", last="",
         made_at=written(context.at), ranked_since="", flow=Flow(), rows=rows, quarantined=quarantined,
@@ -240,6 +245,20 @@ def rule_line(now: Outcome, then: Outcome | None, fixes: Mapping[tuple[str, str]
     )  # fmt: skip
 
 
+def _marked(line: RuleLine, was: Versions, now: Versions) -> RuleLine:
+    """The line, marked where its rule was another before; what judged nothing then or now is not known to be."""
+    before, judged = was.get((line.resource, line.rule)), now.get((line.resource, line.rule))
+    return replace(line, changed=bool(before and judged and before != judged))
+
+
+def _unmeasured(indicator: Indicator, score: Score) -> Words | None:
+    """Why an indicator has no score here; None where it has one."""
+    if score.score is not None:
+        return None
+    fed = next((code for one in indicator.measures for code in NOT_HERE if one.startswith(code)), "")
+    return NOT_HERE.get(fed, NO_RULE)
+
+
 def _scored(report: Report, found: Iterable[Measure | Sum], name: str) -> Report:
     """The report with the scores that its measures make in that profile."""
     made, said = scores(profile(name), found), profile(name)
@@ -251,8 +270,10 @@ def _scored(report: Report, found: Iterable[Measure | Sum], name: str) -> Report
             Dimension(one.code, Words(one.zh, one.en), one.score, one.measured, one.of) for one in made.dimensions
         ),
         indicators=tuple(
-            IndicatorLine(one.code, Words(one.zh, one.en), one.a, one.b, one.score, one.errors)
-            for one in made.indicators
+            IndicatorLine(
+                one.code, Words(one.zh, one.en), one.a, one.b, one.score, one.errors, _unmeasured(indicator, one)
+            )
+            for indicator, one in zip(said.indicators, made.indicators, strict=True)
         ),
     )
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from quality.reports.values import CheckLine, TrendPoint, Words
+from quality.scores_tables import SCORED, SUMS
 from quality.store import QUALITY_RULE, QUALITY_RUN
 
+_DAY = len("2026-01-01")
 SHOWN = 1000  # checks listed in a report
 _SAME = sa.and_(QUALITY_RULE.c.resource == QUALITY_RUN.c.resource, QUALITY_RULE.c.run == QUALITY_RUN.c.run)
 _checked_at = QUALITY_RUN.c.checked_at
@@ -149,6 +152,26 @@ def outcomes(connection: sa.Connection, scope: Scope) -> list[Outcome]:
             )
         )
     return [one for _, _, one in sorted(found, key=lambda one: (one[0], one[1], one[2].rule))]
+
+
+def versions(connection: sa.Connection, scope: Scope) -> dict[tuple[str, str], frozenset[str]]:
+    """The definitions by which each rule of each resource judged in the checks; not those that looked at no row."""
+    found: dict[tuple[str, str], set[str]] = {}
+    if scope.runs:
+        query = sa.select(SCORED.c.measures).where(SCORED.c.resource == scope.resource, SCORED.c.run.in_(scope.runs))
+        for text in connection.execute(query).scalars():
+            for about, name, _measure, version, *_counts in json.loads(text):
+                if about == "rule":
+                    found.setdefault((str(scope.resource), name), set()).add(version)
+    else:
+        within = [SUMS.c.period >= scope.since[:_DAY], SUMS.c.period < scope.until[:_DAY]]
+        asked = ((SUMS.c.department, scope.department), (SUMS.c.resource, scope.resource))
+        within += [column == wanted for column, wanted in asked if wanted is not None]
+        known = sa.and_(SUMS.c.about == "rule", sa.func.length(SUMS.c.period) == _DAY, *within)
+        rows = sa.select(SUMS.c.resource, SUMS.c.name, SUMS.c.version).where(known).distinct()
+        for resource, name, version in connection.execute(rows).tuples():
+            found.setdefault((resource, name), set()).add(version)
+    return {rule: frozenset(those) for rule, those in found.items()}
 
 
 def _newest_words(

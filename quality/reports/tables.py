@@ -111,10 +111,15 @@ def dimensions(report: Report, lang: Language) -> Table:
 def indicators(report: Report, lang: Language) -> Table:
     """The indicators with numerators and denominators."""
     rows = [
-        Row((one.code, one.name.said(lang), one.a, one.b, _points(one.score, lang), one.errors))
+        Row(
+            (
+                one.code, one.name.said(lang), one.a, one.b, _points(one.score, lang), one.errors,
+                one.unmeasured.said(lang) if one.unmeasured else "",
+            )
+        )
         for one in report.indicators
-    ]
-    columns = ("indicator", "name", "a:count", "b:count", "score:score", "not_evaluated:count")
+    ]  # fmt: skip
+    columns = ("indicator", "name", "a:count", "b:count", "score:score", "not_evaluated:count", "remark")
     return _table("indicators", lang, columns, rows, report.profile.said(lang))
 
 
@@ -162,7 +167,7 @@ def _rules(name: str, report: Report, lang: Language, lines: Sequence[RuleLine],
             Share(one.rows, one.evaluated) if answered else None,
             one.before,
             say(one.state, lang),
-            one.name.said(lang),
+            f"{one.name.said(lang)}（{say('changed_rule', lang)}）" if one.changed else one.name.said(lang),
             one.fix.said(lang),
         )
         leads = anchor(one.resource, one.rule) if report.sample(one) else ""

@@ -55,7 +55,7 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class IndicatorLine:
-    """An indicator with A and B as its standard defines them, and 0 to 100; None: not measured.
+    """An indicator with A and B as its standard defines them, and 0 to 100; None: not measured, `unmeasured` says why.
 
     `errors` rules that feed it could not be evaluated.
     """
@@ -66,6 +66,7 @@ class IndicatorLine:
     b: int | None
     score: float | None
     errors: int
+    unmeasured: Words | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class RuleLine:
     `checks` were made, in `errors` of them it could not be evaluated (`error` says why, the last time): an error is
     not a failure. `before` is None where it was not evaluated before. `state` as in quality.store.RuleChange, but for
     `first`: violated in the first check there was of it, so that nobody knows whether that is new; and
-    `gone`: checked before, and no rule of now.
+    `gone`: checked before, and no rule of now. `changed`: it did not judge by the same definition before.
     """
 
     resource: str
@@ -92,6 +93,7 @@ class RuleLine:
     checks: int
     errors: int
     error: str | None
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from quality.reports.values import Language
+from quality.reports.values import Language, Words
 
 _SAID: Final[Mapping[str, tuple[str, str]]] = {
     "title_run": ("质量报告", "Quality report"),
@@ -70,6 +70,8 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
     "evaluated": ("检查的行", "Rows looked at"),
     "rows_before": ("上次", "Before"),
     "change": ("变化", "Change"),
+    "changed_rule": ("规则定义与上次不同", "the rule is not defined as before"),
+    "all_good": ("条规则没有行违反", "rules were violated by no row"),
     "first": ("首次检查", "first check"),
     "new": ("新增", "new"),
     "still": ("持续", "still"),
@@ -83,6 +85,7 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
     "checked_at": ("检查时间", "Checked at"),
     "batch": ("批次", "Batch"),
     "reason": ("说明", "Reason"),
+    "remark": ("备注", "Remark"),
     "departments": ("部门排名", "Departments"),
     "department": ("部门", "Department"),
     "rank": ("名次", "Rank"),
@@ -141,6 +144,24 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
     "lost_shape": ("消失的字形", "lost shape"),
     "of_rules": ("条规则被违反", "rules violated"),
 }
+
+
+_OF_LIBRARIES = Words(
+    "只按基础库测量：shutong quality scores --group library",
+    "of libraries alone: shutong quality scores --group library",
+)
+# Why an indicator of GB/T 36344-2018 is not measured where it is not.
+NOT_HERE = {
+    "0401": _OF_LIBRARIES,
+    "0601": _OF_LIBRARIES,
+    "0602": _OF_LIBRARIES,
+    "0106": Words("没有个人信息字段", "no field holds personal data"),
+    "0502": Words(
+        "资源文件未写 expect_within，或此前没有成功的运行",
+        "the resource file promises nothing (expect_within), or there was no good run before",
+    ),
+}
+NO_RULE = Words("没有规则属于该指标，或没有行可查", "no rule belongs to it, or there was no row to look at")
 
 
 def why(error: str | None, lang: Language) -> str:

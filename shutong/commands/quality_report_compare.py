@@ -40,7 +40,7 @@ def compare_command(session: Session, resource: str, run: str | None, other: str
             if then
             else ()
         )
-    rules = [one for one in now.rules if everything or one.state != "clean" or one.errors]
+    rules = [one for one in now.rules if everything or one.state != "clean" or one.errors or one.changed]
     if session.voice.as_json:
         session.voice.answer(
             {
@@ -92,7 +92,8 @@ def _show_comparison(
                 one.rule, say(one.severity, lang), say(one.state, lang), number(one.before),
                 shown(Share(one.before or 0, one.before_evaluated or 0)),
                 number(None if one.errors == one.checks else one.rows), shown(Share(one.rows, one.evaluated)),
-                why(one.error, lang) or one.name.said(lang),
+                (why(one.error, lang) or one.name.said(lang))
+                + (f"（{say('changed_rule', lang)}）" if one.changed else ""),
             ]
             for one in rules
         ],

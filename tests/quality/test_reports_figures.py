@@ -8,13 +8,16 @@ from datetime import date
 
 import pytest
 from openpyxl import load_workbook
-from orders_office import Office, at
-from report_office import FIRMS, context, filled
+from orders_office import RULES, Office, at
+from report_office import FIRMS, context, filled, verdict
 
 from quality.reports import gather_period, gather_run, render
+from quality.reports.document import _told, as_pdf
 from quality.reports.tables import shown, tables
 from quality.reports.values import Flow
 from quality.reports.words import why
+from quality.scores import keep
+from quality.scores_values import Facts
 from shutong.commands.quality_report import _flow
 from warehouse.state import Run
 
@@ -127,3 +130,45 @@ def test_a_period_shows_the_orders_that_waited_at_its_end(tmp_path):
 
 def test_what_is_not_known_of_every_run_is_not_known(reports):
     assert reports["period"].flow == Flow(received=38_067)
+
+
+def test_a_rule_that_was_defined_otherwise_before_is_told_of(tmp_path):
+    office = Office(f"sqlite:///{tmp_path}/state.db")
+    rules = list(RULES.values())
+    stricter = [replace(one, severity="warning" if one.severity == "error" else "error") for one in rules[:1]]
+    for run, when, those in (("r1", at(1), rules), ("r2", at(2), [*stricter, *rules[1:]])):
+        office.record(run, when, code=3)
+        with office.engine.begin() as connection:
+            keep(connection, FIRMS, "scjg", run, when.isoformat(), those, verdict(rows=1000, code=3), Facts())
+    report = gather_run(office.engine, FIRMS, context(office), "r2")
+    first = gather_run(office.engine, FIRMS, context(office), "r1")
+    office.close()
+    assert [one.rule for one in report.rules if one.changed] == [rules[0].id]
+    assert not [one for one in first.rules if one.changed]
+    told = [shown(cell) for row in _table(report, "all_rules").rows for cell in row.cells]
+    assert len([one for one in told if one.endswith("（the rule is not defined as before）")]) == 1
+
+
+def test_why_an_indicator_is_not_measured_is_told(reports):
+    why_not = {one.code: one.unmeasured and one.unmeasured.en for one in reports["run"].indicators}
+    assert {why_not[code] for code in ("0401", "0601", "0602")} == {
+        "of libraries alone: shutong quality scores --group library"
+    }
+    assert "expect_within" in why_not["0502"]
+    assert None in why_not.values()
+    assert {one.score is None for one in reports["run"].indicators if one.unmeasured} == {True}
+    remarks = [shown(row.cells[-1]) for row in _table(reports["run"], "indicators").rows]
+    assert remarks == [why_not[one.code] or "" for one in reports["run"].indicators]
+
+
+def test_a_document_counts_the_rules_that_nothing_violates_instead_of_listing_them(reports):
+    report = reports["run"]
+    clean = [replace(report.rules[0], rule=f"clean_{number}", state="clean", rows=0) for number in range(90)]
+    report = replace(report, rules=(*report.rules, *clean))
+    (listed,) = [one for one in _told(report, "en")["tables"] if one["title"] == "All rules"]
+    assert not [row for row in listed["rows"] if row[0]["text"].startswith("clean")]
+    counted = sum(one.state == "clean" for one in report.rules)
+    assert listed["remark"] == f"{counted} rules were violated by no row"
+    assert len(listed["rows"]) == len(report.rules) - counted
+    assert len(_table(report, "all_rules").rows) == len(report.rules), "a page lists all"
+    assert as_pdf(report, "zh").startswith(b"%PDF")
