@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from land_factory import Warehouse
+from land_factory import RESOURCE, Warehouse
 
 from infra.testing.postgres import Postgres
 from infra.testing.seaweed import Seaweed
+from warehouse.land import landed_table, quarantine_table
 from warehouse.s3 import Bucket
 
 PAIRS = [f"{place}-{catalog}" for place in ("folder", "bucket") for catalog in ("sqlite", "postgres")]
+HERE = Path(__file__).parent
 _numbers = itertools.count()
 
 
@@ -46,3 +54,30 @@ def fresh(kind: str, folder: Path, bucket_server: Seaweed | None, database_serve
             connection.execute(f"CREATE DATABASE lake_{number}")
         url = database_server.url(f"lake_{number}")
     return Pair(folder, bucket, url)
+
+
+def run_kills(
+    plan: Path,
+    pairs: Mapping[str, Pair],
+    *,
+    points: Sequence[str] = (),
+    kills: int = 0,
+    seed: int = 0,
+    patience: float = 240,
+) -> dict[str, dict[str, str]]:
+    """Run pair_kills.py: killed at the points, or so often at random; what it tells of each pair."""
+    plan.write_bytes(pickle.dumps({"pairs": dict(pairs), "points": list(points), "kills": kills, "seed": seed}))
+    search = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
+    command = [sys.executable, str(HERE / "pair_kills.py"), str(plan)]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": search}, capture_output=True, text=True, timeout=patience, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(plan.with_suffix(".json").read_text())
+
+
+def assert_released(warehouse) -> None:
+    """No snapshot is left that readers do not see."""
+    for table in (landed_table(RESOURCE), quarantine_table(RESOURCE)):
+        head = warehouse.tables.head(table)
+        assert (head.snapshot if head else None) == warehouse.state.released(table)

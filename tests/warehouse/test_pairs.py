@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from land_factory import RESOURCE, Record, Warehouse
 from land_kills import FIRST, SECOND
-from pairs import PAIRS, Pair, fresh
+from pair_kills import EACH, SHARED
+from pairs import PAIRS, Pair, assert_released, fresh, run_kills
 
 from warehouse.errors import WarehouseError
 from warehouse.land import Landing, landed_table, quarantine_table
@@ -144,3 +146,23 @@ def test_a_link_serves_the_file_to_whoever_has_it(pair: Pair, warehouse: Warehou
     if link is not None:
         assert urllib3.request("GET", link).data.decode() == "统一社会信用代码\n"
         assert urllib3.request("GET", link.replace("X-Amz-Expires=60", "X-Amz-Expires=61")).status == 403
+
+
+@pytest.mark.kills
+def test_killed_in_a_bucket_and_run_again_all_is_there_and_writers_at_once_lose_nothing(
+    tmp_path: Path, bucket_server, database_server
+) -> None:
+    pair = fresh("bucket-postgres", tmp_path / "work", bucket_server, database_server)
+    run_kills(tmp_path / "plan", {"bucket-postgres": pair}, points=["land.quarantine_committed"])
+    warehouse = pair.open()
+    try:
+        found = {row["code"]: row["name"] for row in warehouse.landed()}
+        assert found == {"A0": "甲", "A1": "甲", "A3": "乙𠮷", "A4": "乙𠮷", "A5": "乙𠮷", "C1": "丁"}
+        assert len(warehouse.quarantined()) == 2
+        assert len(warehouse.store.folders("land")) == 2
+        assert_released(warehouse)
+        head = warehouse.tables.head(SHARED)
+        keys = warehouse.tables.read(SHARED, head.snapshot, ["k"])["k"].to_pylist()
+        assert sorted(keys) == sorted(["both", *(f"{me}{n}" for me in "ab" for n in range(EACH))])
+    finally:
+        warehouse.close()
