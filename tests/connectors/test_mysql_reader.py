@@ -25,7 +25,7 @@ from connectors.databases.reader import ReaderOptions
 from infra.testing import mariadb
 from schemas.values import Position
 
-BIG = 90_000
+BIG = 40_000
 
 
 @pytest.fixture(scope="module")
