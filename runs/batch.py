@@ -153,7 +153,7 @@ def land_batch(parts: Parts, resource: Resource, manifest: Manifest, run: str) -
         return _landed(parts, resource, manifest, run)
 
 
-def _alone(parts: Parts, resource: Resource) -> AbstractContextManager[None]:
+def _alone(parts: Parts, resource: Resource) -> AbstractContextManager[object]:
     """While it lasts no other process replaces what was checked, which takes the files of the check before away."""
     return parts.store.lock(f"checked-{resource.id}")
 

@@ -82,12 +82,11 @@ def land(
     deliveries that have landed already: their rows stay, unless the order says that they are older. `gone_since`
     are the keys that they deleted. `came` says of rows out of quarantine where they stood when they were delivered.
 
-    Killed at any point and called again it ends in the same tables; readers, who follow `state.released`, see both
-    tables change at once.
+    Killed at any point and called again it ends in the same tables; `state.released` moves both at once.
     """
     _refuse_lost_rows(manifest, kept)
     run = run or manifest.run
-    with store.lock(f"land-{safe(resource, safe='')}"):
+    with store.lock(f"land-{safe(resource, safe='')}") as still_alone:
         if (made := _made(state, resource, run, manifest.batch)) is not None:
             return made
         targets = (landed_table(resource), quarantine_table(resource))
@@ -114,6 +113,7 @@ def land(
         pins[targets[0]] = _commit(tables, passed, properties, done[targets[0]], key)
         reached("land.passed_committed")
         known = {table: tables.pin(table, snapshot) for table, snapshot in pins.items() if snapshot is not None}
+        still_alone()  # else another process may have taken back what was committed here
         state.commit_release(run, known, asdict(landing), batch=manifest.batch)
         reached("land.released")
         return landing

@@ -15,7 +15,7 @@ import urllib3
 from warehouse.clock import now
 from warehouse.errors import WarehouseError
 from warehouse.faults import explained
-from warehouse.lock import Locks
+from warehouse.lock import Locks, Still
 from warehouse.s3 import Bucket
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class BucketStore:
             if failed:
                 raise OSError(f"{failed[0].code} {failed[0].message}")
 
-    def lock(self, name: str) -> AbstractContextManager[None]:
+    def lock(self, name: str) -> AbstractContextManager[Still]:
         """See ObjectStore."""
         return self._locks.hold(name)
 

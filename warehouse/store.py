@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 from warehouse.durable import sync
 from warehouse.errors import WarehouseError
 from warehouse.faults import FULL, explained, full, missing
-from warehouse.lock import FileLocks, Locks
+from warehouse.lock import FileLocks, Locks, Still
 
 
 class ObjectStore(Protocol):
@@ -60,7 +60,7 @@ class ObjectStore(Protocol):
         """Remove a file, or a folder with all it holds; nothing there is no error."""
         ...
 
-    def lock(self, name: str) -> AbstractContextManager[None]:
+    def lock(self, name: str) -> AbstractContextManager[Still]:
         """Work alone under that name, over all processes that use the store."""
         ...
 
@@ -137,7 +137,7 @@ class LocalStore:
         else:
             target.unlink(missing_ok=True)
 
-    def lock(self, name: str) -> AbstractContextManager[None]:
+    def lock(self, name: str) -> AbstractContextManager[Still]:
         """See ObjectStore."""
         return self._locks.hold(name)
 

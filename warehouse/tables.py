@@ -28,7 +28,7 @@ from warehouse import columns, expiry, positions, row_delta, scan
 from warehouse.catalog import open_catalog
 from warehouse.errors import WarehouseError
 from warehouse.faults import catalog_explained
-from warehouse.lock import FileLocks, Locks
+from warehouse.lock import FileLocks, Locks, Still
 from warehouse.site import FolderSite, Site, location
 from warehouse.site import name as file_name
 from warehouse.sql import quote
@@ -102,7 +102,7 @@ class Tables:
         with self.lock("catalog"), catalog_explained():  # two processes may come first
             self._catalog = open_catalog(catalog_url, self.site)
 
-    def lock(self, name: str) -> AbstractContextManager[None]:
+    def lock(self, name: str) -> AbstractContextManager[Still]:
         """Work alone under that name, over all processes that write these tables."""
         return self._locks.hold(name)
 

@@ -193,8 +193,11 @@ def test_a_lock_is_had_by_one_and_let_go_of_with_its_connection(database_server)
     with database_server.connect() as outside:
         with one.hold("land-x"), another.hold("land-y"):
             assert outside.execute(count).fetchone() == (2,)
-        with pytest.raises(WarehouseError) as raised, one.hold("land-x"):
+        with pytest.raises(WarehouseError) as raised, one.hold("land-x") as still_alone:  # noqa: PT012 - on leaving, too
+            still_alone()
             outside.execute(ended)
+            with pytest.raises(WarehouseError, match="WH-LOCK-LOST"):
+                still_alone()
         told(raised.value, "WH-LOCK-LOST", retryable=True)
         with another.hold("land-x"):
             assert outside.execute(count).fetchone() == (1,)
