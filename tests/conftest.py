@@ -24,7 +24,7 @@ LONG = (
     "shutong/test_demo.py",
     "runs/test_steps.py",
     "quality/test_quality_differential.py",
-    "warehouse/test_pair_kills.py",
+    "warehouse/test_pairs.py",
     "runs/test_faults_databases.py",
     "warehouse/test_tables.py",
     "runs/test_modes.py",

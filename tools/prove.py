@@ -17,6 +17,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[1]
 RECORD = TOP / "var" / "prove.json"
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider")
+KILLS = "kills and not prove"
 LANES = (os.cpu_count() or 1) + 1  # while one waits for a disk or a server, the others go on
 KEPT = 5  # versions of the code whose results are remembered
 SHOWN = 60  # last lines of a part that failed
@@ -35,11 +36,9 @@ def parts() -> list[Part]:
     """Files that try more when asked to, each test with full counts, the kills at every named point, the benchmark."""
     known, counted = _with("pytest.mark.prove"), _with("SHUTONG_PROVE")
     more = [Part(f"more cases: {path}", (*PYTEST, "--timeout=3000", path)) for path in counted if path not in known]
-    full = [Part(f"full counts: {test}", (*PYTEST, test)) for test in _collected(known)]
-    kills = [
-        Part(f"kills at every named point: {path}", (*PYTEST, "-m", "kills and not prove", path))
-        for path in _with("pytest.mark.kills")
-    ]
+    full = [Part(f"full counts: {test}", (*PYTEST, test)) for test in _collected("prove", known)]
+    killing = dict.fromkeys(test.split("::")[0] for test in _collected(KILLS, _with("pytest.mark.kills")))
+    kills = [Part(f"kills at every named point: {path}", (*PYTEST, "-m", KILLS, path)) for path in killing]
     last = Part("benchmark at full size", (sys.executable, "benchmarks/first.py"), alone=True)
     return [*more, *full, *kills, last]
 
@@ -49,8 +48,8 @@ def _with(said: str) -> list[str]:
     return [str(path.relative_to(TOP)) for path in files if said in path.read_text(encoding="utf-8")]
 
 
-def _collected(files: Sequence[str]) -> list[str]:
-    command = (*PYTEST, "-p", "no:randomly", "-m", "prove", "--collect-only", *files)
+def _collected(marked: str, files: Sequence[str]) -> list[str]:
+    command = (*PYTEST, "-p", "no:randomly", "-m", marked, "--collect-only", *files)
     done = subprocess.run(command, cwd=TOP, env=_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
