@@ -29,13 +29,21 @@ SPANS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """That landed records can be looked up by their key, and by which fields besides; None: identifiers and names."""
+
+    index: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One resource 资源 as its file says it.
 
     `kind` and `options` choose and set the connector; `connection` names an entry of connections.yaml; `columns` says
     which source column feeds which field, as far as the file says so; `limits` how the system wants to be read,
     `reading` how it is read again and how deletions are noticed; `formerly` the ids it had before; `beside` the
-    standards of further columns, such as the control columns 控制字段 of shared tables.
+    standards of further columns, such as the control columns 控制字段 of shared tables; `serve` that its landed records
+    can be looked up.
     """
 
     department: str
@@ -60,6 +68,7 @@ class Resource:
     schedule: str | None = None
     expect_within: timedelta | None = None
     formerly: tuple[str, ...] = ()
+    serve: Serve | None = None
     path: Path = Path()
 
     @property
@@ -88,6 +97,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
     node = read(path).only(
         "resource", "title", "standard", "connection", "source", "map", "order", "severity", "rules", "gate",
         "limits", "drift", "orders", "references", "beside", "read", "schedule", "expect_within", "formerly",
+        "serve",
     )  # fmt: skip
     name = node.pattern("resource", NAME, example="enterprise_base")
     title, source = _required(node, "title"), _required(node, "source")
@@ -127,6 +137,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
         schedule=_schedule(node),
         expect_within=_span(node, "expect_within"),
         formerly=_formerly(node),
+        serve=_serve(node, standard),
         path=path,
     )
 
@@ -135,6 +146,27 @@ def load_resources(home: Path) -> tuple[Resource, ...]:
     """Every resource of a deployment, by id."""
     files = sorted((home / "resources").glob("*/*.yaml"))
     return tuple(load_resource(path, (home / "standards",)) for path in files)
+
+
+def _serve(node: Node, standard: Standard) -> Serve | None:
+    plain = node.plain("serve") if node.has("serve") else False
+    if plain is False or plain is None:
+        return None
+    if len(standard.key) != 1:
+        node.fail(
+            "serve",
+            zh=f"标准的主键有 {len(standard.key)} 个字段，不能按键查询",
+            en=f"the standard's key has {len(standard.key)} fields, so records cannot be looked up by it",
+            fix_zh="去掉 serve，或改用主键为单个字段的标准",
+            fix_en="Leave 'serve' out, or use a standard whose key is one field",
+        )
+    if plain is True:
+        return Serve()
+    below, fields = _required(node, "serve").only("index"), {one.name for one in standard.fields}
+    index = below.texts("index")
+    for unknown in set(index) - fields:
+        _unknown_name(below, "index", unknown, fields)
+    return Serve(tuple(index) or None)
 
 
 def _required(node: Node, key: str) -> Node:

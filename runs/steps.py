@@ -23,7 +23,7 @@ from warehouse.faults import room
 from warehouse.keep import keep_pieces, pulled
 from warehouse.land import quarantine_table
 from warehouse.merge import Contribution, merge
-from warehouse.publish import publish
+from warehouse.publish import publish, publish_landed
 from warehouse.state import Release
 from warehouse.state.streams import Streams
 
@@ -115,9 +115,14 @@ class Steps:
         return together(mine or list(reports.values()) or [Report(run, resource.id)])
 
     def land(self, resource_id: str, run: str) -> Report:
-        """Land every checked batch the gate let pass; what it holds waits for a data manager."""
+        """Land every checked batch the gate let pass; what it holds waits for a data manager.
+
+        Where the resource file says `serve`, what has landed can be looked up when this returns.
+        """
         with self._room():
-            return self._land(resource_id, run)
+            report = self._land(resource_id, run)
+            self._serve(self._resource(resource_id))
+            return report
 
     def _land(self, resource_id: str, run: str) -> Report:
         resource, parts, state = self._resource(resource_id), self._parts, self._parts.state
@@ -247,6 +252,12 @@ class Steps:
             return LibraryReport(run, library, made.rows, made != before, generation=made.generation)
 
     # below: how a step does it
+
+    def _serve(self, resource: Resource) -> None:
+        parts = self._parts
+        if resource.serve is not None and parts.state.released(resource.table) is not None:
+            index = resource.serve.index
+            publish_landed(parts.state, parts.tables, parts.serving, resource.id, resource.standard, indexed=index)
 
     def _resource(self, resource_id: str) -> Resource:
         if resource_id not in self._parts.resources:

@@ -1,4 +1,4 @@
-"""Put a merged library where it can be looked up: build its serving store, switch readers to it, record that."""
+"""Put a library, or a landed table, where it can be looked up: write its serving files, switch readers, record that."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,11 +17,14 @@ from schemas.standard import Standard
 from warehouse import changed, crosswalk, serving_build, serving_care, serving_changes, survivors
 from warehouse.clock import now_text
 from warehouse.errors import WarehouseError
+from warehouse.json_text import text_of
+from warehouse.land import landed_table
+from warehouse.landed import LANDED_AT
 from warehouse.lock import exclusive
 from warehouse.merge import base_table
 from warehouse.serving import Generation, TornGenerationError, current
 from warehouse.serving_changes import Changes
-from warehouse.sql import quote
+from warehouse.sql import literal, quote
 from warehouse.state import Publication, State
 from warehouse.tables import Tables
 
@@ -50,6 +53,26 @@ class NotMergedError(WarehouseError):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is published under a name: a table's columns by key, and the table that tells how fresh departments are.
+
+    `said_by` and `said_at` are SQL over the columns `saying` of the table `said`.
+    """
+
+    name: str
+    table: str
+    key: str
+    columns: tuple[str, ...]
+    shape: str
+    indexed: tuple[str, ...]
+    embedded: tuple[str, ...]
+    said: str
+    saying: tuple[str, ...]
+    said_by: str
+    said_at: str
+
+
 def publish(state: State, tables: Tables, folder: Path, library: str, standard: Standard,
             *, indexed: Sequence[str] | None = None, rebuild: bool = False) -> Publication:  # fmt: skip
     """Serve the released base table of a library from `folder`; nothing happens when it is served already.
@@ -59,65 +82,84 @@ def publish(state: State, tables: Tables, folder: Path, library: str, standard: 
     `indexed` are the fields it can be looked up by besides its key; by default the standard's identifiers and names.
     A publish killed half way is completed, or dropped and done anew, by the next one. Raises NotMergedError.
     """
-    names = tuple(standard.identifiers) + NAMES if indexed is None else tuple(indexed)
-    indexed = tuple(dict.fromkeys(one.name for one in standard.fields if one.name in names))
-    with exclusive(folder / f"{library}.lock"):
+    base, names = base_table(library), _indexed(standard, indexed)
+    shown = _Shown(
+        library, base, crosswalk.key_of(standard),
+        (*(one.name for one in standard.fields), survivors.SOURCES, survivors.DEPARTMENTS), _shape(standard, names),
+        names, (survivors.SOURCES,), base + "_attr", ("department", "observed_at"), "department", "observed_at",
+    )  # fmt: skip
+    return _publish(state, tables, folder, shown, rebuild=rebuild)
+
+
+def publish_landed(state: State, tables: Tables, folder: Path, resource: str, standard: Standard,
+                   *, indexed: Sequence[str] | None = None, rebuild: bool = False) -> Publication:  # fmt: skip
+    """Serve the landed records of a resource (`market.base`) in the same way; its standard has a key of one field."""
+    table, names, department = landed_table(resource), _indexed(standard, indexed), resource.partition(".")[0]
+    shown = _Shown(
+        resource, table, standard.key[0], tuple(one.name for one in standard.fields), _shape(standard, names), names,
+        (), table, (LANDED_AT,), literal(department), text_of(LANDED_AT, "TIMESTAMP WITH TIME ZONE"),
+    )  # fmt: skip
+    return _publish(state, tables, folder, shown, rebuild=rebuild)
+
+
+def _indexed(standard: Standard, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    names = tuple(standard.identifiers) + NAMES if wanted is None else tuple(wanted)
+    return tuple(dict.fromkeys(one.name for one in standard.fields if one.name in names))
+
+
+def _publish(state: State, tables: Tables, folder: Path, shown: _Shown, *, rebuild: bool) -> Publication:
+    name = shown.name
+    with exclusive(folder / f"{name}.lock"):
         release = state.release()
-        pin = release.tables.get(base_table(library)) if release else None
+        pin = release.tables.get(shown.table) if release else None
         if release is None or pin is None:
-            raise NotMergedError(library)
-        serving = None if rebuild else serving_care.published(folder, library)
+            raise NotMergedError(name)
+        serving = None if rebuild else serving_care.published(folder, name)
         plan = serving_build.Plan(
-            library=library,
-            key=crosswalk.key_of(standard),
-            generation=_next(state, folder, library),
-            indexed=indexed,
-            embedded=(survivors.SOURCES,),
+            library=name,
+            key=shown.key,
+            generation=_next(state, folder, name),
+            indexed=shown.indexed,
+            embedded=shown.embedded,
             release=release.id,
-            snapshot=f"{pin.snapshot}-{_shape(standard, indexed)}",
-            read={name: release.tables[name].snapshot for name in _read(library)},
+            snapshot=f"{pin.snapshot}-{shown.shape}",
+            read={table: release.tables[table].snapshot for table in (shown.table, shown.said)},
             published_at=now_text(),
         )
-        if serving is not None and serving.snapshot == plan.snapshot and serving_care.damages(folder, library):
+        if serving is not None and serving.snapshot == plan.snapshot and serving_care.damages(folder, name):
             serving = None  # nothing has changed, so there is time to look at every byte
         if serving is None or serving.snapshot != plan.snapshot:
-            serving = _write(tables, folder, standard, plan, serving)
+            serving = _write(tables, folder, shown, plan, serving)
             reached("publish.built")
-            serving_care.switch(folder, library, serving.id)
+            serving_care.switch(folder, name, serving.id)
         else:
-            serving_care.sweep(folder, library)
+            serving_care.sweep(folder, name)
         reached("publish.switched")
-        publication = state.commit_publication(library, serving.id, serving.release, serving.rows)
+        publication = state.commit_publication(name, serving.id, serving.release, serving.rows)
         reached("publish.recorded")
         return publication
 
 
-def _read(library: str) -> tuple[str, str]:
-    """The tables a library is published from: its records, and who said what when."""
-    return base_table(library), base_table(library) + "_attr"
-
-
-def _write(tables: Tables, folder: Path, standard: Standard, plan: serving_build.Plan,
+def _write(tables: Tables, folder: Path, shown: _Shown, plan: serving_build.Plan,
            before: Generation | None) -> Generation:  # fmt: skip
     """The next generation: just what changed since `before` where that can be told, else all of it."""
-    base, said = _read(plan.library)
-    served = [one.name for one in standard.fields] + [survivors.SOURCES, survivors.DEPARTMENTS]
     # Read through the snapshot: the table may have gained columns since it was released.
-    there = {field.name for field in tables.plan(base, plan.read[base]).schema.fields}
-    wanted = [name for name in served if name in there]
+    there = {field.name for field in tables.plan(shown.table, plan.read[shown.table]).schema.fields}
+    wanted = [name for name in shown.columns if name in there]
     with tables.connect(memory=MEMORY) as connection:
         connection.execute("SET preserve_insertion_order = false")
-        if before is not None and _shape_of(before.snapshot) == _shape_of(plan.snapshot):
-            fresh = _newer(connection, tables, said, plan, before)
-            changes = _changes(connection, tables, base, wanted, plan=plan, before=before) if fresh else None
+        if before is not None and _shape_of(before.snapshot) == shown.shape:
+            fresh = _newer(connection, tables, shown, plan=plan, before=before)
+            changes = _changes(connection, tables, shown.table, wanted, plan=plan, before=before) if fresh else None
             if changes is not None and fresh is not None:
                 made = _applied(folder, changes, replace(plan, freshness=fresh))
                 if made is not None:
                     return made
-        statements = tables.relation(said, plan.read[said], ["department", "observed_at"])
+        statements = tables.relation(shown.said, plan.read[shown.said], shown.saying)
         listed = ", ".join(quote(name) for name in wanted)
-        connection.execute(f"CREATE TEMP VIEW served AS SELECT {listed} FROM {tables.relation(base, plan.read[base])}")
-        newest = _newest(connection, statements)
+        rows = tables.relation(shown.table, plan.read[shown.table])
+        connection.execute(f"CREATE TEMP VIEW served AS SELECT {listed} FROM {rows}")
+        newest = _newest(connection, shown, statements)
         return serving_build.build(folder, connection, "served", replace(plan, freshness=newest))
 
 
@@ -142,24 +184,23 @@ def _applied(folder: Path, changes: Changes, plan: serving_build.Plan) -> Genera
         return None
 
 
-def _newer(connection: duckdb.DuckDBPyConnection, tables: Tables, said: str, plan: serving_build.Plan,
+def _newer(connection: duckdb.DuckDBPyConnection, tables: Tables, shown: _Shown, *, plan: serving_build.Plan,
            before: Generation) -> dict[str, str] | None:  # fmt: skip
     """When each department's newest record landed, from the statements that came; None where files do not tell."""
-    columns = ["department", "observed_at"]
-    found = changed.between(tables, said, before.read.get(said, 0), plan.read[said], columns)
+    found = changed.between(tables, shown.said, before.read.get(shown.said, 0), plan.read[shown.said], shown.saying)
     if found is None:
         return None
-    newest = _newest(connection, found.came)
+    newest = _newest(connection, shown, found.came)
     return {
         one: max(newest.get(one, ""), before.freshness.get(one, "")) for one in sorted({*newest, *before.freshness})
     }
 
 
-def _newest(connection: duckdb.DuckDBPyConnection, statements: str) -> dict[str, str]:
+def _newest(connection: duckdb.DuckDBPyConnection, shown: _Shown, statements: str) -> dict[str, str]:
     return dict(
         connection.execute(
-            f"SELECT department, max(observed_at) FROM {statements} WHERE observed_at IS NOT NULL"
-            " GROUP BY department ORDER BY department"
+            f"SELECT {shown.said_by} AS department, max({shown.said_at}) FROM {statements}"
+            f" WHERE {shown.said_at} IS NOT NULL GROUP BY ALL ORDER BY department"
         ).fetchall()
     )
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from small_deployment import (
     SMALL_STANDARD,
     add_resource,
+    code,
     csv_source,
     drop,
     firm,
@@ -24,9 +25,11 @@ from small_deployment import (
 from runs import library_follow
 from runs.errors import RunError
 from runs.library_follow import LibraryFollower
-from schemas.errors import ShutongError
+from runs.resources import Serve, load_resource
+from schemas.errors import ShutongError, StandardError
 from shutong.cli import main
 from shutong.wiring import new_run_id
+from warehouse.serving import ServingStore
 
 LIBRARY = "legal_person"
 
@@ -119,3 +122,28 @@ def test_verifying_finds_a_flipped_byte_and_publishing_mends_it(home, monkeypatc
     with opened(home) as wired:
         assert wired.steps.publish(LIBRARY, "m2").changed
     assert verified(0) == {}
+
+
+def test_a_resource_that_says_so_is_looked_up_as_soon_as_it_has_landed(home):
+    path = home / "resources" / "scjg" / "firms.yaml"
+    path.write_text(path.read_text() + "serve: {index: [ent_name]}\n")
+    with opened(home) as wired:
+        wired.steps.ingest("scjg.firms", "r1")
+        store = ServingStore(home / "serving", "scjg.firms", check_every=0)
+        assert (store.info().rows, store.info().indexed) == (20, ("ent_name",))
+        drop(home, "2.csv", [firm(3, name="改名有限公司", day="2025-01-01")])
+        wired.steps.ingest("scjg.firms", "r2")
+        assert [one["uscc"] for one in store.find("ent_name", "改名有限公司")] == [code(3)]
+        assert (store.info().rows, store.info().base) == (20, 1)
+
+
+@pytest.mark.parametrize(("said", "wrong"), [("{index: [nothing]}", "nothing"), ("{key: x}", "key")])
+def test_what_a_resource_file_says_of_looking_up_is_checked(home, said, wrong):
+    path = home / "resources" / "scjg" / "firms.yaml"
+    kept = path.read_text()
+    path.write_text(kept + f"serve: {said}\n")
+    with pytest.raises(StandardError, match=wrong):
+        load_resource(path, (home / "standards",))
+    for words, index in (("true", Serve()), ("false", None), ("{}", Serve())):
+        path.write_text(kept + f"serve: {words}\n")
+        assert load_resource(path, (home / "standards",)).serve == index

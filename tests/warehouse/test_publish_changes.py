@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from schemas.standard import Field, Standard
-from warehouse.publish import publish
+from warehouse.publish import publish, publish_landed
 from warehouse.serving import ServingStore, generation_file
 from warehouse.state import State
 from warehouse.tables import Tables
@@ -139,3 +140,23 @@ def test_a_base_that_cannot_be_opened_is_no_ground_for_changes(town):
     path.write_bytes(path.read_bytes()[:-4096])
     mended, anew = town.publish()
     assert (anew.base, mended.rows, town.store.get("K00007")["ent_name"]) == (0, 5000, "改名7")
+
+
+def test_the_landed_records_of_a_resource_are_published_like_a_library(town):
+    landed = pa.schema([*[*RECORD][:3], pa.field("_landed_at", pa.timestamp("us", tz="UTC"))])
+    rows = [
+        {"uscc": f"K{n}", "reg_no": f"R{n}", "ent_name": f"企业{n}", "_landed_at": datetime(2026, 11, 20, tzinfo=UTC)}
+        for n in range(3)
+    ]
+
+    def published(rows, run: str):
+        snapshot = town.tables.upsert("std_market.base", pa.Table.from_pylist(rows, schema=landed), key=("uscc",))
+        town.state.commit_release(run, {"std_market.base": town.tables.pin("std_market.base", snapshot)})
+        publish_landed(town.state, town.tables, town.serving, "market.base", STANDARD)
+        return ServingStore(town.serving, "market.base", check_every=0)
+
+    town.tables.ensure("std_market.base", landed)
+    assert published(rows, "a").find("reg_no", "R2") == [{"uscc": "K2", "reg_no": "R2", "ent_name": "企业2"}]
+    store = published([rows[2] | {"ent_name": "改名", "_landed_at": datetime(2026, 11, 21, tzinfo=UTC)}], "b")
+    assert (store.get("K2")["ent_name"], store.info().base, store.info().rows) == ("改名", 1, 3)
+    assert store.info().freshness == {"market": "2026-11-21T08:00:00+08:00"}
