@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 from schemas import code_lists
 from schemas.beyond import named
@@ -124,9 +125,13 @@ def load_standard(path: Path, codes_available: Collection[str], folders: tuple[P
 
 
 def read_rules(node: Node, standard: Standard) -> tuple[Rule, ...]:
-    """The extra rules a resource file lists under `rules`, over the fields of its standard and its source's columns."""
+    """The extra rules a resource file lists under `rules`, over the fields of its standard and its source's columns.
+
+    StandardError with file and line, also for a rule with the id of one of the standard's.
+    """
     names = (*(field.name for field in standard.fields), *node.mapping("map").values())
-    return tuple(_written(node, names, code_lists.available(standard.folders)))
+    taken = {rule.id: f"{standard.name}@{standard.version}" for rule in standard.rules}
+    return tuple(_written(node, names, code_lists.available(standard.folders), taken))
 
 
 def _cited(path: Path, wanted: str) -> str | None:
@@ -288,8 +293,11 @@ def _no_two_alike(below: Sequence[Node]) -> None:
                 )
 
 
-def _written(node: Node, fields: Collection[str], lists: Collection[str]) -> Iterator[Rule]:
-    seen: dict[str, str] = {}
+def _written(
+    node: Node, fields: Collection[str], lists: Collection[str], taken: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Rule]:
+    """The rules under `rules`; `taken` are ids that others have, and whose they are."""
+    seen = dict(taken)
     for below in node.nodes("rules"):
         rule = read_rule(below, tuple(fields), lists)
         if rule.id in seen:
@@ -297,8 +305,12 @@ def _written(node: Node, fields: Collection[str], lists: Collection[str]) -> Ite
                 "id",
                 f"规则“{rule.id}”重复（{seen[rule.id]}）",
                 f"the rule '{rule.id}' is repeated ({seen[rule.id]})",
-                "请改名或删除其中一条",
-                "Rename or remove one of them",
+                f"请改名；只想改变轻重时写 severity: {{{rule.id}: warning}}"
+                if rule.id in taken
+                else "请改名或删除其中一条",
+                f"Rename it; to change its weight alone write severity: {{{rule.id}: warning}}"
+                if rule.id in taken
+                else "Rename or remove one of them",
             )
         seen[rule.id] = below.where
         yield rule

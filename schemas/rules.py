@@ -39,6 +39,7 @@ INDICATORS: Final = tuple(
     for dimension, indicators in enumerate((6, 2, 5, 2, 3, 2), start=1)
     for number in range(1, indicators + 1)
 )
+LONGEST_ID: Final = 100
 _KEYS = ("id", "kind", "columns", "field", "severity", "indicator", "params", "forgiven_by")
 _TEXTS = ("zh", "en", "fix_zh", "fix_en")
 # Kind → the parameters it may have, and those it cannot do without.
@@ -76,7 +77,7 @@ def read_rule(node: Node, fields: Collection[str], lists: Collection[str] = ()) 
     columns = _columns(node, fields)
     params = _params(node, kind, columns, lists)
     return Rule(
-        id=node.pattern("id", r"[a-z][a-z0-9_]*", example="est_before_appr"),
+        id=_id(node),
         kind=kind,
         columns=columns,
         zh=node.text("zh"),
@@ -88,6 +89,19 @@ def read_rule(node: Node, fields: Collection[str], lists: Collection[str] = ()) 
         params=params,
         forgiven_by=node.text("forgiven_by", None),
     )
+
+
+def _id(node: Node) -> str:
+    name = node.pattern("id", r"[a-z][a-z0-9_]*", example="est_before_appr")
+    if len(name) > LONGEST_ID:
+        node.fail(
+            "id",
+            f"规则编号有 {len(name)} 个字符，最多 {LONGEST_ID} 个",
+            f"the id of the rule has {len(name)} characters, at most {LONGEST_ID} are kept",
+            "请写得短一些，例如 id: est_before_appr；说明写在 zh 和 en 中",
+            "Write a shorter one such as id: est_before_appr; explain it in zh and en",
+        )
+    return name
 
 
 def severity_of(node: Node, key: str, default: Severity) -> Severity:

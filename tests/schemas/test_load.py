@@ -195,6 +195,24 @@ def test_a_repeated_rule_is_refused(path: Path) -> None:
         load(path, GOOD + rule + rule)
 
 
+def test_a_resource_cannot_give_a_rule_the_id_of_one_of_the_standard(path: Path, tmp_path: Path) -> None:
+    standard, resource = load(path, GOOD), tmp_path / "resource.yaml"
+    taken = standard.rules[-1].id
+    resource.write_text(f"rules:\n  - {{id: {taken}, kind: required, field: fee, zh: 甲, en: A}}\n", encoding="utf-8")
+    with pytest.raises(
+        StandardError, match=rf"resource\.yaml:2: the rule '{taken}' is repeated \(permit@2\)"
+    ) as caught:
+        read_rules(read(resource), standard)
+    assert f"severity: {{{taken}: warning}}" in caught.value.fix_en
+
+
+def test_an_id_of_a_rule_that_is_too_long_to_be_kept_is_refused(path: Path) -> None:
+    rule = "  - {id: %s, kind: required, field: fee, zh: 甲, en: A}\n"
+    assert load(path, GOOD + rule % ("a" * 100)).rules
+    with pytest.raises(StandardError, match="has 101 characters, at most 100"):
+        load(path, GOOD + rule % ("a" * 101))
+
+
 def test_a_resource_may_add_rules_over_fields_and_received_columns(path: Path, tmp_path: Path) -> None:
     resource = tmp_path / "resource.yaml"
     resource.write_text(
