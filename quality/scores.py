@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
+from datetime import datetime
 from operator import itemgetter
 from types import MappingProxyType
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from quality.orders_values import written
 from quality.scores_measured import measured
 from quality.scores_tables import DEFINITION, SCORED, SUMS
 from quality.scores_values import About, Facts, Group, Measure, Period, Sum, version_of
@@ -160,6 +162,24 @@ class QualityScores:
 
     def __init__(self, engine: sa.Engine, formerly: Mapping[str, str] = _NOBODY) -> None:
         self._engine, self._formerly = engine, formerly
+
+    def stands(self, library: str, at: datetime, found: Sequence[tuple[str, int, int]]) -> None:
+        """Note how a library stands (measure, met, base), in place of what was noted that day, and that month, before.
+
+        Such measures are of a moment: the last of a day, or of a month, stands for it.
+        """
+        rows = [
+            dict(zip(_KEY, ("library", "", library, measure, "", period), strict=True))
+            | {"department": "", "library": library, "met": met, "base": base, "errors": 0, "runs": 1}
+            for measure, met, base in sorted(found)
+            for period in sorted(_periods(written(at)[:_DAY]))
+        ]
+        if not rows:
+            return
+        with self._engine.begin() as connection:
+            insert = _insert(connection, SUMS)
+            new = {name: insert.excluded[name] for name in _COUNTS}
+            connection.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=new), rows)
 
     def run(self, resource: str, run: str) -> list[Measure]:
         """The measures of one check; empty for one that is not known."""

@@ -40,7 +40,7 @@ from warehouse.state import State
 from warehouse.store import ObjectStore
 from warehouse.tables import Tables
 
-UNPARSED = "unparsed"
+UNPARSED, TOLD = "unparsed", "unparsed_told"  # spellings nobody understood: as received (until 0013), and as told
 _NUMBER = re.compile(r"[0-9]{11}")  # as long as a telephone's: in a column it does not belong to it may be anybody's
 FEW = 10  # deletions that are never too many, unless they are of all there is
 
@@ -97,7 +97,7 @@ def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
         )
         verdict = _guarded(parts, resource, flow.deletions, verdict)
         told: dict[str, Json] = dict(verdict.results)
-        told[UNPARSED] = {name: dict(said.most_common()) for name, said in flow.unparsed.items()}
+        told[TOLD] = _tellable(resource, flow.unparsed)
         with _alone(parts, resource):
             writer.keep(replace(verdict, results=told), rules)
     if not back:  # else it says nothing of the source
@@ -254,11 +254,18 @@ def _told(resource: Resource, manifest: Manifest, kept: KeptCheck) -> Report:
         reason_en=kept.reason_en,
         rules={count.rule: count.rows for count in kept.counts},
         errors={count.rule: count.error for count in kept.counts if count.error},
-        unparsed=_tellable(resource, cast("Mapping[str, Mapping[str, int]]", kept.results.get(UNPARSED, {}))),
+        unparsed=_kept_unparsed(resource, kept),
     )
 
 
-def _tellable(resource: Resource, unparsed: Mapping[str, Mapping[str, int]]) -> Mapping[str, Mapping[str, int]]:
+def _kept_unparsed(resource: Resource, kept: KeptCheck) -> Mapping[str, Mapping[str, int]]:
+    if TOLD in kept.results:
+        return cast("Mapping[str, Mapping[str, int]]", kept.results[TOLD])
+    known = cast("Mapping[str, Mapping[str, int]]", kept.results.get(UNPARSED, {}))
+    return cast("Mapping[str, Mapping[str, int]]", _tellable(resource, known))
+
+
+def _tellable(resource: Resource, unparsed: Mapping[str, Mapping[str, int]]) -> dict[str, Json]:
     """Spellings as they were received, but of personal fields, and with a number in them, only their shape."""
     levels = {one.name: one.level for one in resource.checked.fields}
     told: dict[str, Counter[str]] = {}

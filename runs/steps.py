@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import replace
 from itertools import chain
 
-from runs import drift, modes
+from runs import drift, modes, reach
 from runs.batch import Parts, check_batch, land_batch, told_of
 from runs.errors import interrupted, run_taken, unknown_library, unknown_resource
 from runs.facts import OURS
@@ -225,6 +225,7 @@ class Steps:
                 self._library_standard(library),
                 [Contribution(one.id, one.department, one.table, one.order) for one in released],
             )
+            reach.note(parts, library, now())
             parts.state.step(run, "merge", counts={"landed": merged.records})
             return LibraryReport(
                 run,
@@ -247,6 +248,7 @@ class Steps:
                 return LibraryReport(run, library, 0, changed=False)
             standard = self._library_standard(library)
             made = publish(parts.state, parts.tables, parts.serving, library, standard, rebuild=rebuild)
+            reach.note(parts, library, now())
             parts.state.step(run, "publish", counts={"landed": made.rows})
             parts.state.finish_run(run)
             return LibraryReport(run, library, made.rows, made != before, generation=made.generation)

@@ -1,4 +1,4 @@
-"""Measure libraries: departments that agree, calls that were answered, records that can be asked for."""
+"""Measure libraries as their readers find them: calls that were answered, and how each library stands now."""
 
 from __future__ import annotations
 
@@ -7,30 +7,37 @@ from collections.abc import Iterator
 
 from quality.scores import Scope
 from quality.scores_values import Period, Sum
+from runs.reach import standing
 from sharing.ledger import Ledger
 from shutong.wiring import Wired
-from warehouse.merge import agreeing, base_table
-from warehouse.serving import NotPublishedError, ServingStore
 
 OUR_FAULT = 500  # HTTP status from which it was not the caller's
 _SIZES = {"day": len("2026-01-01"), "month": len("2026-01")}
 
 
 def reached(wired: Wired, scope: Scope, by: Period | None) -> list[Sum]:
-    """`0601/calls` and, of now, `0401/departments` and `0602/records` of each library that has any.
+    """`0601/calls` and, where it is asked how they stand now, what runs.reach measures of each library that has any.
 
-    Two departments agree where they say the same about a field of a record. A call counts as answered unless the fault
-    was ours (status 500 and above); one that never came to us, or that could not be recorded, is in neither. Empty
-    where it is asked for a resource or department: calls are of libraries.
+    A call counts as answered unless the fault was ours (status 500 and above); one that never came to us, or that could
+    not be recorded, is in neither. Empty where it is asked for a resource or department: calls are of libraries.
     """
     if scope.resource is not None or scope.department is not None:
         return []
     known = {one.standard.library for one in wired.deployment.resources if one.standard.library}
     wanted = sorted(known & {scope.library} if scope.library else known)
     found = list(_calls(wired, wanted, scope, by))
-    if by is None and scope.since is None and scope.until is None:
-        found += _of_now(wired, wanted)
+    if of_now(scope, by):
+        found += [
+            Sum(library, "", "", measure, "", met, base, 0, 0, "")
+            for library in wanted
+            for measure, met, base in standing(wired.parts, library)
+        ]
     return found
+
+
+def of_now(scope: Scope, by: Period | None) -> bool:
+    """Whether it is asked how libraries stand now, and not how they stood day by day."""
+    return by is None and scope.since is None and scope.until is None
 
 
 def _calls(wired: Wired, libraries: list[str], scope: Scope, by: Period | None) -> Iterator[Sum]:
@@ -45,19 +52,3 @@ def _calls(wired: Wired, libraries: list[str], scope: Scope, by: Period | None) 
     for (library, period), calls in every.items():
         met = good[library, period]
         yield Sum(library, period, "", "0601/calls", "", met, calls, 0, 0, last[library, period])
-
-
-def _of_now(wired: Wired, libraries: list[str]) -> Iterator[Sum]:
-    for library in libraries:
-        name = base_table(library)
-        released = wired.state.released(name)
-        rows = 0 if released is None else wired.tables.row_count(name, released)
-        same = agreeing(wired.tables, library) if rows else None
-        if same is not None and same[1]:
-            yield Sum(library, "", "", "0401/departments", "", *same, 0, 0, "")
-        try:
-            served = ServingStore(wired.parts.serving, library).info().rows
-        except NotPublishedError:
-            served = 0
-        if rows:
-            yield Sum(library, "", "", "0602/records", "", min(served, rows), rows, 0, 0, "")

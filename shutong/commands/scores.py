@@ -12,8 +12,9 @@ import click
 from quality.scores import QualityScores, Scope
 from quality.scores_profile import DEFAULT, profile, profiles, scores
 from quality.scores_values import About, Group, Period, Scores, Sum
+from runs.reach import AGREE, SERVED
 from runs.resources import Resource
-from shutong.reached import reached
+from shutong.reached import of_now, reached
 from shutong.session import Session, command
 from shutong.wiring import open_deployment
 
@@ -45,7 +46,8 @@ def scores_command(  # noqa: PLR0917 - the options
             about, scope=scope, group=cast("Group", group), by=period, name=rule or field
         )
         if about == "all" and group == "library":
-            found = sorted([*found, *reached(wired, scope, period)], key=lambda one: (one.period, one.group))
+            kept = [one for one in found if not (one.measure in {AGREE, SERVED} and of_now(scope, period))]
+            found = sorted([*kept, *reached(wired, scope, period)], key=lambda one: (one.period, one.group))
     if rule:
         _rule(session, found)
         return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -116,7 +118,13 @@ def test_a_library_is_scored_by_how_it_could_be_reached_and_by_departments_that_
     meter.close()
     assert reached(told(home, *library)) == {"0601": (2, 3), "0602": (2, 2)}
     assert reached(told(home, *library), "0401") == {"0401": (3, 4)}, "all but the domicile"
-    assert reached(told(home, *library, "--by", "day")) == {"0601": (2, 3), "0602": None}, "known only of now"
+    for by in ("day", "month"):
+        assert reached(told(home, *library, "--by", by), ("0401", "06")) == {
+            "0401": (3, 4),
+            "0601": (2, 3),
+            "0602": (2, 2),
+        }
+    assert reached(told(home, *library, "--since", "2026-01-01"), "0602") == {"0602": (2, 2)}
     assert reached(told(home, *library, "--department", "scjg")) == {"0601": None, "0602": None}
     (home / "serving" / "legal_person" / "CURRENT").unlink()
     assert reached(told(home, *library))["0602"] == (0, 2), "nothing is published"
@@ -159,4 +167,8 @@ def test_ingest_tells_a_rule_that_could_not_be_evaluated_and_no_word_about_a_per
     assert "INT32" in printed
     said = run(home, "ingest", "mzj.people", "--json")
     assert json.loads(said)["unparsed"] == {"sex": {"9{18}": 2}, "birth_date": {"汉{6}": 2}, "ethnic": {"汉{2}": 2}}
-    assert not [one for one in ("秘密", "张三", "一九八零", "3301061980") if one in printed + said]
+    secrets = ("秘密", "张三", "一九八零", "3301061980")
+    assert not [one for one in secrets if one in printed + said]
+    with closing(sqlite3.connect(home / "state" / "state.db")) as state:
+        assert not [one for one in secrets if one in "".join(state.iterdump())]
+        assert "unparsed_told" in str(state.execute("SELECT results FROM quality_run").fetchall())
