@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py            10,000,000 rows (9 GB of memory for peers), 50,000,000 for ours; what
                                             would need more: 1,000,000
-    python benchmarks/quality.py --small    100,000 rows, one round, less than a minute
+    python benchmarks/quality.py --small    100,000 rows, one round, sides beside each other, less than a minute
     python benchmarks/quality.py --strict   exit 1 when a target is missed, a peer is missing or a side found other rows
 
 Every side runs in its own process over the same zstd Parquet file, on two threads, turn about; seconds are those of the
@@ -34,7 +34,9 @@ import os
 import statistics
 import sys
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 TOP = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP), str(Path(__file__).resolve().parent)]
@@ -70,15 +72,29 @@ AT_LEAST = {
     **{f"checking_{peer}_over": 2.0 for peer in PEERS if peer != "polars_bytes"},
 }
 Made = dict[str, list[Ended]]
+Side = tuple[Any, ...]  # its name, its file, and what more it is told
+BEGUN: dict[Side, Future[Ended]] = {}
 
 
 def side(name: str, file: Path, *more: str) -> Ended:
     """One side, once."""
-    ended = run([SIDES, name, str(file), *more], {})
+    begun = BEGUN.get((name, file, *more))
+    ended = begun.result() if begun else _run(name, file, *more)
     said, label = ended.said, " ".join((name, *(one for one in more if "/" not in one)))
     files = file.name + (f" and {len(more)} more" if any("/" in one for one in more) else "")
     print(f"  {label:16} {said['seconds']:8.2f} s {said['cpu']:8.2f} CPU-s {ended.mib:7,.0f} MiB  {files}", flush=True)
     return ended
+
+
+def _run(name: str, file: Path, *more: str) -> Ended:
+    return run([SIDES, name, str(file), *more], {})
+
+
+def begin(*sides: Side) -> None:
+    """Run sides once each as there are processors for them; who asks for them gets those."""
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    BEGUN.update({one: pool.submit(_run, *one) for one in sides})
+    pool.shutdown(wait=False)
 
 
 def seconds(ended: Ended) -> float:
@@ -114,7 +130,7 @@ def whole(table: Path, rows: int, rounds: int) -> tuple[dict[str, float], bool, 
     """The table of all rows: figures, whether all found the same, and our seconds."""
     made = turn_about(["decode", "ours", "sql", "gx_sql"], table, rounds)
     ours = statistics.median(map(seconds, made["ours"]))
-    peers = {name: side(name, table) for name, module in PEERS.items() if importlib.util.find_spec(module)}
+    peers = {name: side(name, table) for name in _installed()}
     for name in PEERS.keys() - peers.keys():
         print(f"RESULT checking_{name}_over n/a: {INSTALL}")
     figures = {
@@ -128,6 +144,10 @@ def whole(table: Path, rows: int, rounds: int) -> tuple[dict[str, float], bool, 
         **{f"checking_{name}_peak_mib": one.mib for name, one in peers.items()},
     }
     return figures, alike(*made["ours"], *made["sql"], *made["gx_sql"], *peers.values()), ours
+
+
+def _installed() -> list[str]:
+    return [name for name, module in PEERS.items() if importlib.util.find_spec(module)]
 
 
 def in_memory(fewer: Path, worse: Path, rounds: int) -> tuple[dict[str, float], bool, float]:
@@ -146,25 +166,34 @@ def in_memory(fewer: Path, worse: Path, rounds: int) -> tuple[dict[str, float], 
     return figures, alike(*made["ours"], complete, pandas, *made["quarantined"]), ours
 
 
-def repeated(folder: Path, table: Path, rows: int) -> Ended:
-    """The table again and again, with identifiers of their own."""
-    others = [folder / f"numbers{place}.parquet" for place in range(1, TIMES)]
-    for place, file in enumerate(others, 1):
+def others(folder: Path, rows: int) -> list[str]:
+    """Files with identifiers of their own, for the table again and again."""
+    files = [folder / f"numbers{place}.parquet" for place in range(1, TIMES)]
+    for place, file in enumerate(files, 1):
         write_numbers(file, place * rows, rows)
-    return side("ours", table, *map(str, others))
+    return [str(file) for file in files]
 
 
-def measure(folder: Path, rows: int, rounds: int) -> tuple[dict[str, float], bool]:
-    """The figures by name, and whether all sides found the same."""
-    table, fewer, worse = folder / "all.parquet", folder / "fewer.parquet", folder / "ten_percent.parquet"
+def measure(folder: Path, rows: int, rounds: int, *, beside: bool) -> tuple[dict[str, float], bool]:
+    """The figures by name, and whether all sides found the same; `beside` each other they take less time."""
     few = min(rows, MEMORY_ROWS)
+    table, worse = folder / "all.parquet", folder / "ten_percent.parquet"
+    fewer = table if few == rows else folder / "fewer.parquet"
     write(table, rows)
-    write(fewer, few)
+    if fewer != table:
+        write(fewer, few)
     write(worse, few, 0.1)
     print(f"{rows:,} rows x 27 columns, {table.stat().st_size / 1e6:,.0f} MB, {os.cpu_count()} CPUs", flush=True)
+    more_rows = others(folder, rows)
+    if beside:
+        begin(
+            *((name, table) for name in (*reversed(_installed()), "decode", "ours", "sql", "gx_sql")),
+            *((name, fewer) for name in ("quarantined", "gx_pandas", "warm")),
+            *(("ours", worse), ("gx_sql", fewer, "COMPLETE"), ("ours", table, *more_rows)),
+        )
     figures, same, all_seconds = whole(table, rows, rounds)
     more, also, few_seconds = in_memory(fewer, worse, rounds * 2 - 1)
-    many = repeated(folder, table, rows)
+    many = side("ours", table, *more_rows)
     per_row = [few_seconds / few, all_seconds / rows, seconds(many) / rows / TIMES]
     figures |= more
     figures["checking_per_row_growth"] = max(per_row[1:]) / min(per_row[:2])
@@ -183,7 +212,7 @@ def main() -> int:
     options = parser.parse_args()
     rows, rounds = (SMALL_ROWS, 1) if options.small else (ROWS, 2)
     with tempfile.TemporaryDirectory(prefix="shutong-bench-") as name:
-        figures, same = measure(Path(name), rows, rounds)
+        figures, same = measure(Path(name), rows, rounds, beside=options.small)
     figures["checking_same_answers"] = float(same)
     kept = told(figures, AT_MOST | AT_LEAST, AT_MOST, "checking_same_answers", judged=not options.small)
     missing = not options.small and not all(f"checking_{peer}_over" in figures for peer in PEERS)

@@ -26,9 +26,9 @@ def gx_sql(file: str, result_format: str = "SUMMARY") -> Callable[[], Found]:
     """Its SQL on DuckDB, every metric by its own query; COMPLETE with full lists of rows."""
     import great_expectations as gx
 
-    from quality.stages import set_up
     from quality.dialect import lend
     from quality.engine import validate
+    from quality.stages import set_up
     from quality.suite import suite
 
     made = [one for one in rules() if one.kind != "unique"]
