@@ -18,6 +18,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from warehouse.errors import WarehouseError
 
 BUSY_MS = 30_000
+# What libpq is told: nobody waits for a machine that is gone. Seconds, but for the count.
+ALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+_LIBPQ = ("psycopg", "psycopg2")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY = 0x53_68_75_74  # any number, the same in every process: one writer of releases or migrations at a time
 _one_migration = threading.Lock()  # Alembic's context is a global of the process
@@ -27,7 +30,8 @@ def open_engine(url: str) -> sa.Engine:
     """An engine over the URL; SQLite gets WAL, foreign keys, a busy timeout and transactions that lock at BEGIN."""
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True)
+        patient = ALIVE if parsed.get_driver_name() in _LIBPQ else {}
+        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=patient)
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_MS / 1000})

@@ -11,16 +11,17 @@ import sqlalchemy as sa
 
 from warehouse.faults import UnavailableError
 from warehouse.lock import Still
-
-# The server lets go of a lock when its connection ends, and the connection ends when the process or its machine does.
-_ALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+from warehouse.state.database import ALIVE
 
 
 class AdvisoryLocks:
-    """Locks by name in a database; whoever holds one has a connection of its own for as long."""
+    """Locks by name in a database; whoever holds one has a connection of its own for as long.
+
+    The server lets go of a lock when its connection ends, and that ends when the process or its machine does.
+    """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=_ALIVE)
+        self._engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=ALIVE)
 
     @contextmanager
     def hold(self, name: str) -> Iterator[Still]:
