@@ -12,7 +12,7 @@ down_revision = "0012"
 branch_labels = None
 depends_on = None
 
-_RUN = sa.table("quality_run", sa.column("resource"), sa.column("run"), sa.column("results"))
+_RUN = sa.table("quality_run", sa.column("resource"), sa.column("run"), sa.column("results", sa.Text))
 
 
 def upgrade() -> None:
