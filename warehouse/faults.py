@@ -31,6 +31,7 @@ _BUSY = re.compile(
 _DAMAGED = re.compile(
     r"parquet|magic bytes|thrift|snappy|zstd|corrupt|page header|too small|metadata length|decompress", re.IGNORECASE
 )
+_OF_DUCKDB = ("IOException", "InvalidInputException", "SerializationException")
 _LOCKED = re.compile(r"locked|busy|lock timeout|LockNotAvailable|deadlock", re.IGNORECASE)
 
 
@@ -191,7 +192,9 @@ def _of_files(where: str, error: Exception, *, bucket: bool) -> WarehouseError |
 
 
 def _about_files(error: Exception) -> bool:
-    return isinstance(error, OSError) or _is_library(error, "duckdb", "pyarrow", "minio", "urllib3")
+    if _is_library(error, "duckdb"):  # whose other errors, such as one of memory, may speak of Parquet as well
+        return any(kind.__name__ in _OF_DUCKDB for kind in type(error).__mro__)
+    return isinstance(error, OSError) or _is_library(error, "pyarrow", "minio", "urllib3")
 
 
 def _of_network(error: Exception) -> bool:

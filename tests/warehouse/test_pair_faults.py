@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -142,6 +143,12 @@ def test_a_file_of_the_table_that_is_damaged_or_gone_says_so(pair: Pair, tmp_pat
         tables.read(name, head)
     told(raised.value, "WH-FILE-MISSING", retryable=False)
     warehouse.close()
+
+
+@pytest.mark.parametrize("kind", [duckdb.OutOfMemoryException, duckdb.BinderException])
+def test_an_error_that_only_speaks_of_parquet_stays_what_it_is(kind: type[duckdb.Error]) -> None:
+    with pytest.raises(kind), faults.explained("s3://lake", bucket=True):
+        raise kind("read_parquet: connection reset, no space left on device, HTTP 503")
 
 
 def test_a_catalog_that_is_locked_may_be_asked_again_and_a_damaged_one_is_named(tmp_path: Path) -> None:
