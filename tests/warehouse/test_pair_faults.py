@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from land_factory import RESOURCE, Warehouse
 from land_kills import FIRST, SECOND
-from minio.error import S3Error
+from minio.error import S3Error, ServerError
 from pairs import Pair, fresh
 
 from infra.testing import wire
@@ -143,6 +143,28 @@ def test_a_file_of_the_table_that_is_damaged_or_gone_says_so(pair: Pair, tmp_pat
         tables.read(name, head)
     told(raised.value, "WH-FILE-MISSING", retryable=False)
     warehouse.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError("AWS Error UNKNOWN (HTTP status 503) during HeadObject operation: no body"), "WH-S3-UNAVAILABLE"),
+        (OSError("AWS Error SLOW_DOWN during PutObject operation: reduce your rate"), "WH-S3-UNAVAILABLE"),
+        (duckdb.HTTPException("HTTP Error: HTTP GET error on 'http://h/x' (HTTP 503)"), "WH-S3-UNAVAILABLE"),
+        (ServerError("server failed with HTTP status code 503", 503), "WH-S3-UNAVAILABLE"),
+        (OSError("AWS Error NO_SUCH_BUCKET during CreateMultipartUpload operation"), "WH-S3-BUCKET"),
+        (OSError("AWS Error REQUEST_TIME_TOO_SKEWED during PutObject operation"), "WH-S3-CLOCK"),
+        (OSError("AWS Error UNKNOWN (HTTP status 400) ExpiredToken: The provided token has expired"), "WH-S3-REFUSED"),
+        (OSError(28, "No space left on device"), "WH-DISK-FULL"),
+        (duckdb.IOException("IO Error: Could not write file x: No space left on device"), "WH-DISK-FULL"),
+    ],
+    ids=str,
+)
+def test_whatever_library_says_it_means_one_thing(error: Exception, code: str) -> None:
+    with pytest.raises(WarehouseError) as raised, faults.explained("s3://lake", bucket=True):
+        raise error
+    told(raised.value, code, retryable=code in {"WH-S3-UNAVAILABLE", "WH-DISK-FULL"})
+    assert "AWS" not in str(raised.value)
 
 
 @pytest.mark.parametrize("kind", [duckdb.OutOfMemoryException, duckdb.BinderException])
