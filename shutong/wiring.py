@@ -147,7 +147,10 @@ def new_run_id() -> str:
 def read_authority(deployment: Deployment) -> Mapping[str, Mapping[str, Sequence[str]]]:
     """Whose word counts, per library and field, from departments.yaml (field `default`: all others)."""
     node = read_yaml(deployment.home / "departments.yaml")
-    return {
+    said = {
         library: {name: below.texts(name) for name in list(below.keys())}
         for library, below in node.named("authority").items()
     }
+    for department in sorted({one for fields in said.values() for ruled in fields.values() for one in ruled}):
+        deployment.department(department)  # a rule that names nobody would never count
+    return said

@@ -1,17 +1,16 @@
-"""Bring contributions of several departments under one key, through the identifiers they share; never through names."""
+"""Say in SQL how a contribution is read: fields typed, its own key, and the identifiers that may lead to another's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-
-import duckdb
 
 from schemas.standard import Standard
 from warehouse.errors import WarehouseError
 from warehouse.sql import literal, quote
 
 ENTITY, OBSERVED = "_entity", "_observed"  # columns of a staged contribution: the key it came under, when it landed
+OWN, LOOSE = "_own", "_loose"  # the row's own key, null where it has none; the digest of its identifiers then
 USCC, ORG_CODE = "uscc", "org_code"
 _SQL_TYPES = {
     "integer": "BIGINT",
@@ -49,11 +48,6 @@ class Contribution:
     order: tuple[str, ...] | None = None
 
 
-def staged(number: int) -> str:
-    """The temporary table that holds contribution `number` (from 0) of a merge."""
-    return f"_staged_{number}"
-
-
 def key_of(standard: Standard) -> str:
     """The one key field of a library; KeyShapeError when there is not exactly one."""
     if len(standard.key) != 1:
@@ -61,85 +55,58 @@ def key_of(standard: Standard) -> str:
     return standard.key[0]
 
 
+def weaker(standard: Standard) -> list[str]:
+    """The identifiers that lead rows without a key of their own to one, strongest first."""
+    return [name for name in standard.identifiers if name not in standard.key]
+
+
 def sql_type(standard: Standard, name: str) -> str:
     """The DuckDB type a field has in the base table."""
     return _SQL_TYPES.get(standard.field(name).type, "VARCHAR")
 
 
-def stage(connection: duckdb.DuckDBPyConnection, standard: Standard, contribution: Contribution, relation: str,
-          number: int) -> tuple[str, ...]:  # fmt: skip
-    """Copy a relation into `staged(number)` with every field of the standard typed; returns the fields it delivers.
-
-    `_entity` is the row's own key, null where it has none. `_order_0…` are its order columns, newest greatest.
-    """
-    columns = {name for name, *_ in connection.execute(f"DESCRIBE {quote(relation)}").fetchall()}
-    key = quote(key_of(standard))
-    order = standard.order if contribution.order is None else contribution.order
-    picked = [
-        f"{quote(one.name) if one.name in columns else 'NULL'}::{sql_type(standard, one.name)} AS {quote(one.name)}"
-        for one in standard.fields
-    ]
-    picked += [f"{quote(name)} AS _order_{place}" for place, name in enumerate(n for n in order if n in columns)]
-    picked.append(f"{'_landed_at' if '_landed_at' in columns else 'NULL::VARCHAR'} AS {OBSERVED}")
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {staged(number)} AS"
-        f" SELECT *, nullif({key}, '') AS {ENTITY} FROM (SELECT {', '.join(picked)} FROM {quote(relation)})"
-    )
+def delivered(standard: Standard, columns: Collection[str]) -> tuple[str, ...]:
+    """The fields of the standard that a table with these columns delivers."""
     return tuple(one.name for one in standard.fields if one.name in columns)
 
 
-def link(connection: duckdb.DuckDBPyConnection, standard: Standard, contributions: int) -> tuple[int, ...]:
-    """Give staged rows without a key the key their strongest telling identifier points to.
+def wanted(standard: Standard, contribution: Contribution, columns: Sequence[str]) -> list[str]:
+    """The columns of a landed table that a merge reads."""
+    order = standard.order if contribution.order is None else contribution.order
+    names = {*delivered(standard, columns), *order, "_landed_at"}
+    return [name for name in columns if name in names]
 
-    An identifier tells when the rows that have a key of their own use its value under exactly one key. Returns for each
-    contribution how many rows are left without any.
+
+def typed(standard: Standard, contribution: Contribution, relation: str, columns: Sequence[str],
+          more: Sequence[str] = ()) -> str:  # fmt: skip
+    """SQL of a landed relation as it is merged: fields typed, `_order_0…` newest greatest, OWN, LOOSE and OBSERVED.
+
+    Identifiers it does not deliver are null; other such fields are left out. `more` columns come along as they are.
     """
-    weaker = [name for name in standard.identifiers if name not in standard.key]
-    points = _union(
-        f"SELECT {strength} AS strength, {identifier(standard, name)} AS value, {ENTITY} AS key"
-        f" FROM {staged(number)} WHERE {ENTITY} IS NOT NULL"
-        for number in range(contributions)
-        for strength, name in enumerate(weaker)
-    )
-    left = []
-    for number in range(contributions):
-        if weaker:
-            asked = _union(
-                f"SELECT rowid AS row, {strength} AS strength, {identifier(standard, name)} AS value"
-                f" FROM {staged(number)} WHERE {ENTITY} IS NULL"
-                for strength, name in enumerate(weaker)
-            )
-            # Joined rows keep a null _entity in their own columns until all are found, so that keys come from rows
-            # that have one and the outcome does not hang on the order of contributions.
-            connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE _linked_{number} AS"
-                f" WITH told AS (SELECT row, asked.strength, min(key) AS key FROM ({asked}) AS asked"
-                f" JOIN ({points}) AS points ON points.strength = asked.strength AND points.value = asked.value"
-                " GROUP BY row, asked.strength HAVING count(DISTINCT key) = 1)"
-                " SELECT row, arg_min(key, strength) AS key FROM told GROUP BY row"
-            )
-    for number in range(contributions):
-        if weaker:
-            connection.execute(
-                f"UPDATE {staged(number)} SET {ENTITY} = linked.key FROM _linked_{number} AS linked"
-                f" WHERE {staged(number)}.rowid = linked.row"
-            )
-        told = connection.execute(f"SELECT count(*) FROM {staged(number)} WHERE {ENTITY} IS NULL").fetchone()
-        left.append(int(told[0]) if told else 0)
-    return tuple(left)
+    there = delivered(standard, columns)
+    key = key_of(standard)
+    fields = [name for name in (one.name for one in standard.fields) if name in {*there, key, *standard.identifiers}]
+    if USCC not in fields and any(one.name == USCC for one in standard.fields):
+        fields.append(USCC)
+    picked = [
+        f"{quote(name) if name in there else 'NULL'}::{sql_type(standard, name)} AS {quote(name)}" for name in fields
+    ]
+    order = [name for name in (standard.order if contribution.order is None else contribution.order) if name in columns]
+    picked += [f"{quote(name)} AS _order_{place}" for place, name in enumerate(order)]
+    picked.append(f"{'_landed_at' if '_landed_at' in columns else 'NULL::VARCHAR'} AS {OBSERVED}")
+    picked += [quote(name) for name in more]
+    own = f"nullif({quote(key)}, '')"
+    loose = f"CASE WHEN {own} IS NULL THEN {digest(standard, contribution)} END"
+    return f"SELECT *, {own} AS {OWN}, {loose} AS {LOOSE} FROM (SELECT {', '.join(picked)} FROM {relation})"
 
 
-def xref(standard: Standard, contributions: Sequence[Contribution]) -> str:
-    """SQL of the cross-walk as it stands: department, resource, identifier, value → key."""
-    names = tuple(dict.fromkeys((*standard.key, *standard.identifiers)))
-    said = _union(
-        f"SELECT {literal(one.department)} AS department, {literal(one.resource)} AS resource,"
-        f" {literal(name)} AS identifier, {identifier(standard, name)} AS value, {ENTITY} AS key"
-        f" FROM {staged(number)} WHERE {ENTITY} IS NOT NULL"
-        for number, one in enumerate(contributions)
-        for name in names
+def digest(standard: Standard, contribution: Contribution) -> str:
+    """SQL of 20 digits that name a row without a key by its resource and its identifiers."""
+    parts = ", ".join(
+        f"coalesce(strlen({value}) || ':' || {value}, '-')"
+        for value in (identifier(standard, name) for name in weaker(standard))
     )
-    return f"SELECT DISTINCT * FROM ({said}) WHERE value IS NOT NULL"
+    return f"md5(concat({literal(contribution.resource)}{', ' + parts if parts else ''}))[:20]"
 
 
 def identifier(standard: Standard, name: str) -> str:
@@ -153,7 +120,3 @@ def identifier(standard: Standard, name: str) -> str:
     if any(one.name == USCC for one in standard.fields):
         return f"coalesce({code}, CASE WHEN length({USCC}) = 18 THEN substr({USCC}, 9, 9) END)"
     return code
-
-
-def _union(queries: Iterable[str]) -> str:
-    return " UNION ALL ".join(queries)

@@ -5,122 +5,103 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import duckdb
 
 from schemas.points import reached
 from schemas.standard import Standard
 from schemas.values import Json
-from warehouse import crosswalk, survivors
+from warehouse import crosswalk, merge_delta, merge_whole
+from warehouse.clock import now_text
 from warehouse.crosswalk import Contribution
+from warehouse.errors import WarehouseError
+from warehouse.library_job import BASE, Job, Outcome
+from warehouse.library_state import LibraryState, Made, newest
+from warehouse.said import explain
 from warehouse.state import Release, State
-from warehouse.survivors import Compared, Conflict
+from warehouse.survivors import Compared
 from warehouse.tables import Tables
 
-__all__ = ["Combined", "Conflict", "Contribution", "Merged", "agreeing", "base_table", "combine", "explain", "merge"]
+__all__ = ["Compared", "Contribution", "Merged", "agreeing", "base_table", "compared", "explain", "merge", "newest"]
 
-BASE = "base"  # namespace of merged libraries
-RUN, TOLD = "shutong.run", "shutong.merge"  # properties of the snapshots a merge commits
-NOTHING = '{"records": 0, "conflicts": [], "unlinked": {}}'
-XREF = "_xref"  # temporary table of a merge, beside survivors.RECORD and survivors.ATTR
-
-
-@dataclass(frozen=True, slots=True)
-class Combined:
-    """What combining counted: what several departments spoke of, and per resource the rows linked to no key."""
-
-    compared: tuple[Compared, ...]
-    unlinked: Mapping[str, int]
-
-    @property
-    def conflicts(self) -> tuple[Conflict, ...]:
-        """Of what was compared, the disagreements."""
-        return tuple(
-            Conflict(one.field, one.department, one.other, one.differing) for one in self.compared if one.differing
-        )
+RUN, AGREEING = "shutong.run", "shutong.agreeing"  # properties of the snapshots a merge commits
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
     """How a merge came out.
 
-    `records` are the firms or persons of the library; `conflicts` how often two departments disagree about a field;
-    `inputs` the released snapshot of each table read; `unlinked` the rows per resource that no identifier links to a
-    key; `changed` whether anything was written: not when the same inputs were merged before.
+    `records` are the firms or persons of the library; `compared` how often two departments speak of the same field, and
+    disagree; `inputs` the released snapshot of each table read; `unlinked` the rows per resource that belong to no key;
+    `changed` whether anything was written: not when the same inputs were merged before; `whole` whether all was built
+    anew.
     """
 
     records: int
-    conflicts: tuple[Conflict, ...]
+    compared: tuple[Compared, ...]
     inputs: Mapping[str, int]
     unlinked: Mapping[str, int]
     changed: bool
     release: int | None
+    whole: bool = False
+
+    @property
+    def conflicts(self) -> tuple[Compared, ...]:
+        """Of what was compared, the disagreements."""
+        return tuple(one for one in self.compared if one.differing)
 
 
 def base_table(library: str) -> str:
-    """The table with one row per firm or person; its `_attr` and `_xref` stand beside it."""
+    """The table with one row per firm or person; its `_attr`, `_xref` and `_history` stand beside it."""
     return f"{BASE}.{library}"
 
 
-def merge(state: State, tables: Tables, library: str, standard: Standard,
-          contributions: Sequence[Contribution]) -> Merged:  # fmt: skip
-    """Rebuild a library from the released snapshots of its contributions and release its three tables together.
+def merge(state: State, tables: Tables, library: str, standard: Standard, contributions: Sequence[Contribution],
+          *, whole: bool = False) -> Merged:  # fmt: skip
+    """Bring a library up to the released snapshots of its contributions and release its tables together.
 
-    The order of contributions counts where a field names no authority. One process merges a library at a time. A merge
-    killed half way is completed when its inputs are still the newest, and dropped otherwise.
+    Only what changed since the merge before is combined anew; all is, with `whole`, where rules changed, or where an
+    old snapshot is gone. Either way the outcome is the same. The order of contributions counts where a field names no
+    authority. One process merges a library at a time. A merge killed half way is completed when its inputs are still
+    the newest, and dropped otherwise.
     """
     crosswalk.key_of(standard)
     with tables.lock(f"merge-{library}"):
-        release = state.release()
+        release, memory = state.release(), LibraryState(state.engine)
         there = [one for one in contributions if _snapshot(release, one.table) is not None]
         inputs = {one.table: snapshot for one in there if (snapshot := _snapshot(release, one.table)) is not None}
         if not there:
             return Merged(0, (), {}, {}, changed=False, release=None)
-        names = [base_table(library) + suffix for suffix in ("", "_attr", "_xref")]
-        mark = _mark(standard, there, inputs)
-        made = state.releases(limit=1, changed=names[0])
-        if made and made[0].run.startswith(f"merge-{library}-{mark}-") and _heads(tables, names) == {made[0].run}:
-            return _merged(tables, names[0], inputs, made[0].id, changed=False)
-        run = f"merge-{library}-{mark}-{_snapshot(release, names[0]) or 0}"
-        if _heads(tables, names) != {run}:
+        words = memory.words(library)
+        job = Job(library, standard, tuple(there), inputs, words, now_text())
+        rules = _rules(job)
+        before = _snapshot(release, job.base)
+        last = memory.made(library, snapshot=before) if before is not None else None
+        if last is not None and last.rules == rules and dict(last.inputs) == inputs and not whole:
+            made = state.releases(limit=1, changed=job.base)
+            return _merged(last, made[0].id if made else None, changed=False, whole=False)
+        if last is not None and last.at > job.at:  # the clock was set back: history keeps its order
+            job = Job(library, standard, tuple(there), inputs, words, last.at)
+        run = f"merge-{library}-{_digest([rules, inputs, whole])}-{before or 0}"
+        done = memory.made(library, run=run)
+        names = (job.base, job.said, job.xref, job.history)
+        head = tables.head(job.base)
+        if done is None or head is None or head.snapshot != done.snapshot:
             for name in names:
                 if tables.exists(name):
                     tables.rollback_to(name, _snapshot(release, name))
-            _write(tables, names, standard, there, inputs=inputs, run=run)
+            outcome, built = _build(tables, job, rules, last=None if whole else last, before=before)
+            done = _commit(tables, job, outcome, run, rules)
+            done = Made(library, run, done.snapshot, job.at, rules, inputs, {**done.told, "whole": built})
+            memory.record(done)
         reached("merge.committed")
         pins = {name: tables.pin(name, head.snapshot) for name in names if (head := tables.head(name))}
         number = state.commit_release(run, pins, kind="merge").id
         reached("merge.released")
-        return _merged(tables, names[0], inputs, number, changed=True)
-
-
-def explain(state: State, tables: Tables, library: str, key: str) -> list[dict[str, Json]]:
-    """Who said what about one firm or person, as released: the rows of `base.<library>_attr`, best statement first."""
-    name = base_table(library) + "_attr"
-    released = state.released(name)
-    if released is None:
-        return []
-    rows = tables.read(name, released, where="key = ?", params=[key])
-    return rows.sort_by([("field", "ascending"), ("rank", "ascending")]).to_pylist()  # type: ignore[no-any-return]
-
-
-def combine(connection: duckdb.DuckDBPyConnection, standard: Standard, contributions: Sequence[Contribution],
-            relations: Sequence[str]) -> Combined:  # fmt: skip
-    """Combine relations known to the connection into the temporary tables `_record`, `_attr` and `_xref`.
-
-    The outcome depends on the rows and on the order of contributions, not on the order of rows.
-    """
-    delivered = [
-        crosswalk.stage(connection, standard, one, relation, number)
-        for number, (one, relation) in enumerate(zip(contributions, relations, strict=True))
-    ]
-    left = crosswalk.link(connection, standard, len(contributions))
-    survivors.gather(connection, standard, contributions)
-    survivors.decide(connection, standard, contributions, delivered)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {XREF} AS {crosswalk.xref(standard, contributions)}")
-    unlinked = {one.resource: rows for one, rows in zip(contributions, left, strict=True)}
-    return Combined(survivors.compared(connection), unlinked)
+        return _merged(done, number, changed=True, whole=bool(done.told["whole"]))
 
 
 def agreeing(tables: Tables, library: str) -> tuple[int, int] | None:
@@ -129,52 +110,61 @@ def agreeing(tables: Tables, library: str) -> tuple[int, int] | None:
     As the newest merge counted them; None before the first.
     """
     head = tables.head(base_table(library))
-    told = json.loads(head.summary.get(TOLD, NOTHING)) if head else {}
-    return tuple(told["agreeing"]) if "agreeing" in told else None
+    told = head.summary.get(AGREEING) if head else None
+    return tuple(json.loads(told)) if told else None
 
 
-def _write(tables: Tables, names: Sequence[str], standard: Standard, contributions: Sequence[Contribution],
-           *, inputs: Mapping[str, int], run: str) -> None:  # fmt: skip
-    """Combine the inputs and commit the three tables; nobody sees them before they are released."""
+def compared(made: Made) -> tuple[Compared, ...]:
+    """Who agreed with whom about what, as a merge counted it."""
+    return _compared(made.told)
+
+
+def _compared(told: Mapping[str, Json]) -> tuple[Compared, ...]:
+    return tuple(Compared(**one) for one in cast("list[dict[str, object]]", told["compared"]))  # type: ignore[arg-type]
+
+
+def _build(tables: Tables, job: Job, rules: Mapping[str, Json], *, last: Made | None,
+           before: int | None) -> tuple[Outcome, bool]:  # fmt: skip
+    """Stage what changed since `last`, or everything; tells whether it was everything."""
     with tables.connect() as connection:
-        relations = [f"_input_{number}" for number in range(len(contributions))]
-        for relation, one in zip(relations, contributions, strict=True):
-            source = tables.relation(one.table, inputs[one.table])
-            connection.execute(f"CREATE TEMP VIEW {relation} AS SELECT * FROM {source}")
-        counted = combine(connection, standard, contributions, relations)
-        records = connection.table(survivors.RECORD).count("*").fetchall()[0][0]
-        told = {"records": records, "conflicts": [asdict(one) for one in counted.conflicts]}
-        told["agreeing"] = [
-            sum(one.records - one.differing for one in counted.compared),
-            sum(one.records for one in counted.compared),
-        ]
-        properties = {RUN: run, TOLD: json.dumps(told | {"unlinked": dict(counted.unlinked)}, ensure_ascii=False)}
-        made = (survivors.RECORD, survivors.ATTR, XREF)
-        sorts = (
-            (crosswalk.key_of(standard),),
-            ("key", "field", "rank"),
-            ("identifier", "value", "key", "department", "resource"),
-        )
-        staged = []
-        for name, temporary, sort in zip(names, made, sorts, strict=True):
-            rows = connection.table(temporary)
-            tables.ensure(name, rows.limit(0).to_arrow_table().schema)
-            staged.append(tables.stage(name, rows, sort=sort))
-    reached("merge.written")
-    for files in staged:
-        tables.commit(files, properties, whole=True)
+        if last is not None and _without_words(last.rules) == _without_words(rules):
+            outcome = None
+            with suppress(_Gone):
+                outcome = _delta(connection, tables, job, last)
+            if outcome is not None:
+                return outcome, False
+        return merge_whole.build(connection, tables, job, before), True
 
 
-def _merged(tables: Tables, name: str, inputs: Mapping[str, int], release: int, *, changed: bool) -> Merged:
-    head = tables.head(name)
-    told = json.loads(head.summary[TOLD] if head else NOTHING)
-    conflicts = tuple(Conflict(**one) for one in told["conflicts"])
-    return Merged(int(told["records"]), conflicts, inputs, told["unlinked"], changed=changed, release=release)
+class _Gone(Exception):
+    """A snapshot merged before is no more."""
 
 
-def _heads(tables: Tables, names: Sequence[str]) -> set[str]:
-    """The merges that the tables' newest snapshots come from: one when a merge got as far as committing all."""
-    return {head.summary.get(RUN, "") if (head := tables.head(name)) else "" for name in names}
+def _delta(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, last: Made) -> Outcome | None:
+    try:
+        return merge_delta.build(connection, tables, job, last)
+    except WarehouseError as error:
+        if error.code != "WH-SNAPSHOT-GONE":
+            raise
+        raise _Gone from error
+
+
+def _commit(tables: Tables, job: Job, outcome: Outcome, run: str, rules: Mapping[str, Json]) -> Made:
+    snapshot = None
+    every = _compared(outcome.told)
+    agreed = [sum(one.records - one.differing for one in every), sum(one.records for one in every)]
+    properties = {RUN: run, AGREEING: json.dumps(agreed)}
+    for change in outcome.changes:
+        snapshot = tables.commit(change.staged, properties, key=change.key, whole=change.whole)
+    assert snapshot is not None  # noqa: S101 (the base table's commit comes last and always makes a snapshot)
+    return Made(job.library, run, snapshot, job.at, rules, job.inputs, outcome.told)
+
+
+def _merged(made: Made, release: int | None, *, changed: bool, whole: bool) -> Merged:
+    told = made.told
+    unlinked = cast("Mapping[str, int]", told["unlinked"])
+    records = int(cast("int", told["records"]))
+    return Merged(records, compared(made), made.inputs, unlinked, changed=changed, release=release, whole=whole)
 
 
 def _snapshot(release: Release | None, table: str) -> int | None:
@@ -182,8 +172,23 @@ def _snapshot(release: Release | None, table: str) -> int | None:
     return pin.snapshot if pin else None
 
 
-def _mark(standard: Standard, contributions: Sequence[Contribution], inputs: Mapping[str, int]) -> str:
-    """What a merge's outcome hangs on, as a short digest: inputs, their order, and the standard's word on fields."""
-    ruled = [(one.name, one.type, one.authority) for one in standard.fields]
-    said = [standard.key, standard.order, standard.identifiers, ruled, [asdict(one) for one in contributions], inputs]
+def _rules(job: Job) -> dict[str, Json]:
+    """All that decides whose word counts, as it is kept beside a merge: what explains it later."""
+    standard = job.standard
+    said: dict[str, object] = {
+        "key": standard.key,
+        "order": standard.order,
+        "identifiers": standard.identifiers,
+        "fields": [(one.name, one.type, one.authority) for one in standard.fields],
+        "contributions": [asdict(one) for one in job.contributions],
+        "words": {"changes": sorted(job.words.changes), "decisions": sorted(job.words.decisions.items())},
+    }
+    return cast("dict[str, Json]", json.loads(json.dumps(said)))
+
+
+def _without_words(rules: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: said for name, said in rules.items() if name != "words"}
+
+
+def _digest(said: object) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]

@@ -1,34 +1,24 @@
-"""Decide field by field whose word counts: SQL over staged contributions, generated from the standard."""
+"""Decide field by field whose word counts: SQL over what several contributions say about the same keys."""
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
 
 from schemas.standard import Standard
-from warehouse.crosswalk import ENTITY, OBSERVED, Contribution, key_of, sql_type, staged
+from warehouse.crosswalk import ENTITY, OBSERVED, Contribution, key_of, sql_type
 from warehouse.json_text import text_of
 from warehouse.sql import literal, quote
 
-ALONE, SHARED = "_alone", "_shared"  # temporary tables: rows that are all anybody says about their key, and the rest
-RECORD, ATTR = "_record", "_attr"  # temporary tables: what a merge makes
 SOURCES, DEPARTMENTS = "_sources", "_departments"  # columns of a base table
-_PER_CONTRIBUTION = 10**9  # rows one contribution may bring about one firm or person
-_PER_AUTHORITY = 10**13
+_JOINED, _LABELS = "_joined", "_labels"
 _RULED_LAST = 999  # rank of a department the field's authority does not name
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Two departments that both say something about a field and disagree, over `records` firms or persons."""
-
-    field: str
-    department: str
-    other: str
-    records: int
+_BITS = 62  # of a BIGINT, used to pack small numbers
+_NEITHER, _AGREE, _DIFFER = range(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,120 +32,236 @@ class Compared:
     differing: int
 
 
-def gather(connection: duckdb.DuckDBPyConnection, standard: Standard, contributions: Sequence[Contribution]) -> None:
-    """Bring all staged rows that have a key into ALONE and SHARED, those of one resource about one key newest first.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one contribution says: a relation known to the connection, with these fields of the standard.
 
-    Most keys are spoken of once; telling them apart here spares them every sorting and grouping that follows.
+    Besides them it has ENTITY (never null), OBSERVED and `_order_0…`, the columns by which the later row wins.
     """
-    queries = [_numbered(connection, standard, number) for number in range(len(contributions))]
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE _said AS {' UNION ALL '.join(queries)}")
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE _often AS SELECT {ENTITY} FROM _said GROUP BY {ENTITY} HAVING count(*) > 1"
+
+    contribution: Contribution
+    relation: str
+    fields: tuple[str, ...]
+
+
+def make(connection: duckdb.DuckDBPyConnection, standard: Standard, parts: Sequence[Part], into: str,
+         *, kept: bool = True) -> tuple[Compared, ...]:  # fmt: skip
+    """Make `into`, one row per key with each field from whoever's word counts most; returns who agreed with whom.
+
+    `kept` makes a temporary table of it, otherwise a view that holds until the next call. The outcome depends on the
+    rows and on the order of parts, not on the order of rows.
+    """
+    folded = [_folded(connection, standard, one, number) for number, one in enumerate(parts)]
+    pairs = list(_pairs(parts))
+    agreed = [_agreed(parts, *one) for one in pairs]
+    winners = [_winner(one.name, _ranked(standard, parts, one.name)) for one in standard.fields]
+    packed = {"_mask": " + ".join(f"(c{n}._there IS NOT NULL)::BIGINT * {2**n}" for n in range(len(parts)))}
+    packed |= _packed("_whose", winners, width := len(parts).bit_length())
+    packed |= (pairwise := _packed("_agreed", agreed, 2))
+    fields = [f"{_value(standard, parts, one.name)} AS {quote(one.name)}" for one in standard.fields]
+    joined = f"(SELECT *, true AS _there FROM {folded[0]}) AS c0" + "".join(
+        f" FULL JOIN (SELECT *, true AS _there FROM {name}) AS c{number} USING ({ENTITY})"
+        for number, name in enumerate(folded[1:], 1)
     )
-    for name, kind in ((ALONE, "ANTI"), (SHARED, "SEMI")):
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM _said {kind} JOIN _often USING ({ENTITY})"
-        )
-    connection.execute("DROP TABLE _said")
+    small = ", ".join(f"{sql} AS {name}" for name, sql in packed.items())
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_JOINED} AS SELECT {ENTITY}, {', '.join(fields)}, {small} FROM {joined}"
+    )
+    _label(connection, standard, parts, width, [name for name in packed if name not in pairwise])
+    listed = ", ".join(quote(one.name) for one in standard.fields)
+    using = ", ".join(name for name in packed if name not in pairwise)
+    connection.execute(f"DROP VIEW IF EXISTS {into}" if not kept else f"DROP TABLE IF EXISTS {into}")
+    connection.execute(
+        f"CREATE TEMP {'TABLE' if kept else 'VIEW'} {into} AS"
+        f" SELECT {listed}, {SOURCES}, {DEPARTMENTS} FROM {_JOINED} JOIN {_LABELS} USING ({using})"
+    )
+    return _counted(connection, pairs, list(pairwise))
 
 
-def _numbered(connection: duckdb.DuckDBPyConnection, standard: Standard, number: int) -> str:
-    """SQL of one contribution's rows that have a key, with `_recency` 1, 2, … per key, newest first."""
-    rows = staged(number)
-    columns = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {rows}").fetchall()}
+def _folded(connection: duckdb.DuckDBPyConnection, standard: Standard, part: Part, number: int) -> str:
+    """A relation with one row per key: of several rows each field comes from the newest that says something."""
+    often, folded = f"_often_{number}", f"_folded_{number}"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {often} AS"
+        f" SELECT {ENTITY} FROM {part.relation} GROUP BY {ENTITY} HAVING count(*) > 1"
+    )
+    if not connection.execute(f"SELECT count(*) FROM {often}").fetchall()[0][0]:
+        return part.relation
+    said = ", ".join(quote(name) for name in part.fields)
+    newest = ", ".join(
+        f"arg_min({quote(name)}, _recency) FILTER (WHERE {quote(name)} IS NOT NULL) AS {quote(name)}"
+        for name in part.fields
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {folded} AS SELECT {ENTITY}, {said} FROM {part.relation}"
+        f" ANTI JOIN {often} USING ({ENTITY}) UNION ALL SELECT {ENTITY}, {newest} FROM"
+        f" ({numbered(connection, standard, part)} SEMI JOIN {often} USING ({ENTITY})) GROUP BY {ENTITY}"
+    )
+    return folded
+
+
+def numbered(connection: duckdb.DuckDBPyConnection, standard: Standard, part: Part) -> str:
+    """SQL of a part's rows with `_recency` 1, 2, … per key, newest first."""
+    columns = [name for name, *_ in connection.execute(f"DESCRIBE {part.relation}").fetchall()]
     orders = [f"{name} DESC NULLS LAST" for name in columns if name.startswith("_order_")]
     # Rows that tie in all of these are told apart by their content, so that the order of rows never matters.
-    ties = [f"{quote(one.name)} ASC NULLS LAST" for one in standard.fields]
+    ties = [f"{quote(one.name)} ASC NULLS LAST" for one in standard.fields if one.name in part.fields]
     newest = ", ".join([*orders, f"{OBSERVED} DESC NULLS LAST", *ties])
-    fields = ", ".join(quote(one.name) for one in standard.fields)
-    often = f"(SELECT {ENTITY} FROM {rows} WHERE {ENTITY} IS NOT NULL GROUP BY {ENTITY} HAVING count(*) > 1) AS often"
-    return " UNION ALL ".join(
-        f"SELECT {ENTITY}, {number} AS _contribution, {recency} AS _recency,"
-        f" {text_of(OBSERVED, columns[OBSERVED])} AS {OBSERVED}, {fields}"
-        f" FROM {rows} {kind} JOIN {often} USING ({ENTITY}) WHERE {ENTITY} IS NOT NULL"
-        for recency, kind in (("1", "ANTI"), (f"row_number() OVER (PARTITION BY {ENTITY} ORDER BY {newest})", "SEMI"))
-    )
+    return f"SELECT *, row_number() OVER (PARTITION BY {ENTITY} ORDER BY {newest}) AS _recency FROM {part.relation}"
 
 
-def decide(connection: duckdb.DuckDBPyConnection, standard: Standard, contributions: Sequence[Contribution],
-           delivered: Sequence[Sequence[str]]) -> None:  # fmt: skip
-    """Make RECORD, one row per key, and ATTR, one row per statement; `delivered` are each one's fields."""
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {RECORD} AS {record_query(standard, contributions)}")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {ATTR} AS {attr_query(standard, contributions, delivered)}")
+def observed(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """SQL of when a row of a part landed, as text."""
+    kinds = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {relation}").fetchall()}
+    return text_of(OBSERVED, kinds[OBSERVED])
 
 
-def record_query(standard: Standard, contributions: Sequence[Contribution]) -> str:
-    """SQL of the base table: the key, each field from whoever's word counts most, and whose word that was."""
-    key = key_of(standard)
-    aggregates = []
-    for name in (one.name for one in standard.fields):
-        said, weight = f"FILTER (WHERE {quote(name)} IS NOT NULL)", score(standard, contributions, name)
-        aggregates.append(f"min({weight}) {said} AS {quote('_score_' + name)}")
-        if name != key:
-            aggregates.append(f"arg_min({quote(name)}, {weight}) {said} AS {quote(name)}")
-    departments = _pick([one.department for one in contributions], "_contribution")
-    fields = ", ".join(f"{ENTITY} AS {quote(key)}" if one.name == key else quote(one.name) for one in standard.fields)
-    winners = [f"({quote('_score_' + one.name)} % {_PER_AUTHORITY}) // {_PER_CONTRIBUTION}" for one in standard.fields]
-    spoken = [f"CASE WHEN {quote(one.name)} IS NOT NULL THEN _contribution END" for one in standard.fields]
-    return (
-        f"SELECT {fields}, {_sources(standard, contributions, winners)} AS {SOURCES}, {DEPARTMENTS}"
-        f" FROM (SELECT {ENTITY}, list_sort(list(DISTINCT {departments})) AS {DEPARTMENTS}, {', '.join(aggregates)}"
-        f" FROM {SHARED} GROUP BY {ENTITY}) UNION ALL SELECT {fields},"
-        f" {_sources(standard, contributions, spoken)} AS {SOURCES}, [{departments}] AS {DEPARTMENTS} FROM {ALONE}"
-    )
+def newest(connection: duckdb.DuckDBPyConnection, relation: str, where: str = "true") -> str | None:
+    """When the newest of a part's rows that meet a condition landed."""
+    query = f"SELECT {observed(connection, relation)} FROM (SELECT max({OBSERVED}) AS {OBSERVED} FROM {relation}"
+    found: str | None = connection.execute(f"{query} WHERE {where})").fetchall()[0][0]
+    return found
 
 
-def attr_query(standard: Standard, contributions: Sequence[Contribution], delivered: Sequence[Sequence[str]]) -> str:
-    """SQL of who said what: key, field, department, resource, value, rank (1 counts), chosen, observed_at."""
-    department = _pick([one.department for one in contributions], "_contribution")
-    resource = _pick([one.resource for one in contributions], "_contribution")
+def statements(connection: duckdb.DuckDBPyConnection, standard: Standard, parts: Sequence[Part]) -> str:
+    """SQL of who said what about every key, one row per statement.
+
+    Columns: key, field, department, resource, value as text, rank (1 counts), chosen, observed_at.
+    """
     queries = []
-    for name in (one.name for one in standard.fields if any(one.name in fields for fields in delivered)):
-        weight = score(standard, contributions, name)
-        ranked = f"row_number() OVER (PARTITION BY {ENTITY} ORDER BY {weight})"
-        queries += [
-            f"SELECT {ENTITY} AS key, {literal(name)} AS field, {department} AS department, {resource} AS resource,"
-            f" {text_of(name, sql_type(standard, name))} AS value, ({rank})::INTEGER AS rank, {OBSERVED} AS observed_at"
-            f" FROM {table} WHERE {quote(name)} IS NOT NULL"
-            for table, rank in ((ALONE, "1"), (SHARED, ranked))
-        ]
-    every = " UNION ALL ".join(queries)
-    return f"SELECT key, field, department, resource, value, rank, rank = 1 AS chosen, observed_at FROM ({every})"
-
-
-def compared(connection: duckdb.DuckDBPyConnection) -> tuple[Compared, ...]:
-    """How often two departments spoke of the same, per field; each department speaks through its own best statement."""
-    rows = connection.execute(
-        f"WITH best AS (SELECT key, field, department, arg_min(value, rank) AS value FROM {ATTR}"
-        f" SEMI JOIN _often ON key = {ENTITY} GROUP BY key, field, department)"
-        " SELECT one.field, one.department, other.department, count(*),"
-        " count(*) FILTER (WHERE one.value <> other.value) FROM best AS one JOIN best AS other"
-        " ON one.key = other.key AND one.field = other.field AND one.department < other.department"
-        " GROUP BY ALL ORDER BY ALL"
-    ).fetchall()
-    return tuple(Compared(*row) for row in rows)
-
-
-def score(standard: Standard, contributions: Sequence[Contribution], name: str) -> str:
-    """SQL of how little a statement about the field counts: authority first, then order of contributions, then age."""
-    ruled = standard.field(name).authority
-    weights = [
-        (ruled.index(one.department) if one.department in ruled else _RULED_LAST) * _PER_AUTHORITY
-        + number * _PER_CONTRIBUTION
-        for number, one in enumerate(contributions)
-    ]
-    return f"([{', '.join(map(str, weights))}]::BIGINT[])[_contribution + 1] + _recency"
-
-
-def _sources(standard: Standard, contributions: Sequence[Contribution], winners: Sequence[str]) -> str:
-    """SQL of `{field: [department, resource]}` as JSON text; `winners` give each field's contribution, or null."""
-    labels = [json.dumps([one.department, one.resource], ensure_ascii=False) for one in contributions]
-    whose = ", ".join(
-        f"{literal(json.dumps(one.name, ensure_ascii=False) + ':')} || {_pick(labels, winner)}"
-        for one, winner in zip(standard.fields, winners, strict=True)
+    for name in (one.name for one in standard.fields):
+        for weight, number in enumerate(_ranked(standard, parts, name)):
+            part, text = parts[number], text_of(name, sql_type(standard, name))
+            queries.append(
+                f"SELECT {ENTITY} AS key, {literal(name)} AS field, {literal(part.contribution.department)}"
+                f" AS department, {literal(part.contribution.resource)} AS resource, {text} AS value,"
+                f" {weight} AS _weight, _recency, {observed(connection, part.relation)} AS observed_at"
+                f" FROM ({numbered(connection, standard, part)}) WHERE {quote(name)} IS NOT NULL"
+            )
+    ranked = "row_number() OVER (PARTITION BY key, field ORDER BY _weight, _recency)::INTEGER AS rank"
+    return (
+        "SELECT key, field, department, resource, value, rank, rank = 1 AS chosen, observed_at"
+        f" FROM (SELECT *, {ranked} FROM ({' UNION ALL '.join(queries)}))"
     )
-    return f"'{{' || concat_ws(',', {whose}) || '}}'"
 
 
-def _pick(texts: Sequence[str], place: str) -> str:
-    return f"([{', '.join(literal(text) for text in texts)}])[{place} + 1]"
+def _ranked(standard: Standard, parts: Sequence[Part], name: str) -> list[int]:
+    """The parts that deliver a field, the one whose word counts most first: authority, then their order."""
+    ruled = standard.field(name).authority
+    there = [number for number, one in enumerate(parts) if name in one.fields]
+
+    def rank(number: int) -> tuple[int, int]:
+        department = parts[number].contribution.department
+        return (ruled.index(department) if department in ruled else _RULED_LAST, number)
+
+    return sorted(there, key=rank)
+
+
+def _value(standard: Standard, parts: Sequence[Part], name: str) -> str:
+    if name == key_of(standard):
+        return ENTITY
+    said = [f"c{number}.{quote(name)}" for number in _ranked(standard, parts, name)]
+    return f"coalesce({', '.join(said)})" if said else f"NULL::{sql_type(standard, name)}"
+
+
+def _winner(name: str, ranked: Sequence[int]) -> str:
+    """SQL of the part, from 1, whose word about a field counts; 0 where nobody says anything."""
+    cases = " ".join(f"WHEN c{number}.{quote(name)} IS NOT NULL THEN {number + 1}" for number in ranked)
+    return f"CASE {cases} ELSE 0 END" if cases else "0"
+
+
+def _pairs(parts: Sequence[Part]) -> Iterator[tuple[str, str, str]]:
+    """Every field with two departments, in order, that both deliver it."""
+    for name in dict.fromkeys(itertools.chain.from_iterable(one.fields for one in parts)):
+        speaking = sorted({one.contribution.department for one in parts if name in one.fields})
+        yield from ((name, *pair) for pair in itertools.combinations(speaking, 2))
+
+
+def _agreed(parts: Sequence[Part], name: str, department: str, other: str) -> str:
+    """SQL of whether the best statements of two departments about a field agree."""
+    one, two = (
+        "coalesce("
+        + ", ".join(
+            f"c{number}.{quote(name)}"
+            for number, part in enumerate(parts)
+            if part.contribution.department == who and name in part.fields
+        )
+        + ")"
+        for who in (department, other)
+    )
+    return f"CASE WHEN {one} = {two} THEN {_AGREE} WHEN {one} <> {two} THEN {_DIFFER} ELSE {_NEITHER} END"
+
+
+def _packed(name: str, numbers: Sequence[str], width: int) -> dict[str, str]:
+    """SQL of columns that hold small numbers, each of `width` bits, as many to a BIGINT as go into it."""
+    at_once = _BITS // width
+    return {
+        f"{name}_{place}": " + ".join(
+            f"({sql})::BIGINT * {2 ** (width * shift)}" for shift, sql in enumerate(numbers[start : start + at_once])
+        )
+        for place, start in enumerate(range(0, len(numbers), at_once))
+    }
+
+
+def _unpacked(name: str, place: int, width: int) -> str:
+    """SQL of the number at a place of the columns `_packed` made."""
+    column, shift = divmod(place, _BITS // width)
+    return f"(({name}_{column} >> {width * shift}) & {2**width - 1})"
+
+
+def _label(connection: duckdb.DuckDBPyConnection, standard: Standard, parts: Sequence[Part], width: int,
+           packed: Sequence[str]) -> None:  # fmt: skip
+    """Make _LABELS: SOURCES `{field: [department, resource]}` and DEPARTMENTS of each combination that occurs."""
+    labels = ", ".join(
+        literal(json.dumps([one.contribution.department, one.contribution.resource], ensure_ascii=False))
+        for one in parts
+    )
+    whose = ", ".join(
+        f"{literal(json.dumps(one.name, ensure_ascii=False) + ':')} || ([{labels}])[nullif({winner}, 0)]"
+        for place, one in enumerate(standard.fields)
+        for winner in [_unpacked("_whose", place, width)]
+    )
+    there = ", ".join(
+        f"CASE WHEN (_mask >> {number}) & 1 = 1 THEN {literal(one.contribution.department)} END"
+        for number, one in enumerate(parts)
+    )
+    using = ", ".join(packed)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_LABELS} AS SELECT {using},"
+        f" '{{' || concat_ws(',', {whose}) || '}}' AS {SOURCES}, list_sort(list_distinct([{there}])) AS {DEPARTMENTS}"
+        f" FROM (SELECT DISTINCT {using} FROM {_JOINED})"
+    )
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple[str, str, str]],
+             packed: Sequence[str]) -> tuple[Compared, ...]:  # fmt: skip
+    if not pairs:
+        return ()
+    using = ", ".join(packed)
+    asked = ", ".join(
+        f"coalesce(sum(_n) FILTER (WHERE {said} > 0), 0)::BIGINT,"
+        f" coalesce(sum(_n) FILTER (WHERE {said} = {_DIFFER}), 0)::BIGINT"
+        for place in range(len(pairs))
+        for said in [_unpacked("_agreed", place, 2)]
+    )
+    row = connection.execute(
+        f"SELECT {asked} FROM (SELECT {using}, count(*) AS _n FROM {_JOINED} GROUP BY {using})"
+    ).fetchall()[0]
+    found = (Compared(*pair, row[2 * at], row[2 * at + 1]) for at, pair in enumerate(pairs))
+    return tuple(sorted((one for one in found if one.records), key=lambda one: (one.field, one.department, one.other)))
+
+
+def summed(*parts: tuple[int, Sequence[Compared]]) -> tuple[Compared, ...]:
+    """Add up comparisons, each list with its sign; what comes to nothing is left out."""
+    totals: dict[tuple[str, str, str], list[int]] = {}
+    for sign, compared in parts:
+        for one in compared:
+            total = totals.setdefault((one.field, one.department, one.other), [0, 0])
+            total[0] += sign * one.records
+            total[1] += sign * one.differing
+    return tuple(Compared(*pair, *counts) for pair, counts in sorted(totals.items()) if any(counts))
+
+
+def as_json(compared: Sequence[Compared]) -> list[Mapping[str, object]]:
+    """What was compared, as it is kept beside a merge."""
+    return [{name: getattr(one, name) for name in Compared.__slots__} for one in compared]

@@ -50,7 +50,7 @@ __all__ = ["connectors", "publish", "pyiceberg", "quality"]
 RESOURCES = ("scjg.firms", "swj.taxpayers")
 TABLES = (
     "std_scjg.firms", "std_swj.taxpayers", "qtn.scjg__firms", "qtn.swj__taxpayers",
-    "base.legal_person", "base.legal_person_attr", "base.legal_person_xref",
+    "base.legal_person", "base.legal_person_attr", "base.legal_person_history", "base.legal_person_xref",
 )  # fmt: skip
 # How the same command comes again: {name: (the run keeps its id, everything is read from the beginning)}.
 AGAIN = {"the same run": (True, False), "the next run": (False, False), "by hand": (False, True)}

@@ -22,7 +22,7 @@ LIBRARY = "legal_person"
 NAMES = {"uscc": "统一社会信用代码", "ent_name": "企业名称", "appr_date": "核准日期", "domicile": "住所"}
 HEADER = list(NAMES.values())
 WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)  # GB 11714-1997, of the organisation code inside
-INSTANTS = frozenset({"_landed_at", "landed_at", "observed_at"})
+INSTANTS = frozenset({"_landed_at", "landed_at", "observed_at", "_at"})
 TRACES = frozenset({"_run"})  # a run of another id that did the same
 SMALL_STANDARD = "small_firm@1"
 # The legal-person standard in little: the same way through every step in a third of the time.

@@ -1,0 +1,128 @@
+"""Commands on a library over time: a record as it stood, what changed between two dates, who disagrees with whom."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from schemas.values import Json
+from shutong.session import FAILED, Session, command
+from shutong.wiring import open_deployment
+from warehouse import history
+from warehouse.merge import compared, newest
+from warehouse.said import explain
+
+_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet would reckon
+
+
+@click.command("show", help="一条记录现在或当时的样子 | a record as it stands, or as it stood")
+@click.argument("library")
+@click.argument("key")
+@click.option("--as-of", "at", help="日期或时间 | a date or time: 2026-11-23, 2026-11-23T08:00")
+@command
+def show_command(session: Session, library: str, key: str, at: str | None) -> int:
+    """Print one record."""
+    with open_deployment(session.settings) as wired:
+        moment = history.instant(at) if at else None
+        record = history.show(wired.state, wired.tables, library, key, moment)
+    if session.voice.as_json:
+        session.voice.answer({"library": library, "key": key, "as_of": moment, "record": record})
+    elif record is None:
+        session.voice.line("没有这条记录", "there is no such record")
+    else:
+        rows = [[name, value] for name, value in record.items() if value is not None]
+        session.voice.table((library, library), [("字段", "field"), ("值", "value")], rows)
+    return FAILED if record is None else 0
+
+
+@click.command("changes", help="两个日期之间变了什么 | what changed between two dates")
+@click.argument("library")
+@click.option("--from", "since", required=True, help="起（含该日） | from the beginning of this date, or this time")
+@click.option("--to", "until", required=True, help="止（含该日） | to the end of this date, or this time")
+@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="字段变化数 | changes of fields")
+@command
+def changes_command(session: Session, library: str, since: str, until: str, limit: int) -> None:
+    """Print a line per changed field."""
+    with open_deployment(session.settings) as wired:
+        start, end = history.instant(since, ends=False), history.instant(until)
+        start = max(start, history.began(wired.state, library))
+        rows = history.changes(wired.state, wired.tables, library, start, end, limit=limit).to_pylist()
+    if session.voice.as_json:
+        session.voice.answer({"library": library, "from": start, "to": end, "changes": rows})
+        return
+    heads = [("主键", "key"), ("事件", "event"), ("字段", "field"), ("原值", "before"), ("新值", "after")]
+    session.voice.table((library, library), heads, [list(one.values()) for one in rows])
+
+
+@click.command("conflicts", help="一数一源：各字段部门间的一致与不一致 | per field, which departments disagree")
+@click.argument("library")
+@click.option("--export", "file", type=click.Path(path_type=Path, dir_okay=False), help="写入 CSV | write a CSV file")
+@command
+def conflicts_command(session: Session, library: str, file: Path | None) -> int:
+    """Print the measured one-source map."""
+    with open_deployment(session.settings) as wired:
+        made = newest(wired.state, library)
+    if made is None:
+        session.voice.line("还没有归并过", "it has never been merged")
+        return FAILED
+    rows = [asdict(one) | {"share": round(one.differing / one.records, 6)} for one in compared(made)]
+    heads = [("字段", "field"), ("部门", "department"), ("另一部门", "other"), ("都有的记录", "records"),
+             ("不一致", "differing"), ("占比", "share")]  # fmt: skip
+    if file is not None:
+        with file.open("w", encoding="utf-8-sig", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow([session.voice.say(*head) for head in heads])
+            writer.writerows([_inert(cell) for cell in row.values()] for row in rows)
+    if session.voice.as_json:
+        session.voice.answer({"library": library, "merged_at": made.at, "conflicts": rows})
+    else:
+        session.voice.table(
+            (library, library), heads, [[*list(row.values())[:-1], f"{row['share']:.2%}"] for row in rows]
+        )
+    return 0
+
+
+@click.command(
+    "explain", help="一个主体在各基础库中每个字段由谁、何时提供 | who said what about a key, in every library"
+)
+@click.argument("key")
+@command
+def explain_command(session: Session, key: str) -> int:
+    """Print every statement about one key in every library that has it."""
+    found = {}
+    with open_deployment(session.settings) as wired:
+        libraries = sorted({one.standard.library for one in wired.deployment.resources if one.standard.library})
+        for library in libraries:
+            rows = explain(wired.state, wired.tables, library, key)
+            if rows:
+                found[library] = rows
+    if session.voice.as_json:
+        session.voice.answer({"key": key, "libraries": found})
+    elif not found:
+        session.voice.line("没有这条记录", "there is no such record")
+    else:
+        for library, rows in found.items():
+            _tell(session, library, rows)
+    return 0 if found else FAILED
+
+
+def _tell(session: Session, library: str, rows: Sequence[Mapping[str, Json]]) -> None:
+    shown = {
+        "field": "字段",
+        "chosen": "采用",
+        "value": "值",
+        "department": "部门",
+        "resource": "资源",
+        "observed_at": "时间",
+    }
+    told = [{**row, "chosen": "✓" if row["chosen"] else ""} for row in rows]
+    heads = [(zh, name) for name, zh in shown.items()]
+    session.voice.table((library, library), heads, [[row[name] for name in shown] for row in told])
+
+
+def _inert(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
