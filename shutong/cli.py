@@ -4,28 +4,149 @@ from __future__ import annotations
 
 import click
 
-from shutong.commands import (
-    alarms,
-    deployment,
-    follow,
-    held,
-    ingest,
-    libraries,
-    orders,
-    quality,
-    quality_profile,
-    quality_report,
-    quality_report_compare,
-    quality_report_explain,
-    records,
-    resource,
-    resource_new,
-    returns,
-    scores,
-    secret,
-    serving,
-    store,
-)
+from shutong.late import LateCommand
+
+# What `--help` says, by the words one types. The file of a command is imported when it is invoked, and not before.
+GROUPS = {
+    "alarms": "告警 | alarms and their messages",
+    "held": "待定批次：放行或拒收 | held batches: release or reject them",
+    "key": "接口密钥 | API keys",
+    "library": "基础库 | base libraries",
+    "quality": "数据质量 | data quality",
+    "quality orders": "质量工单 | work orders to source departments",
+    "resource": "资源文件 | resource files",
+    "secret": "密钥：口令与令牌，加密保存 | passwords and tokens, kept encrypted",
+    "store": "数据仓库所在的目录或存储桶 | the folder or bucket of the warehouse",
+}
+COMMANDS = {
+    "alarms list": (
+        "alarms:list_command",
+        "当前告警、静默与未送达的消息 | alarms that last, silences, messages not delivered",
+    ),
+    "alarms run": (
+        "alarms:run_command",
+        "检查一次并发送消息；--every 为反复检查 | look once and send; --every goes on",
+    ),
+    "alarms silence": (
+        "alarms:silence_command",
+        "静默：按告警、资源、人员，至某时 | no messages of a kind, resource or person",
+    ),
+    "alarms test": ("alarms:test_command", "向人员发送测试消息 | send a test message"),
+    "demo": ("deployment:demo_command", "演示：部门系统 → 检查 → 数仓 → 共享接口 | watch data travel the whole way"),
+    "doctor": (
+        "deployment:doctor_command",
+        "检查本机与部署：版本、目录、配置、密钥、数据库 | examine this machine and the deployment",
+    ),
+    "follow": (
+        "follow:follow_command",
+        "按来源日志持续跟踪一个资源（read: {mode: cdc}） | follow a resource, change by change",
+    ),
+    "held history": ("held:history_command", "决定的经过：谁、何时、为何 | who decided what, when and why"),
+    "held list": ("held:list_command", "等待决定的批次，最早的在前 | what waits for a decision, the oldest first"),
+    "held reject": ("held:reject_command", "拒收：批次不再入库 | refuse a held batch for good"),
+    "held release": ("held:release_command", "放行：批次入库 | let a held batch land"),
+    "ingest": (
+        "ingest:ingest_command",
+        "接入一个资源：拉取、检查、入库、合并、发布 | pull, check, land, merge, publish",
+    ),
+    "init": ("deployment:init_command", "按示例建立部署目录 | lay out a deployment from an example"),
+    "key issue": ("records:issue_command", "签发密钥（只显示一次） | issue a key, shown once"),
+    "key list": ("records:keys_command", "列出密钥（不含内容） | list keys, without their content"),
+    "key revoke": ("records:revoke_command", "吊销密钥 | revoke a key"),
+    "library explain": (
+        "libraries:explain_command",
+        "一条记录每个字段由哪个部门提供 | which department each field comes from",
+    ),
+    "library follow": (
+        "serving:follow_command",
+        "资源一落库就合并并发布 | merge and publish whenever a resource has landed",
+    ),
+    "library merge": ("libraries:merge_command", "按最新发布的各资源重新合并 | merge the newest releases"),
+    "library publish": ("libraries:publish_command", "发布到查询服务 | publish to the serving store"),
+    "library verify": (
+        "serving:verify_command",
+        "逐字节核对发布文件 | compare the published files with their seals, byte by byte",
+    ),
+    "quality compare": (
+        "quality_report_compare:compare_command",
+        "对比两次运行：新增、持续、已解决 | two runs beside each other: new, still, fixed",
+    ),
+    "quality correct": ("returns:correct_command", "更正隔离的一行后入库 | land a quarantined row with other values"),
+    "quality explain": (
+        "quality_report_explain:explain_command",
+        "解释一条规则：查什么、为什么、怎么办、历史、例子 | what a rule checks, why, what to do, history",
+    ),
+    "quality orders answer": ("orders:answer_command", "答复：部门做了什么 | say what the department did"),
+    "quality orders assign": (
+        "orders:assign_command",
+        "指派给来源部门的人员 | give an order to a person of the department",
+    ),
+    "quality orders export": (
+        "orders:export_command",
+        "导出为 CSV 或 XLSX（按后缀） | write orders as CSV or XLSX, by the suffix",
+    ),
+    "quality orders list": (
+        "orders:list_command",
+        "列出未关闭的工单，最早到期的在前 | orders that are not closed, earliest due first",
+    ),
+    "quality orders show": (
+        "orders:show_command",
+        "一件工单：说明、办法、经过 | one order: what, what to do, its history",
+    ),
+    "quality orders waive": ("orders:waive_command", "豁免至某日 | let an order rest until a day"),
+    "quality profile": (
+        "quality_profile:profile_command",
+        "字段剖析：空值、取值、字形、长度、分布 | fields: nulls, values, shapes, lengths, spread",
+    ),
+    "quality recheck": (
+        "returns:recheck_command",
+        "按现行规则重新检查隔离的行 | judge quarantined rows by the rules of today",
+    ),
+    "quality release": ("returns:release_command", "放行隔离的行，按原样入库 | land quarantined rows as they are"),
+    "quality report": (
+        "quality_report:report_command",
+        "质量报告：一次运行，或一个部门的一段时间 | report on a run, or on a department's period",
+    ),
+    "quality returned": (
+        "returns:returned_command",
+        "从隔离区取回的行：谁、何时、为何 | rows that came back: who, when, why",
+    ),
+    "quality scores": (
+        "scores:scores_command",
+        "评价指标得分及分子、分母 | scores by indicator, numerators and denominators",
+    ),
+    "quality show": (
+        "quality:show_command",
+        "各资源最近一次检查：规则、行数、与上次相比 | the newest check of each resource",
+    ),
+    "query": ("records:query_command", "按键查询基础库 | look records up in a library"),
+    "resource check": (
+        "resource:check_command",
+        "检查资源文件与来源连通性 | check resource files and reach their sources",
+    ),
+    "resource drift": (
+        "resource:drift_command",
+        "来源结构的变化；--accept 确认 | what changed at the source; --accept takes it",
+    ),
+    "resource list": ("resource:list_command", "列出全部资源 | list every resource"),
+    "resource new": ("resource_new:new_command", "由来源自动拟出资源文件 | propose a resource file from the source"),
+    "resource preview": (
+        "resource:preview_command",
+        "先看几行：来源原值与标准化后的值 | a few rows, as received and standardised",
+    ),
+    "runs": ("ingest:runs_command", "接入运行记录；--late 只看迟到的资源 | what ran; --late: what is late"),
+    "secret list": ("secret:list_command", "列出密钥名（不显示值） | list names, never values"),
+    "secret remove": ("secret:remove_command", "删除一个密钥 | forget a secret"),
+    "secret rotate": ("secret:rotate_command", "更换加密密钥 | put every secret under a new key"),
+    "secret set": (
+        "secret:set_command",
+        "保存一个密钥（不回显；可由标准输入给出） | keep a secret, asked without echo",
+    ),
+    "store check": ("store:check_command", "检查可达、时钟、密钥、存储桶与锁定 | is it reachable, permitted, fit"),
+    "store prepare": ("store:prepare_command", "建立存储桶（按需启用对象锁定）并检查 | make the bucket, then check it"),
+    "up": ("deployment:up_command", "启动调度器与共享接口，直到 Ctrl-C | run the scheduler and the sharing API"),
+    "usage": ("records:usage_command", "本部门的调用与剩余配额 | a department's calls and quotas"),
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -37,39 +158,10 @@ def main() -> None:
     """
 
 
-for one in (serving.follow_command, serving.verify_command):
-    libraries.library_group.add_command(one)
-resource.resource_group.add_command(resource_new.new_command)
-quality.quality_group.add_command(orders.orders_group)
-for one in (
-    scores.scores_command,
-    returns.release_command,
-    returns.correct_command,
-    returns.recheck_command,
-    returns.returned_command,
-    quality_report.report_command,
-    quality_report_compare.compare_command,
-    quality_report_explain.explain_command,
-    quality_profile.profile_command,
-):
-    quality.quality_group.add_command(one)
-for one in (
-    deployment.init_command,
-    deployment.demo_command,
-    deployment.up_command,
-    deployment.doctor_command,
-    resource.resource_group,
-    ingest.ingest_command,
-    ingest.runs_command,
-    follow.follow_command,
-    held.held_group,
-    quality.quality_group,
-    alarms.alarms_group,
-    libraries.library_group,
-    records.query_command,
-    records.usage_command,
-    records.key_group,
-    secret.secret_group,
-    store.store_group,
-):
-    main.add_command(one)
+_groups = {"": main}
+for _words, _says in GROUPS.items():
+    _before, _, _name = _words.rpartition(" ")
+    _groups[_before].add_command(_groups.setdefault(_words, click.Group(_name, help=_says)))
+for _words, (_at, _says) in COMMANDS.items():
+    _before, _, _name = _words.rpartition(" ")
+    _groups[_before].add_command(LateCommand(_name, _at, _says))

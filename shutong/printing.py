@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from typing import TextIO
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from schemas.errors import ShutongError
 
@@ -76,6 +73,10 @@ def width(text: str) -> int:
 
 
 def _framed(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table()
     for head in heads:
         table.add_column(Text(head), overflow="fold")

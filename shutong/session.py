@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Concatenate, ParamSpec
 
 import click
@@ -53,6 +58,30 @@ def command(act: Callable[Concatenate[Session, P], int | None]) -> Callable[P, N
         sys.exit(code or 0)
 
     return run
+
+
+@contextmanager
+def stoppable(*, as_json: bool) -> Iterator[None]:
+    """While libraries are imported Ctrl-C ends the process at once and says so; nothing has been begun by then.
+
+    An exception would not do: where a library's own start is interrupted, it comes out as any other error.
+    """
+    first = threading.current_thread() is threading.main_thread()
+    if not first or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    voice = Voice(language(), as_json=as_json)
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        voice.error(_stopped())
+        sys.stdout.flush()
+        os._exit(INTERRUPTED)
+
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _no_file(error: OSError) -> RunError:

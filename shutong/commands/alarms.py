@@ -34,12 +34,7 @@ _DAY = len("2026-12-31")
 _STATES = {"waiting": "待发", "sent": "已发", "refused": "被拒收", "dropped": "无收件人"}
 
 
-@click.group("alarms", help="告警 | alarms and their messages")
-def alarms_group() -> None:
-    """Group the commands on alarms."""
-
-
-@alarms_group.command("list", help="当前告警、静默与未送达的消息 | alarms that last, silences, messages not delivered")
+@click.command("list", help="当前告警、静默与未送达的消息 | alarms that last, silences, messages not delivered")
 @click.option(
     "--history",
     type=click.IntRange(0, 10**6),
@@ -105,7 +100,7 @@ def list_command(session: Session, history: int) -> None:
         )  # fmt: skip
 
 
-@alarms_group.command("silence", help="静默：按告警、资源、人员，至某时 | no messages of a kind, resource or person")
+@click.command("silence", help="静默：按告警、资源、人员，至某时 | no messages of a kind, resource or person")
 @click.option("--until", "until", help="至：4h、2026-12-31 或 2026-12-31T08:00 | for how long, or until when")
 @click.option("--kind", type=click.Choice(KINDS), help="告警，缺省全部 | of a kind; without it all")
 @click.option("--resource", help="资源，可用 scjg.* | of a resource, or a pattern such as scjg.*")
@@ -166,7 +161,7 @@ def _may_silence(by: Actor, about: str | None, pattern: str | None) -> None:
         raise no_silence(by)
 
 
-@alarms_group.command("test", help="向人员发送测试消息 | send a test message")
+@click.command("test", help="向人员发送测试消息 | send a test message")
 @click.argument("people", nargs=-1)
 @command
 def test_command(session: Session, people: tuple[str, ...]) -> int:
@@ -205,7 +200,7 @@ def test_command(session: Session, people: tuple[str, ...]) -> int:
     return 0 if good else FAILED
 
 
-@alarms_group.command("run", help="检查一次并发送消息；--every 为反复检查 | look once and send; --every goes on")
+@click.command("run", help="检查一次并发送消息；--every 为反复检查 | look once and send; --every goes on")
 @click.option("--every", type=click.IntRange(1, 86400), help="间隔秒数 | seconds between looks, until stopped")
 @command
 def run_command(session: Session, every: int | None) -> None:

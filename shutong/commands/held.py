@@ -14,12 +14,7 @@ from shutong.watching import now, person
 from shutong.wiring import Wired, open_deployment
 
 
-@click.group("held", help="待定批次：放行或拒收 | held batches: release or reject them")
-def held_group() -> None:
-    """Group the commands on held batches."""
-
-
-@held_group.command("list", help="等待决定的批次，最早的在前 | what waits for a decision, the oldest first")
+@click.command("list", help="等待决定的批次，最早的在前 | what waits for a decision, the oldest first")
 @click.argument("resource", required=False)
 @command
 def list_command(session: Session, resource: str | None) -> None:
@@ -41,7 +36,7 @@ def list_command(session: Session, resource: str | None) -> None:
         voice.table(("待定批次", "Held batches"), heads, rows)
 
 
-@held_group.command("release", help="放行：批次入库 | let a held batch land")
+@click.command("release", help="放行：批次入库 | let a held batch land")
 @click.argument("resource")
 @click.option("--run", help="运行（只有一个待定时可省略） | which run, where several wait")
 @click.option("--by", required=True, help="数据管理员（people.yaml 中的编号） | a data manager")
@@ -55,7 +50,7 @@ def release_command(session: Session, resource: str, run: str | None, by: str, w
     _tell(session, report, "已放行", "released")
 
 
-@held_group.command("reject", help="拒收：批次不再入库 | refuse a held batch for good")
+@click.command("reject", help="拒收：批次不再入库 | refuse a held batch for good")
 @click.argument("resource")
 @click.option("--run", help="运行（只有一个待定时可省略） | which run, where several wait")
 @click.option("--by", required=True, help="数据管理员 | a data manager")
@@ -68,7 +63,7 @@ def reject_command(session: Session, resource: str, run: str | None, by: str, wh
     _tell(session, report, "已拒收", "rejected")
 
 
-@held_group.command("history", help="决定的经过：谁、何时、为何 | who decided what, when and why")
+@click.command("history", help="决定的经过：谁、何时、为何 | who decided what, when and why")
 @click.argument("resource", required=False)
 @click.option("--limit", type=click.IntRange(1, 10**6), default=50, show_default=True)
 @command

@@ -9,12 +9,7 @@ from shutong.wiring import new_run_id, open_deployment
 from warehouse.merge import explain
 
 
-@click.group("library", help="基础库 | base libraries")
-def library_group() -> None:
-    """Group the commands on libraries."""
-
-
-@library_group.command("merge", help="按最新发布的各资源重新合并 | merge the newest releases")
+@click.command("merge", help="按最新发布的各资源重新合并 | merge the newest releases")
 @click.argument("library")
 @command
 def merge_command(session: Session, library: str) -> None:
@@ -30,7 +25,7 @@ def merge_command(session: Session, library: str) -> None:
     )
 
 
-@library_group.command("publish", help="发布到查询服务 | publish to the serving store")
+@click.command("publish", help="发布到查询服务 | publish to the serving store")
 @click.argument("library")
 @click.option("--rebuild", is_flag=True, help="全部重写，不只写变更 | write everything anew, not just what changed")
 @command
@@ -47,7 +42,7 @@ def publish_command(session: Session, library: str, *, rebuild: bool) -> None:
     )
 
 
-@library_group.command("explain", help="一条记录每个字段由哪个部门提供 | which department each field comes from")
+@click.command("explain", help="一条记录每个字段由哪个部门提供 | which department each field comes from")
 @click.argument("library")
 @click.argument("key")
 @command

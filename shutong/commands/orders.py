@@ -66,12 +66,7 @@ _SHOWN = ("id", "resource", "rule", "severity", "state", "rows", "recurrences", 
 NUMBER = click.IntRange(1, 2**63 - 1)
 
 
-@click.group("orders", help="质量工单 | work orders to source departments")
-def orders_group() -> None:
-    """Group the commands on work orders."""
-
-
-@orders_group.command("list", help="列出未关闭的工单，最早到期的在前 | orders that are not closed, earliest due first")
+@click.command("list", help="列出未关闭的工单，最早到期的在前 | orders that are not closed, earliest due first")
 @click.option("--resource", help="资源 | of a resource")
 @click.option("--department", help="部门 | of a department")
 @click.option("--state", "states", multiple=True, type=click.Choice(list(STATES)), help="状态 | in a state")
@@ -91,7 +86,7 @@ def list_command(
     session.voice.table(("质量工单", "Work orders"), heads, rows)
 
 
-@orders_group.command("show", help="一件工单：说明、办法、经过 | one order: what, what to do, its history")
+@click.command("show", help="一件工单：说明、办法、经过 | one order: what, what to do, its history")
 @click.argument("number", type=NUMBER)
 @command
 def show_command(session: Session, number: int) -> None:
@@ -124,7 +119,7 @@ def show_command(session: Session, number: int) -> None:
     voice.table(("经过", "History"), heads, [_step(session, one) for one in history])
 
 
-@orders_group.command("assign", help="指派给来源部门的人员 | give an order to a person of the department")
+@click.command("assign", help="指派给来源部门的人员 | give an order to a person of the department")
 @click.argument("number", type=NUMBER)
 @click.argument("to")
 @click.option("--by", "by", required=True, help="办理人（people.yaml 中的编号） | who does this")
@@ -138,7 +133,7 @@ def assign_command(session: Session, number: int, to: str, by: str, why: str) ->
     _done(session, order, f"工单 {number} 已指派给 {to}", f"order {number} is assigned to {to}")
 
 
-@orders_group.command("answer", help="答复：部门做了什么 | say what the department did")
+@click.command("answer", help="答复：部门做了什么 | say what the department did")
 @click.argument("number", type=NUMBER)
 @click.option("--by", "by", required=True, help="办理人 | who does this")
 @click.option("--why", required=True, help="做了什么 | what was done")
@@ -155,7 +150,7 @@ def answer_command(session: Session, number: int, by: str, why: str) -> None:
     )
 
 
-@orders_group.command("waive", help="豁免至某日 | let an order rest until a day")
+@click.command("waive", help="豁免至某日 | let an order rest until a day")
 @click.argument("number", type=NUMBER)
 @click.option("--by", "by", required=True, help="数据管理员 | a data manager")
 @click.option("--why", required=True, help="理由 | the reason")
@@ -169,7 +164,7 @@ def waive_command(session: Session, number: int, by: str, why: str, until: str) 
     _done(session, order, f"工单 {number} 豁免至 {day}", f"order {number} is waived until {day}")
 
 
-@orders_group.command("export", help="导出为 CSV 或 XLSX（按后缀） | write orders as CSV or XLSX, by the suffix")
+@click.command("export", help="导出为 CSV 或 XLSX（按后缀） | write orders as CSV or XLSX, by the suffix")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--resource", help="资源 | of a resource")
 @click.option("--department", help="部门 | of a department")

@@ -22,12 +22,7 @@ from shutong.wiring import Wired, open_deployment, today
 CONTENT = {"received", "standardised", "detail"}
 
 
-@click.group("quality", help="数据质量 | data quality")
-def quality_group() -> None:
-    """Group the commands on quality."""
-
-
-@quality_group.command("show", help="各资源最近一次检查：规则、行数、与上次相比 | the newest check of each resource")
+@click.command("show", help="各资源最近一次检查：规则、行数、与上次相比 | the newest check of each resource")
 @click.argument("resources", nargs=-1)
 @click.option("--rows", "row_limit", type=int, default=0, help="同时列出隔离的前几行 | also the first quarantined rows")
 @click.option("--clear", is_flag=True, help="显示原文（含个人信息） | show the content, personal data included")

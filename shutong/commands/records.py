@@ -105,12 +105,7 @@ def usage_command(session: Session, department: str, days: int) -> None:
     session.voice.table(("配额", "Quotas"), heads, quotas)
 
 
-@click.group("key", help="接口密钥 | API keys")
-def key_group() -> None:
-    """Group the commands on keys."""
-
-
-@key_group.command("issue", help="签发密钥（只显示一次） | issue a key, shown once")
+@click.command("issue", help="签发密钥（只显示一次） | issue a key, shown once")
 @AS
 @click.option("--label", default="", help="用途说明 | what it is for")
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 3650))
@@ -128,7 +123,7 @@ def issue_command(session: Session, department: str, label: str, days: int) -> N
         session.voice.line(f"{key}\n请立即保存：之后不再显示", f"{key}\nKeep it now: it is not shown again")
 
 
-@key_group.command("list", help="列出密钥（不含内容） | list keys, without their content")
+@click.command("list", help="列出密钥（不含内容） | list keys, without their content")
 @command
 def keys_command(session: Session) -> None:
     """List every key ever issued."""
@@ -152,7 +147,7 @@ def keys_command(session: Session) -> None:
     session.voice.table(("密钥", "Keys"), heads, rows)
 
 
-@key_group.command("revoke", help="吊销密钥 | revoke a key")
+@click.command("revoke", help="吊销密钥 | revoke a key")
 @click.argument("key_id", type=int)
 @command
 def revoke_command(session: Session, key_id: int) -> int:

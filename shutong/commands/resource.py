@@ -20,12 +20,7 @@ from shutong.wiring import Wired, open_deployment, today
 from warehouse.state.streams import Streams
 
 
-@click.group("resource", help="资源文件 | resource files")
-def resource_group() -> None:
-    """Group the commands on resource files."""
-
-
-@resource_group.command("list", help="列出全部资源 | list every resource")
+@click.command("list", help="列出全部资源 | list every resource")
 @command
 def list_command(session: Session) -> None:
     """Print each resource with its standard, source and schedule."""
@@ -52,7 +47,7 @@ def list_command(session: Session) -> None:
     )
 
 
-@resource_group.command("check", help="检查资源文件与来源连通性 | check resource files and reach their sources")
+@click.command("check", help="检查资源文件与来源连通性 | check resource files and reach their sources")
 @click.argument("names", nargs=-1)
 @command
 def check_command(session: Session, names: tuple[str, ...]) -> int:
@@ -131,7 +126,7 @@ def _fed(resource: Resource, columns: Sequence[str]) -> dict[str, object]:
     return _line(resource, Check("map", ok=True, zh=zh, en=en))
 
 
-@resource_group.command("preview", help="先看几行：来源原值与标准化后的值 | a few rows, as received and standardised")
+@click.command("preview", help="先看几行：来源原值与标准化后的值 | a few rows, as received and standardised")
 @click.argument("name")
 @click.option("--rows", default=5, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--clear", is_flag=True, help="显示个人信息明文 | show personal data in clear")
@@ -196,7 +191,7 @@ def _show_record(voice: Voice, record: Mapping[str, object]) -> None:
     )
 
 
-@resource_group.command("drift", help="来源结构的变化；--accept 确认 | what changed at the source; --accept takes it")
+@click.command("drift", help="来源结构的变化；--accept 确认 | what changed at the source; --accept takes it")
 @click.argument("name")
 @click.option("--accept", is_flag=True, help="确认最近一次变化，下次运行照新结构读取 | go on with the new columns")
 @command

@@ -11,12 +11,7 @@ from shutong.layout import SetupError
 from shutong.session import FAILED, Session, command
 
 
-@click.group("secret", help="密钥：口令与令牌，加密保存 | passwords and tokens, kept encrypted")
-def secret_group() -> None:
-    """Group the commands on secrets."""
-
-
-@secret_group.command("set", help="保存一个密钥（不回显；可由标准输入给出） | keep a secret, asked without echo")
+@click.command("set", help="保存一个密钥（不回显；可由标准输入给出） | keep a secret, asked without echo")
 @click.argument("name")
 @command
 def set_command(session: Session, name: str) -> None:
@@ -39,7 +34,7 @@ def set_command(session: Session, name: str) -> None:
     session.voice.line(f"已加密保存 {name}", f"{name} is kept, encrypted")
 
 
-@secret_group.command("list", help="列出密钥名（不显示值） | list names, never values")
+@click.command("list", help="列出密钥名（不显示值） | list names, never values")
 @command
 def list_command(session: Session) -> None:
     """Print the names in the encrypted file."""
@@ -50,7 +45,7 @@ def list_command(session: Session) -> None:
     session.voice.table(("密钥", "Secrets"), [("名称", "name")], [[name] for name in names])
 
 
-@secret_group.command("remove", help="删除一个密钥 | forget a secret")
+@click.command("remove", help="删除一个密钥 | forget a secret")
 @click.argument("name")
 @command
 def remove_command(session: Session, name: str) -> int:
@@ -65,7 +60,7 @@ def remove_command(session: Session, name: str) -> int:
     return 0 if gone else FAILED
 
 
-@secret_group.command("rotate", help="更换加密密钥 | put every secret under a new key")
+@click.command("rotate", help="更换加密密钥 | put every secret under a new key")
 @command
 def rotate_command(session: Session) -> None:
     """Make a new key and seal every secret with it."""

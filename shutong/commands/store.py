@@ -14,12 +14,7 @@ from warehouse.s3_care import Finding, check, prepare
 LITTLE = 1 << 30  # bytes free below which a folder is called short of room
 
 
-@click.group("store", help="数据仓库所在的目录或存储桶 | the folder or bucket of the warehouse")
-def store_group() -> None:
-    """Group the commands on the store."""
-
-
-@store_group.command("check", help="检查可达、时钟、密钥、存储桶与锁定 | is it reachable, permitted, fit")
+@click.command("check", help="检查可达、时钟、密钥、存储桶与锁定 | is it reachable, permitted, fit")
 @command
 def check_command(session: Session) -> int:
     """Look, changing nothing."""
@@ -28,7 +23,7 @@ def check_command(session: Session) -> int:
     return _told(session, found)
 
 
-@store_group.command("prepare", help="建立存储桶（按需启用对象锁定）并检查 | make the bucket, then check it")
+@click.command("prepare", help="建立存储桶（按需启用对象锁定）并检查 | make the bucket, then check it")
 @command
 def prepare_command(session: Session) -> int:
     """Make what is not there yet."""

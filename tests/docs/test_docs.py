@@ -14,6 +14,7 @@ import click
 import pytest
 
 from shutong.cli import main
+from shutong.late import LateCommand
 from shutong.settings import SETTINGS
 
 TOP = Path(__file__).resolve().parents[2]
@@ -38,7 +39,7 @@ def commands(group: click.Group, before: str = "shutong") -> Iterator[tuple[str,
         if isinstance(one, click.Group):
             yield from commands(one, f"{before} {name}")
         else:
-            yield f"{before} {name}", one
+            yield f"{before} {name}", one.real() if isinstance(one, LateCommand) else one
 
 
 def said(language: str) -> str:
