@@ -212,8 +212,7 @@ def _shape_of(snapshot: str) -> str:
 def _next(state: State, folder: Path, library: str) -> int:
     """A number above every generation the library ever had, should the folder or the state database be new."""
     recorded = state.publication(library)
-    there = serving_care.generations(folder / library)[:1]
-    return max(current(folder / library), recorded.generation if recorded else 0, *there) + 1
+    return max(current(folder / library), recorded.generation if recorded else 0) + 1
 
 
 def _shape(standard: Standard, indexed: Sequence[str]) -> str:
