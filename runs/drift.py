@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from runs.errors import RunError
 from schemas.errors import StandardError
@@ -12,7 +12,9 @@ from schemas.lines import Node
 from schemas.mapping import resolve
 from schemas.standard import Standard
 from schemas.values import StreamInfo
-from warehouse.state.streams import Streams
+
+if TYPE_CHECKING:  # whoever only reads resource files opens no database
+    from warehouse.state.streams import Streams
 
 Reaction = Literal["stop", "warn", "ignore"]
 REACTIONS = ("stop", "warn", "ignore")

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from connectors.options import Secrets
 from shutong.settings import SettingError, Settings
 from warehouse.lock import FileLocks, Locks
-from warehouse.state.locks import AdvisoryLocks
 from warehouse.store import LocalStore, ObjectStore
 
 if TYPE_CHECKING:  # a process that takes pushes has no use for what reads tables
@@ -58,16 +55,22 @@ def places(settings: Settings, secrets: Secrets) -> Places:
     said, home = settings.storage, settings.home
     in_bucket = said.url.startswith("s3://")
     folder = home / "warehouse" if in_bucket or not said.url else _folder(said.url)
-    shared = sa.make_url(settings.state_url).get_backend_name() != "sqlite"
+    shared = not settings.state_url.startswith("sqlite")
     catalog = said.catalog_url or (settings.state_url if in_bucket and shared else f"sqlite:///{home}/state/catalog.db")
     return Places(
         folder=folder,
         work=folder / "tables",
         bucket=_bucket(settings, secrets) if in_bucket else None,
         catalog_url=catalog,
-        locks=AdvisoryLocks(settings.state_url) if shared else FileLocks(folder / "locks"),
+        locks=_shared_locks(settings.state_url) if shared else FileLocks(folder / "locks"),
         retain_days=said.retain,
     )
+
+
+def _shared_locks(url: str) -> Locks:
+    from warehouse.state.locks import AdvisoryLocks
+
+    return AdvisoryLocks(url)
 
 
 def _folder(url: str) -> Path:

@@ -167,7 +167,8 @@ def _state(settings: Settings) -> str:
     from shutong.wiring import open_deployment
 
     with open_deployment(settings) as wired:
-        return f"{len(wired.state.runs(limit=1000))} runs, {len(wired.state.releases(limit=1000))} releases"
+        state = wired.parts.state  # with everything beside it opened once
+        return f"{len(state.runs(limit=1000))} runs, {len(state.releases(limit=1000))} releases"
 
 
 def _alarms(settings: Settings) -> Check:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -223,3 +224,19 @@ def test_a_position_comes_back_as_it_was(state: State, cursor: dict[str, object]
     made = Manifest("r.p", "run", "b", 0, 0, "", ("f",), (), Position(cursor), "now")
     state.commit_pull(made)
     assert state.position("r.p") == Position(cursor)
+
+
+def test_what_counts_as_the_newest_revision_is_what_the_migrating_tool_says():
+    scripts = ScriptDirectory(str(Path(database.__file__).parent / "migrations"))
+    assert database.heads() == set(scripts.get_heads())
+
+
+def test_a_database_that_is_up_to_date_is_opened_while_another_process_writes(tmp_path):
+    url = f"sqlite:///{tmp_path}/state.db"
+    writer, reader = State(url), State(url)
+    writer.migrate()
+    with writer.engine.begin():
+        reader.migrate()
+        assert reader.runs() == []
+    writer.close()
+    reader.close()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -23,6 +22,8 @@ ALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10
 _LIBPQ = ("psycopg", "psycopg2")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY = 0x53_68_75_74  # any number, the same in every process: one writer of releases or migrations at a time
+_REVISION, _BEFORE = (re.compile(rf"^{name} = (.+)$", re.MULTILINE) for name in ("revision", "down_revision"))
+_NAMES = re.compile(r"\"([^\"]+)\"")
 _one_migration = threading.Lock()  # Alembic's context is a global of the process
 
 
@@ -77,6 +78,12 @@ def migrate(engine: sa.Engine) -> None:
 
     WH-STATE-NEWER when it has revisions this version does not know: one never goes back by itself.
     """
+    if _is_newest(engine):
+        return
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -93,3 +100,19 @@ def migrate(engine: sa.Engine) -> None:
                 fix_en="Install the version that wrote it or a newer one; to go back, restore the backup made before"
                 " the upgrade",
             ) from error
+
+
+def _is_newest(engine: sa.Engine) -> bool:
+    """True when nothing is to be migrated; that is seen without the tool that migrates, and holds up no writer."""
+    with reading(engine) as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return False
+        return heads() == set(connection.scalars(sa.text("SELECT version_num FROM alembic_version")))
+
+
+@cache
+def heads() -> frozenset[str]:
+    """The newest revision of every branch of the migrations this version has."""
+    texts = [path.read_text(encoding="utf-8") for path in (_MIGRATIONS / "versions").glob("*.py")]
+    before = {one for text in texts for one in _NAMES.findall(_BEFORE.findall(text)[0])}
+    return frozenset(_NAMES.findall(_REVISION.findall(text)[0])[0] for text in texts) - before
