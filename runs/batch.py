@@ -35,10 +35,11 @@ from schemas.values import DELETED, OP, ORDER, ROW, Json, Manifest, Severity, So
 from warehouse import landed
 from warehouse.checked import CheckedWriter, KeptCheck, kept_check
 from warehouse.keep import received_batches
-from warehouse.land import CameBack, land
+from warehouse.land import CameBack, land, quarantine_table
 from warehouse.state import State
 from warehouse.store import ObjectStore
 from warehouse.tables import Tables
+from warehouse.upkeep import Kept, tidy
 
 UNPARSED, TOLD = "unparsed", "unparsed_told"  # spellings nobody understood: as received (until 0013), and as told
 _NUMBER = re.compile(r"[0-9]{11}")  # as long as a telephone's: in a column it does not belong to it may be anybody's
@@ -50,7 +51,8 @@ class Parts:
     """What the steps work with, chosen by the composition root.
 
     `open_source` opens a resource's connector; `authority` says, per library and field, which departments' word counts,
-    first first (`default`: every field not named); `references` are the deployment's reference tables by name.
+    first first (`default`: every field not named); `references` are the deployment's reference tables by name;
+    `kept` says how far back releases stay readable.
     """
 
     state: State
@@ -64,6 +66,7 @@ class Parts:
     today: Callable[[], date]
     orders: QualityOrders
     references: Mapping[str, Path] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
 
 
 def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:
@@ -185,6 +188,7 @@ def _landed(parts: Parts, resource: Resource, manifest: Manifest, run: str) -> R
         gone_since=_gone_since(parts, resource, manifest, newer, came),
         came=came,
     )
+    tidy(parts.state, parts.tables, (resource.table, quarantine_table(resource.id)), parts.kept)
     return replace(
         told,
         landed=landing.landed,

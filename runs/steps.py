@@ -26,6 +26,7 @@ from warehouse.merge import Contribution, merge
 from warehouse.publish import publish, publish_landed
 from warehouse.state import Release
 from warehouse.state.streams import Streams
+from warehouse.upkeep import library_tables, tidy
 
 __all__ = ["Parts", "Steps"]
 REPEAT = "repeat"
@@ -211,8 +212,8 @@ class Steps:
             rejected=manifest.rows if decided and decided.decision == "reject" else 0,
         )
 
-    def merge(self, library: str, run: str) -> LibraryReport:
-        """Merge a library from the newest releases of the resources that contribute to it."""
+    def merge(self, library: str, run: str, *, whole: bool = False) -> LibraryReport:
+        """Merge a library from the newest releases of the resources that contribute to it; all of it, with `whole`."""
         parts = self._parts
         with self._room():
             parts.state.start_run(run, library, trigger="merge")
@@ -224,8 +225,10 @@ class Steps:
                 library,
                 self._library_standard(library),
                 [Contribution(one.id, one.department, one.table, one.order) for one in released],
+                whole=whole,
             )
             reach.note(parts, library, now())
+            tidy(parts.state, parts.tables, library_tables(library), parts.kept)
             parts.state.step(run, "merge", counts={"landed": merged.records})
             return LibraryReport(
                 run,

@@ -10,13 +10,17 @@ from pyiceberg.table import Table
 from warehouse.site import Site, name
 
 
-def expire(table: Table, keep: int, pinned: frozenset[int]) -> int:
-    """Forget all but the newest `keep` snapshots, the head and those pinned; returns how many were forgotten."""
+def expire(table: Table, keep: int, pinned: frozenset[int], least: int = 1) -> int:
+    """Forget all but the newest `keep` snapshots, the head and those pinned; returns how many were forgotten.
+
+    None are when they would be fewer than `least`.
+    """
     newest = sorted(table.snapshots(), key=lambda one: one.sequence_number or 0, reverse=True)
     heads = {ref.snapshot_id for ref in table.metadata.refs.values()}
     old = [one.snapshot_id for one in newest[keep:] if one.snapshot_id not in pinned | heads]
-    if old:
-        table.maintenance.expire_snapshots().by_ids(old).commit()
+    if len(old) < max(least, 1):
+        return 0
+    table.maintenance.expire_snapshots().by_ids(old).commit()
     return len(old)
 
 

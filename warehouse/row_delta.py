@@ -22,6 +22,7 @@ from pyiceberg.manifest import (
     ManifestWriterV2,
 )
 from pyiceberg.table import Table, Transaction
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update.snapshot import _SnapshotProducer
 from pyiceberg.typedef import EMPTY_DICT, Record
@@ -30,6 +31,14 @@ from warehouse.errors import WarehouseError
 
 CLOCK_SECONDS = 60  # by which changes may be out of order in time: what the reference implementation forgives
 MOVED = (CommitFailedException, ValidationException)  # another commit came first: plan again
+
+
+class _Changing(Transaction):
+    """A transaction that copies the table's metadata only once it differs: producers look at it fifteen times."""
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        return super().table_metadata if self._updates else self._table.metadata
 
 
 class _DeleteManifestWriter(ManifestWriterV2):
@@ -168,7 +177,7 @@ def commit_row_delta(
     the clock of this machine stands before the table's last change.
     """
     _refuse_clock_back(table)
-    with table.transaction() as transaction:
+    with _Changing(table) as transaction:
         producer = _RowDelta(transaction, table.io, dict(properties), deletes)
         for file in data:
             producer.append_data_file(file)
@@ -179,7 +188,7 @@ def commit_row_delta(
 def commit_whole(table: Table, data: Sequence[DataFile], properties: Mapping[str, str]) -> int:
     """Make `data` the whole contents as one snapshot; returns its id. Raises as above."""
     _refuse_clock_back(table)
-    with table.transaction() as transaction:
+    with _Changing(table) as transaction:
         producer = _Whole(transaction, table.io, dict(properties))
         for file in data:
             producer.append_data_file(file)

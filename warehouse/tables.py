@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.exceptions import CommitFailedException, NamespaceAlreadyExistsError, NoSuchTableError
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
-from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
@@ -240,26 +239,14 @@ class Tables:
             data = [parquet_file_to_data_file(table.io, table.metadata, location(one)) for one in staged.files]
             deletes = positions.replaced(self.site, table, key, files=staged.files, keys=staged.replaced) if key else []
             with suppress(*row_delta.MOVED):
-                return self._commit(
-                    table, data, [*([dropped] if dropped else []), *deletes], properties or {}, whole=whole
-                )
+                if whole:
+                    return row_delta.commit_whole(table, data, properties or {})
+                gone = [*([dropped] if dropped else []), *deletes]
+                return row_delta.commit_row_delta(table, data, gone, properties or {})
             for file in deletes:
                 self.site.remove(file_name(file.file_path))
             time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 25)))  # noqa: S311 (only to get out of step)
         raise self._contended(staged.table)
-
-    def _commit(
-        self,
-        table: Table,
-        data: Sequence[DataFile],
-        deletes: Sequence[DataFile],
-        properties: Mapping[str, str],
-        *,
-        whole: bool,
-    ) -> int:
-        if whole:
-            return row_delta.commit_whole(table, data, properties)
-        return row_delta.commit_row_delta(table, data, deletes, properties)
 
     def append(self, name: str, rows: Rows, *, properties: Mapping[str, str] | None = None) -> int | None:
         """Add rows; returns the new snapshot."""
@@ -364,9 +351,16 @@ class Tables:
         raise self._contended(name)
 
     @_explained
-    def expire(self, name: str, keep: int = 50, pinned: frozenset[int] = frozenset()) -> int:
-        """Forget all snapshots but the newest `keep` and those `pinned` (`State.pinned`); returns how many went."""
-        return expiry.expire(self._load(name), keep, pinned)
+    def snapshot_count(self, name: str) -> int:
+        """How many snapshots the table keeps; none when there is no table."""
+        return len(self._load(name).metadata.snapshots) if self.exists(name) else 0
+
+    @_explained
+    def expire(self, name: str, keep: int = 50, pinned: frozenset[int] = frozenset(), *, least: int = 1) -> int:
+        """Forget all snapshots but the newest `keep` and those `pinned`, if at least `least`; returns how many went."""
+        with suppress(CommitFailedException):  # the next time, then
+            return expiry.expire(self._load(name), keep, pinned, least)
+        return 0
 
     @_explained
     def sweep(self, name: str, *, older_than_hours: float = 24.0, pinned: Sequence[str] = ()) -> list[str]:

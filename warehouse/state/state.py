@@ -16,6 +16,8 @@ from warehouse.state import database
 from warehouse.state.schema import MANIFEST, PIECE, POSITION, PUBLICATION, RELEASE, RUN
 from warehouse.state.values import Pin, Publication, Release, Run
 
+_PINS = sa.cast(RELEASE.c.tables, sa.String) != "{}"  # a release that still keeps its snapshots
+_DAY = 10  # characters of a date
 _COUNTS = ("pulled", "landed", "quarantined", "superseded", "deleted")
 
 
@@ -223,15 +225,21 @@ class State:
     def pinned(self, table: str) -> frozenset[int]:
         """Every snapshot of the table that some release pins: what expiry must keep."""
         with self.reading() as connection:
-            every = connection.execute(sa.select(RELEASE.c.tables)).scalars()
+            every = connection.execute(sa.select(RELEASE.c.tables).where(_PINS)).scalars()
             return frozenset(pins[table]["snapshot"] for pins in every if table in pins)
 
-    def unpin_releases(self, keep: int = 200) -> int:
-        """Let go of the snapshots of all but the newest `keep` releases; the rows stay as a record."""
+    def unpin_releases(self, keep: int = 200, days: int = 0) -> int:
+        """Let go of the snapshots of all but the newest `keep` releases; the rows stay as a record.
+
+        Kept are also the last release of each of the newest `days` days that have one, and what publications serve.
+        """
+        day = sa.func.substr(RELEASE.c.created_at, 1, _DAY)
         with database.serialised(self.engine) as connection:
             newest = sa.select(RELEASE.c.id).order_by(RELEASE.c.id.desc()).limit(keep)
+            daily = sa.select(sa.func.max(RELEASE.c.id)).where(_PINS).group_by(day).order_by(day.desc()).limit(days)
             serving = sa.select(sa.func.max(PUBLICATION.c.release)).group_by(PUBLICATION.c.library)
-            old = sa.and_(RELEASE.c.id.not_in(newest), RELEASE.c.id.not_in(serving))
+            spared = [connection.execute(one).scalars().all() for one in (newest, daily, serving)]
+            old = sa.and_(RELEASE.c.id.not_in({number for one in spared for number in one}), _PINS)
             return connection.execute(sa.update(RELEASE).where(old).values(tables={})).rowcount
 
     def commit_publication(self, library: str, generation: int, release: int, rows: int) -> Publication:
