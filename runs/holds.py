@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from quality.orders_refusals import plain_words
 from quality.orders_values import DATA_MANAGER, Actor, day_of, written
-from runs.batch import Parts
 from runs.errors import RunError, unknown_resource
 from runs.holds_store import Decided, Holds
 from runs.reports import Report
@@ -18,7 +17,8 @@ from schemas.values import Manifest
 from warehouse.checked import kept_check
 from warehouse.state import Run
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a list of what waits imports nothing that lands it
+    from runs.batch import Parts
     from runs.steps import Steps
 
 LOOKED_AT = 2000  # runs of a resource that are looked through
@@ -198,11 +198,11 @@ def _landed_already(resource: str, run: str) -> RunError:
 
 
 def no_right(by: Actor) -> RunError:
-    """Who is not a data manager decides about neither held batches nor quarantined rows."""
+    """Who is not a data manager decides about no held batches, quarantined rows or identifiers."""
     return RunError(
         "RUN-HELD-RIGHT",
-        zh=f"{by.id}（{by.department}）不能决定挂起的批次和隔离的行",
-        en=f"{by.id} ({by.department}) may not decide about held batches or quarantined rows",
+        zh=f"{by.id}（{by.department}）不能决定挂起的批次、隔离的行和基础库的待定项",
+        en=f"{by.id} ({by.department}) may not decide about held batches, quarantined rows or held identifiers",
         fix_zh="由数据管理员（data_manager）办理；角色登记在部署目录的 people.yaml",
         fix_en="This is for a data manager; roles stand in people.yaml of the deployment",
     )

@@ -37,6 +37,10 @@ COMMANDS = {
         "deployment:doctor_command",
         "检查本机与部署：版本、目录、配置、密钥、数据库 | examine this machine and the deployment",
     ),
+    "explain": (
+        "library_history:explain_command",
+        "一个主体在各基础库中每个字段由谁、何时提供 | who said what about a key, in every library",
+    ),
     "follow": (
         "follow:follow_command",
         "按来源日志持续跟踪一个资源（read: {mode: cdc}） | follow a resource, change by change",
@@ -53,6 +57,19 @@ COMMANDS = {
     "key issue": ("records:issue_command", "签发密钥（只显示一次） | issue a key, shown once"),
     "key list": ("records:keys_command", "列出密钥（不含内容） | list keys, without their content"),
     "key revoke": ("records:revoke_command", "吊销密钥 | revoke a key"),
+    "library became": ("library_held:became_command", "登记换码：旧主键变为新主键 | an old key became a new one"),
+    "library changes": (
+        "library_history:changes_command",
+        "两个日期之间变了什么 | what changed between two dates",
+    ),
+    "library conflicts": (
+        "library_history:conflicts_command",
+        "一数一源：各字段部门间的一致与不一致 | per field, which departments disagree",
+    ),
+    "library decide": (
+        "library_held:decide_command",
+        "决定待定项属于哪个主键，或互不相干 | decide which key something held belongs to",
+    ),
     "library explain": (
         "libraries:explain_command",
         "一条记录每个字段由哪个部门提供 | which department each field comes from",
@@ -61,8 +78,16 @@ COMMANDS = {
         "serving:follow_command",
         "资源一落库就合并并发布 | merge and publish whenever a resource has landed",
     ),
+    "library held": (
+        "library_held:held_command",
+        "会把两个主体并成一个、等待人工决定的 | what would fuse two records and waits",
+    ),
     "library merge": ("libraries:merge_command", "按最新发布的各资源重新合并 | merge the newest releases"),
     "library publish": ("libraries:publish_command", "发布到查询服务 | publish to the serving store"),
+    "library show": (
+        "library_history:show_command",
+        "一条记录现在或当时的样子 | a record as it stands, or as it stood",
+    ),
     "library verify": (
         "serving:verify_command",
         "逐字节核对发布文件 | compare the published files with their seals, byte by byte",

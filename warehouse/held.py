@@ -58,10 +58,11 @@ def decide(state: State, tables: Tables, library: str, number: str, key: str | N
     if key is not None and key not in one.candidates:
         raise WarehouseError(
             "WH-HELD-KEY",
-            zh=f"{key} 不是待定项 {number} 的候选：{'、'.join(one.candidates)}",
-            en=f"{key} is not among the keys of {number}: {', '.join(one.candidates)}",
-            fix_zh="选择其中一个，或用 --apart 表示互不相干",
-            fix_en="Choose one of them, or --apart when they have nothing to do with each other",
+            zh=f"给出的主键不是待定项 {number} 的 {len(one.candidates)} 个候选之一",
+            en=f"the key is not among the {len(one.candidates)} keys of {number}",
+            fix_zh=f"用 shutong library held {library} --clear 查看候选并选择其一，或用 --apart 表示互不相干",
+            fix_en=f"See them with: shutong library held {library} --clear; choose one, or --apart when they have"
+            " nothing to do with each other",
         )
     LibraryState(state.engine).say(library, "held", number, APART if key is None else key, who=who, why=why)
     return one

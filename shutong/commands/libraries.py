@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import click
 
+from shutong.commands.library_history import statements, tell
+from shutong.commands.library_reader import clear_option, reader_of
 from shutong.session import FAILED, Session, command
 from shutong.wiring import new_run_id, open_deployment
-from warehouse.merge import explain
+from warehouse.said import explain
 
 
 @click.command("merge", help="按最新发布的各资源重新合并 | merge the newest releases")
 @click.argument("library")
+@click.option("--whole", is_flag=True, help="全部重做，不只归并变化 | combine everything anew, not just what changed")
 @command
-def merge_command(session: Session, library: str) -> None:
+def merge_command(session: Session, library: str, *, whole: bool) -> None:
     """Merge a library now."""
     with open_deployment(session.settings) as wired:
-        report = wired.steps.merge(library, f"{new_run_id()}-{library}")
+        report = wired.steps.merge(library, f"{new_run_id()}-{library}", whole=whole)
     if session.voice.as_json:
         session.voice.answer(report.as_dict())
         return
@@ -45,27 +48,17 @@ def publish_command(session: Session, library: str, *, rebuild: bool) -> None:
 @click.command("explain", help="一条记录每个字段由哪个部门提供 | which department each field comes from")
 @click.argument("library")
 @click.argument("key")
+@clear_option
 @command
-def explain_command(session: Session, library: str, key: str) -> int:
-    """Print every statement about one record, the chosen one marked: for data managers on the host."""
+def explain_command(session: Session, library: str, key: str, *, clear: bool) -> int:
+    """Print every statement about one record, the chosen one marked, personal data masked."""
     with open_deployment(session.settings) as wired:
-        rows = explain(wired.state, wired.tables, library, key)
+        said = explain(wired.state, wired.tables, library, key)
+        rows = statements(said, reader_of(wired.deployment, library, clear=clear))
     if session.voice.as_json:
         session.voice.answer({"library": library, "statements": rows})
-        return 0 if rows else FAILED
-    if not rows:
+    elif not rows:
         session.voice.line("没有这条记录", "there is no such record")
-        return FAILED
-    shown = {
-        "field": "字段",
-        "chosen": "采用",
-        "value": "值",
-        "department": "部门",
-        "resource": "资源",
-        "observed_at": "时间",
-    }
-    told = [{**row, "chosen": "✓" if row["chosen"] else ""} for row in rows]
-    session.voice.table(
-        (library, library), [(zh, name) for name, zh in shown.items()], [[row[name] for name in shown] for row in told]
-    )
-    return 0
+    else:
+        tell(session, library, rows)
+    return 0 if rows else FAILED

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 
+from quality.orders_values import DATA_MANAGER
+from runs.holds import no_right
+from shutong.commands.library_reader import clear_option, reader_of
+from shutong.deployment import Deployment
 from shutong.session import FAILED, Session, command
 from shutong.watching import person
 from shutong.wiring import open_deployment
@@ -20,14 +24,28 @@ _REASONS = {
 }
 
 
+def _manager(deployment: Deployment, by: str) -> str:
+    """The id of a data manager; anybody else decides nothing about a library."""
+    actor = person(deployment, by).actor
+    if DATA_MANAGER not in actor.roles:
+        raise no_right(actor)
+    return actor.id
+
+
 @click.command("held", help="会把两个主体并成一个、等待人工决定的 | what would fuse two records and waits")
 @click.argument("library")
 @click.option("--limit", type=click.IntRange(1, MOST), default=100, show_default=True)
+@clear_option
 @command
-def held_command(session: Session, library: str, limit: int) -> None:
-    """Print one line per thing that waits."""
+def held_command(session: Session, library: str, limit: int, *, clear: bool) -> None:
+    """Print one line per thing that waits, personal data masked."""
     with open_deployment(session.settings) as wired:
-        found = held(wired.state, wired.tables, library, limit=limit)
+        seen = reader_of(wired.deployment, library, clear=clear)
+        found = [
+            replace(one, candidates=tuple(map(seen.key, one.candidates)),
+                    said={name: str(seen.value(name, value)) for name, value in one.said.items()})
+            for one in held(wired.state, wired.tables, library, limit=limit)
+        ]  # fmt: skip
     voice = session.voice
     if voice.as_json:
         voice.answer({"library": library, "held": [asdict(one) for one in found]})
@@ -65,10 +83,10 @@ def decide_command(session: Session, library: str, number: str, key: str | None,
         message = "--key KEY | --apart"
         raise click.UsageError(message)
     with open_deployment(session.settings) as wired:
-        who = person(wired.deployment, by).id
+        who = _manager(wired.deployment, by)
         one = decide(wired.state, wired.tables, library, number, key, who=who, why=why)
     if session.voice.as_json:
-        session.voice.answer({"library": library, "decided": asdict(one), "key": key})
+        session.voice.answer({"library": library, "decided": one.id, "reason": one.reason, "apart": apart})
     session.voice.line(f"{number}：已决定，下次归并生效", f"{number}: decided; the next merge heeds it")
     return 0
 
@@ -84,7 +102,7 @@ def decide_command(session: Session, library: str, number: str, key: str | None,
 def became_command(session: Session, library: str, old: str, new: str, withdraw: bool, by: str, why: str) -> int:  # noqa: FBT001, PLR0917 (click names them)
     """Record a change of key; history is told under either."""
     with open_deployment(session.settings) as wired:
-        who = person(wired.deployment, by).id
+        who = _manager(wired.deployment, by)
         applied = became(wired.state, library, old, new, who=who, why=why, withdrawn=withdraw)
     if session.voice.as_json:
         session.voice.answer({"library": library, "old": old, "new": new, "held": not applied})

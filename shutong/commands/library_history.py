@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from schemas.values import Json
+from shutong.commands.library_reader import LibraryReader, clear_option, reader_of
 from shutong.session import FAILED, Session, command
 from shutong.wiring import open_deployment
 from warehouse import history
@@ -23,12 +24,14 @@ _FORMULA = ("=", "+", "-", "@")  # what a spreadsheet would reckon
 @click.argument("library")
 @click.argument("key")
 @click.option("--as-of", "at", help="日期或时间 | a date or time: 2026-11-23, 2026-11-23T08:00")
+@clear_option
 @command
-def show_command(session: Session, library: str, key: str, at: str | None) -> int:
-    """Print one record."""
+def show_command(session: Session, library: str, key: str, at: str | None, *, clear: bool) -> int:
+    """Print one record, personal data masked."""
     with open_deployment(session.settings) as wired:
         moment = history.instant(at) if at else None
-        record = history.show(wired.state, wired.tables, library, key, moment)
+        found = history.show(wired.state, wired.tables, library, key, moment)
+        record = None if found is None else reader_of(wired.deployment, library, clear=clear).record(found)
     if session.voice.as_json:
         session.voice.answer({"library": library, "key": key, "as_of": moment, "record": record})
     elif record is None:
@@ -44,13 +47,21 @@ def show_command(session: Session, library: str, key: str, at: str | None) -> in
 @click.option("--from", "since", required=True, help="起（含该日） | from the beginning of this date, or this time")
 @click.option("--to", "until", required=True, help="止（含该日） | to the end of this date, or this time")
 @click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="字段变化数 | changes of fields")
+@clear_option
 @command
-def changes_command(session: Session, library: str, since: str, until: str, limit: int) -> None:
-    """Print a line per changed field."""
+def changes_command(session: Session, library: str, since: str, until: str, limit: int, *, clear: bool) -> None:
+    """Print a line per changed field, personal data masked."""
     with open_deployment(session.settings) as wired:
         start, end = history.instant(since, ends=False), history.instant(until)
         start = max(start, history.began(wired.state, library))
-        rows = history.changes(wired.state, wired.tables, library, start, end, limit=limit).to_pylist()
+        found = history.changes(wired.state, wired.tables, library, start, end, limit=limit).to_pylist()
+        seen = reader_of(wired.deployment, library, clear=clear)
+        rows = [
+            one
+            | {"key": seen.key(one["key"])}
+            | {side: seen.value(one["field"], one[side]) for side in ("before", "after")}
+            for one in found
+        ]
     if session.voice.as_json:
         session.voice.answer({"library": library, "from": start, "to": end, "changes": rows})
         return
@@ -90,27 +101,36 @@ def conflicts_command(session: Session, library: str, file: Path | None) -> int:
     "explain", help="一个主体在各基础库中每个字段由谁、何时提供 | who said what about a key, in every library"
 )
 @click.argument("key")
+@clear_option
 @command
-def explain_command(session: Session, key: str) -> int:
-    """Print every statement about one key in every library that has it."""
+def explain_command(session: Session, key: str, *, clear: bool) -> int:
+    """Print every statement about one key in every library that has it, personal data masked."""
     found = {}
     with open_deployment(session.settings) as wired:
         libraries = sorted({one.standard.library for one in wired.deployment.resources if one.standard.library})
         for library in libraries:
             rows = explain(wired.state, wired.tables, library, key)
             if rows:
-                found[library] = rows
+                found[library] = statements(rows, reader_of(wired.deployment, library, clear=clear))
     if session.voice.as_json:
         session.voice.answer({"key": key, "libraries": found})
     elif not found:
         session.voice.line("没有这条记录", "there is no such record")
     else:
         for library, rows in found.items():
-            _tell(session, library, rows)
+            tell(session, library, rows)
     return 0 if found else FAILED
 
 
-def _tell(session: Session, library: str, rows: Sequence[Mapping[str, Json]]) -> None:
+def statements(rows: Sequence[Mapping[str, Json]], seen: LibraryReader) -> list[dict[str, Json]]:
+    """What was said about one key, as the reader may see it."""
+    return [
+        {**row, "key": seen.key(str(row["key"])), "value": seen.value(str(row["field"]), row["value"])} for row in rows
+    ]
+
+
+def tell(session: Session, library: str, rows: Sequence[Mapping[str, Json]]) -> None:
+    """Print what was said about one key of a library, the chosen statement of each field marked."""
     shown = {
         "field": "字段",
         "chosen": "采用",
