@@ -22,6 +22,7 @@ from quality.profile_shapes import shape
 from quality.scores_measured import PERSONAL
 from quality.store import QualityStore
 from runs import references
+from runs.care import join_small_files, of_resource
 from runs.control import ordered
 from runs.facts import facts_of
 from runs.holds_store import Holds
@@ -174,6 +175,7 @@ def _landed(parts: Parts, resource: Resource, manifest: Manifest, run: str) -> R
     newer = _newer(parts, resource, manifest) if run == manifest.run else ()
     came = _came(holds, resource, manifest)
     usual = () if resource.reading.mode == "cdc" else resource.order  # a log comes in the order of its changes
+    join_small_files(parts.state, parts.tables, of_resource(parts.store, resource))
     landing = land(
         parts.store,
         parts.state,

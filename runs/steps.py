@@ -9,6 +9,7 @@ from itertools import chain
 
 from runs import drift, modes, reach
 from runs.batch import Parts, check_batch, land_batch, told_of
+from runs.care import join_small_files, of_library
 from runs.errors import interrupted, run_taken, unknown_library, unknown_resource
 from runs.facts import OURS
 from runs.gates import judge_runs
@@ -218,12 +219,14 @@ class Steps:
         with self._room():
             parts.state.start_run(run, library, trigger="merge")
         with self._failing(run):
+            standard = self._library_standard(library)
+            join_small_files(parts.state, parts.tables, of_library(parts.tables, library, standard))
             released = [one for one in self._contributing(library) if parts.state.released(one.table) is not None]
             merged = merge(
                 parts.state,
                 parts.tables,
                 library,
-                self._library_standard(library),
+                standard,
                 [Contribution(one.id, one.department, one.table, one.order) for one in released],
                 whole=whole,
             )

@@ -13,6 +13,7 @@ LARGEST_PORT, MOST_WORKERS, DIGITS = 65535, 256, 5
 SECURITIES = ("starttls", "tls", "none")
 ADDRESSINGS = ("path", "virtual")
 LONGEST_DAYS = 36_500
+MOST_RELEASES = 1000  # each may keep a snapshot of a table, and every commit reads them all
 
 
 class SettingError(ShutongError):
@@ -68,6 +69,13 @@ SETTINGS = (
         "原始批次不可删除的天数（须启用对象锁定），0 为不锁定",
         "Days for which nobody can remove what was received (needs object lock); 0 locks nothing",
     ),
+    Setting("SHUTONG_KEEP_RELEASES", "20", "可回看的最近发布次数", "How many of the newest releases can still be read"),
+    Setting(
+        "SHUTONG_KEEP_DAYS",
+        "7",
+        "除此之外，最近若干个有发布的日子各保留最后一次发布",
+        "Beside them, of so many newest days with a release the last one",
+    ),
     Setting(
         "SHUTONG_SECRETS_KEY_FILE",
         "",
@@ -115,7 +123,8 @@ class Smtp:
 class Storage:
     """Where the warehouse lies: `url` and `catalog_url` as they are said, empty where the deployment's folder is meant.
 
-    The rest is about an object store and counts where `url` begins with s3://; `retain` in days.
+    `keep_releases` and `keep_days` say how far back releases can be read. The rest is about an object store and counts
+    where `url` begins with s3://; `retain` in days.
     """
 
     url: str = ""
@@ -125,6 +134,8 @@ class Storage:
     addressing: str = "path"
     ca: Path | None = None
     retain: int = 0
+    keep_releases: int = 20
+    keep_days: int = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +197,8 @@ def _storage(said: Mapping[str, str]) -> Storage:
         addressing=_choice(said, "SHUTONG_S3_ADDRESSING", ADDRESSINGS),
         ca=Path(said["SHUTONG_S3_CA"]).expanduser() if said["SHUTONG_S3_CA"] else None,
         retain=_number(said, "SHUTONG_S3_RETAIN_DAYS", 0, LONGEST_DAYS),
+        keep_releases=_number(said, "SHUTONG_KEEP_RELEASES", 1, MOST_RELEASES),
+        keep_days=_number(said, "SHUTONG_KEEP_DAYS", 0, MOST_RELEASES),
     )
 
 

@@ -103,7 +103,9 @@ class Wired:
     def parts(self) -> Parts:
         """Everything the steps work with."""
         from runs.batch import Parts
+        from warehouse.upkeep import Kept
 
+        storage = self.deployment.settings.storage
         return Parts(
             state=self.state,
             store=self.store,
@@ -116,6 +118,7 @@ class Wired:
             today=today,
             orders=self.orders,
             references=reference_tables(self._home / "references"),
+            kept=Kept(storage.keep_releases, storage.keep_days),
         )
 
     @cached_property

@@ -48,10 +48,11 @@ class Changed:
 def between(tables: Tables, name: str, old: int, new: int, wanted: Sequence[str] | None = None) -> Changed | None:
     """What changed from snapshot `old` to `new`, rows with the `wanted` columns; None where files do not tell.
 
-    They do not when contents were replaced as a whole, when files were compacted, or when `old` has expired.
+    They do not when contents were replaced as a whole, when files were compacted that had changed since `old`, or when
+    `old` has expired.
     """
     try:
-        before, after = tables.plan(name, old), tables.plan(name, new)
+        before, after = tables.plan(name, tables.alike(name, old, new)), tables.plan(name, new)
     except WarehouseError:
         return None
     there = {one.file_path for one in before.data}

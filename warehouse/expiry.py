@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pyiceberg.table import Table
 
+from warehouse.row_delta import SAME
 from warehouse.site import Site, name
 
 
@@ -17,7 +18,11 @@ def expire(table: Table, keep: int, pinned: frozenset[int], least: int = 1) -> i
     """
     newest = sorted(table.snapshots(), key=lambda one: one.sequence_number or 0, reverse=True)
     heads = {ref.snapshot_id for ref in table.metadata.refs.values()}
-    old = [one.snapshot_id for one in newest[keep:] if one.snapshot_id not in pinned | heads]
+    kept = {*pinned, *heads}
+    for one in reversed(newest):  # where a snapshot that is needed was rewritten, what changed since is told by that
+        if one.summary is not None and one.summary.additional_properties.get(SAME) in {str(known) for known in kept}:
+            kept.add(one.snapshot_id)
+    old = [one.snapshot_id for one in newest[keep:] if one.snapshot_id not in kept]
     if len(old) < max(least, 1):
         return 0
     table.maintenance.expire_snapshots().by_ids(old).commit()

@@ -57,6 +57,11 @@ def quarantine_table(resource: str) -> str:
     return "qtn." + resource.replace(".", "__", 1)
 
 
+def lock_name(resource: str) -> str:
+    """The lock that whoever writes a resource's tables holds."""
+    return f"land-{safe(resource, safe='')}"
+
+
 def land(
     store: ObjectStore,
     state: State,
@@ -86,7 +91,7 @@ def land(
     """
     _refuse_lost_rows(manifest, kept)
     run = run or manifest.run
-    with store.lock(f"land-{safe(resource, safe='')}") as still_alone:
+    with store.lock(lock_name(resource)) as still_alone:
         if (made := _made(state, resource, run, manifest.batch)) is not None:
             return made
         targets = (landed_table(resource), quarantine_table(resource))

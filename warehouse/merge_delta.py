@@ -68,7 +68,9 @@ def build(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, last:
 
 def _side(tables: Tables, job: Job, last: Made, number: int) -> _Side:
     one = job.contributions[number]
-    between = Between(tables.plan(one.table, last.inputs[one.table]), tables.plan(one.table, job.inputs[one.table]))
+    new = job.inputs[one.table]
+    old = tables.alike(one.table, last.inputs[one.table], new)
+    between = Between(tables.plan(one.table, old), tables.plan(one.table, new))
     columns = crosswalk.wanted(job.standard, one, between.columns())
     return _Side(number, between, columns, crosswalk.delivered(job.standard, columns))
 

@@ -1,6 +1,6 @@
-"""Commit one Iceberg v2 snapshot that pyiceberg has no public writer for: a row delta, or whole new contents.
+"""Commit one Iceberg v2 snapshot pyiceberg has no writer for: a row delta, new contents, or the same rows rewritten.
 
-Both classes stand on pyiceberg's private `_SnapshotProducer`; tests/warehouse/test_tables.py guards what they rely on.
+Its classes stand on pyiceberg's private `_SnapshotProducer`; tests/warehouse/test_tables.py guards what they rely on.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pyiceberg.typedef import EMPTY_DICT, Record
 
 from warehouse.errors import WarehouseError
 
+SAME = "shutong.same-as"  # in a snapshot's summary: the snapshot whose rows it has, in other files
 CLOCK_SECONDS = 60  # by which changes may be out of order in time: what the reference implementation forgives
 MOVED = (CommitFailedException, ValidationException)  # another commit came first: plan again
 
@@ -121,6 +122,56 @@ class _Whole(_SnapshotProducer["_Whole"]):
         raise ValidationException("the table moved: replace again")
 
 
+class _Rewrite(_RowDelta):
+    """The same rows in other data files; all that position deletes still say stands in new delete files."""
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        io: FileIO,
+        properties: dict[str, str],
+        deletes: Sequence[DataFile],
+        removed: frozenset[str],
+    ) -> None:
+        super().__init__(transaction, io, properties, deletes)
+        self._operation, self._removed = Operation.REPLACE, removed
+        parent = self._transaction.table_metadata.snapshot_by_id(self._parent_snapshot_id or 0)
+        data = [one for one in (parent.manifests(io) if parent else []) if one.content == ManifestContent.DATA]
+        live = [entry for one in data for entry in one.fetch_manifest_entry(io, discard_deleted=True)]
+        self._gone = [one for one in live if one.data_file.file_path in removed]
+        self._stay = [one for one in live if one.data_file.file_path not in removed]
+        if len(self._gone) != len(removed):
+            raise ValidationException("the table moved: files to be rewritten are no longer its own")
+
+    def _deleted_entries(self) -> list[ManifestEntry]:
+        deleted = ManifestEntryStatus.DELETED
+        return [_entry(deleted, self._snapshot_id, entry.data_file, entry) for entry in self._gone]
+
+    def _existing_manifests(self) -> list[ManifestFile]:
+        if not self._stay:
+            return []
+        with self.new_manifest_writer(self.spec(self._transaction.table_metadata.default_spec_id)) as writer:
+            for one in self._stay:
+                there = one.snapshot_id or self._snapshot_id
+                writer.add_entry(_entry(ManifestEntryStatus.EXISTING, there, one.data_file, one))
+        return [writer.to_manifest_file()]
+
+    def _summary(self, snapshot_properties: dict[str, str] = EMPTY_DICT) -> Summary:
+        data = [*(one.data_file for one in self._stay), *self._added_data_files]
+        every = [*data, *self._delete_files]
+        totals = {
+            "data-files": len(data),
+            "records": sum(one.record_count for one in data),
+            "files-size": sum(one.file_size_in_bytes for one in every),
+            "delete-files": len(self._delete_files),
+            "position-deletes": sum(one.record_count for one in self._delete_files),
+            "equality-deletes": 0,
+        }
+        summary = {f"total-{name}": str(value) for name, value in totals.items()}
+        summary |= {"added-data-files": str(len(self._added_data_files)), "deleted-data-files": str(len(self._gone))}
+        return Summary(Operation.REPLACE, **summary, **snapshot_properties)
+
+
 def _entry(
     status: ManifestEntryStatus, snapshot: int, file: DataFile, earlier: ManifestEntry | None = None
 ) -> ManifestEntry:
@@ -194,3 +245,32 @@ def commit_whole(table: Table, data: Sequence[DataFile], properties: Mapping[str
             producer.append_data_file(file)
         producer.commit()
     return producer.snapshot_id
+
+
+def commit_rewrite(table: Table, data: Sequence[DataFile], deletes: Sequence[DataFile], removed: frozenset[str]) -> int:
+    """Put `data` in the place of the files `removed`, and `deletes` in that of all position deletes; returns the id.
+
+    The snapshot names its parent as holding the same rows. Raises as above.
+    """
+    _refuse_clock_back(table)
+    parent = table.current_snapshot()
+    with _Changing(table) as transaction:
+        properties = {SAME: str(parent.snapshot_id if parent else "")}
+        producer = _Rewrite(transaction, table.io, properties, deletes, removed)
+        for file in data:
+            producer.append_data_file(file)
+        producer.commit()
+    return producer.snapshot_id
+
+
+def alike(table: Table, old: int, new: int) -> int:
+    """The newest snapshot before `new`, or that itself, with the rows of `old`: another one where it was rewritten."""
+    rewritten: dict[str, int] = {}
+    at = table.metadata.snapshot_by_id(new)
+    while at is not None and at.snapshot_id != old:
+        if at.summary is not None and (same := at.summary.additional_properties.get(SAME)):
+            rewritten.setdefault(same, at.snapshot_id)
+        at = table.metadata.snapshot_by_id(at.parent_snapshot_id or 0)
+    while str(old) in rewritten:
+        old = rewritten[str(old)]
+    return old

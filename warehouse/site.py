@@ -127,6 +127,14 @@ def _linked(local: Path, target: Path) -> bool:
     return True
 
 
+def size_of(site: Site, name: str) -> int | None:
+    """How many bytes a file has; None when it is not there."""
+    try:
+        return site.size(name)
+    except (FileNotFoundError, TypeError):  # a bucket knows no size of what is not there
+        return None
+
+
 def name(location: str) -> str:
     """What DuckDB calls a file, of what Iceberg calls it."""
     return location.removeprefix(SCHEME)
