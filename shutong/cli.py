@@ -17,6 +17,7 @@ GROUPS = {
     "resource": "资源文件 | resource files",
     "secret": "密钥：口令与令牌，加密保存 | passwords and tokens, kept encrypted",
     "store": "数据仓库所在的目录或存储桶 | the folder or bucket of the warehouse",
+    "warehouse": "数据仓库的日常维护 | care for the warehouse",
 }
 COMMANDS = {
     "alarms list": (
@@ -171,6 +172,16 @@ COMMANDS = {
     "store prepare": ("store:prepare_command", "建立存储桶（按需启用对象锁定）并检查 | make the bucket, then check it"),
     "up": ("deployment:up_command", "启动调度器与共享接口，直到 Ctrl-C | run the scheduler and the sharing API"),
     "usage": ("records:usage_command", "本部门的调用与剩余配额 | a department's calls and quotas"),
+    "warehouse compact": (
+        "warehouse:compact_command",
+        "按主键重排表文件，去掉已删除的行 | write tables anew in the order of their keys",
+    ),
+    "warehouse expire": ("warehouse:expire_command", "忘掉不再需要的快照 | forget the snapshots nobody needs"),
+    "warehouse sweep": ("warehouse:sweep_command", "删除无主的文件 | remove files that nothing names"),
+    "warehouse verify": (
+        "warehouse:verify_command",
+        "核对原始批次、表、主键、发布 | look at raw batches, tables, keys and what is published",
+    ),
 }
 
 
