@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from quality.gate_history import Observed
 from quality.store import QUALITY_RUN
+
+if TYPE_CHECKING:  # who asks what was decided needs nothing of what looks at rows
+    from quality.gate_history import Observed
 
 METADATA = sa.MetaData()
 OBSERVED = sa.Table(
@@ -69,6 +72,8 @@ class GateStore:
 
     def seen(self, resource: str, runs: list[str]) -> Observed:
         """What was seen of these runs together, of all their batches."""
+        from quality.gate_history import Observed
+
         wanted = [OBSERVED.c.run.in_(runs), *(OBSERVED.c.run.startswith(f"{run}#", autoescape=True) for run in runs)]
         query = sa.select(OBSERVED.c.observed).where(OBSERVED.c.resource == resource, sa.or_(*wanted))
         together = Observed()

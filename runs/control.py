@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from runs.reading import AUTO, VOCABULARIES, Control
 from schemas.values import DELETED, DETAIL, OP, ORDER, RECEIVED, REJECT
 
-AUTO, NONE = "auto", "none"
 _DIGITS = 20  # of an instant written without separators: year to microsecond
 _NUMBER = 24  # digits of a running number, longer than any
 _DELETES = ("d", "delete", "deleted", "删除")
 _KEEPS = ("", "i", "u", "insert", "update", "inserted", "updated", "upsert", "新增", "插入", "更新", "修改")
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """Columns that say what a row does to its record (`operation`), when (`time`), and as which number (`number`)."""
-
-    operation: str
-    time: str
-    number: str
-
-
-VOCABULARIES = {
-    # 数据来源：浙江省公共数据平台控制字段 dsc_*, and what tables of before them carry
-    "dsc": Control("dsc_biz_operation", "dsc_biz_timestamp", "dsc_biz_record_id"),
-    "cd": Control("cd_operation", "cd_time", "cd_id"),
-}
 
 
 def control_of(columns: Iterable[str], wanted: str) -> Control | None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from runs.errors import RunError
 from schemas.errors import StandardError
 from schemas.lines import Node
-from schemas.mapping import resolve
 from schemas.standard import Standard
 from schemas.values import StreamInfo
 
@@ -129,6 +128,8 @@ def watch(streams: Streams, resource: Watched, run: str, stream: StreamInfo) -> 
 
 
 def _feeding(resource: Watched, columns: Sequence[str]) -> Collection[str]:
+    from schemas.mapping import resolve
+
     try:
         return resolve(resource.checked, list(dict.fromkeys(columns)), resource.columns).values()
     except StandardError:

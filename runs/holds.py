@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from quality.orders_refusals import plain_words
 from quality.orders_values import DATA_MANAGER, Actor, day_of, written
@@ -15,13 +15,33 @@ from runs.reports import Report
 from runs.resources import Resource
 from schemas.values import Manifest
 from warehouse.checked import kept_check
-from warehouse.state import Run
+from warehouse.state import Run, State
+from warehouse.store import ObjectStore
 
 if TYPE_CHECKING:  # a list of what waits imports nothing that lands it
     from runs.batch import Parts
     from runs.steps import Steps
 
 LOOKED_AT = 2000  # runs of a resource that are looked through
+
+
+class Looked(Protocol):
+    """What it takes to see what waits: nothing of what checks and lands."""
+
+    @property
+    def state(self) -> State:
+        """The state database."""
+        ...
+
+    @property
+    def store(self) -> ObjectStore:
+        """Where checked batches rest."""
+        ...
+
+    @property
+    def resources(self) -> Mapping[str, Resource]:
+        """The resources by id."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +57,14 @@ class Waiting:
     reason_en: str
 
 
-def waiting(parts: Parts, resource: str | None = None) -> list[Waiting]:
+def waiting(parts: Looked, resource: str | None = None) -> list[Waiting]:
     """What waits for a decision, the oldest first."""
     chosen = [_resource(parts, resource)] if resource else list(parts.resources.values())
     found = [one for each in chosen for one in _waiting(parts, each)]
     return sorted(found, key=lambda one: (one.since, one.resource))
 
 
-def held_batches(parts: Parts, resource: Resource) -> list[Manifest]:
+def held_batches(parts: Looked, resource: Resource) -> list[Manifest]:
     """The held batches of a resource that nobody has decided about, the oldest first."""
     runs = [one for one in parts.state.runs(resource.id, LOOKED_AT) if one.status == "held"]
     pieces = {piece.batch: piece for one in reversed(runs) for piece in parts.state.pieces(one.run_id)}
@@ -88,7 +108,7 @@ def decide(  # noqa: PLR0917 - what, by whom, why and when, in the order they ar
     return report
 
 
-def _waiting(parts: Parts, resource: Resource) -> list[Waiting]:
+def _waiting(parts: Looked, resource: Resource) -> list[Waiting]:
     by_run: dict[str, list[Manifest]] = {}
     for one in held_batches(parts, resource):
         by_run.setdefault(one.run, []).append(one)
@@ -138,26 +158,26 @@ def _status(parts: Parts, run: Run) -> str | None:
     return "rejected" if decided else "done"
 
 
-def _resource(parts: Parts, name: str) -> Resource:
+def _resource(parts: Looked, name: str) -> Resource:
     if name not in parts.resources:
         raise unknown_resource(name, sorted(parts.resources))
     return parts.resources[name]
 
 
-def _verdict(parts: Parts, batch: Manifest) -> str:
+def _verdict(parts: Looked, batch: Manifest) -> str:
     return kept_check(parts.store, batch).decision
 
 
-def _decided(parts: Parts, batch: Manifest) -> str | None:
+def _decided(parts: Looked, batch: Manifest) -> str | None:
     found = Holds(parts.state.engine).decided(batch.resource, batch.batch)
     return None if found is None else found.decision
 
 
-def _landed(parts: Parts, batch: Manifest) -> bool:
+def _landed(parts: Looked, batch: Manifest) -> bool:
     return any(one.batch == batch.batch for one in parts.state.releases(run=batch.run, limit=10**6))
 
 
-def _held(parts: Parts, batch: Manifest) -> bool:
+def _held(parts: Looked, batch: Manifest) -> bool:
     return _verdict(parts, batch) == "hold" and not _landed(parts, batch)
 
 

@@ -6,13 +6,13 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.errors import SourceError, changed
 from connectors.manners import Limited, insist_on_all
-from runs.batch import Parts
 from runs.control import control_of, operated, with_op
 from runs.errors import only_followed, unnamed_deletions, wrong_key
 from runs.followed import Followed
@@ -20,9 +20,10 @@ from runs.resources import Resource
 from schemas.code_lists import spellings
 from schemas.mapping import resolve, standardise
 from schemas.values import DELETED, OP, RAW_COLUMNS, REJECT, ROW, Batch, Json, Position, Source
-from warehouse import snapshots
 from warehouse.clock import now
-from warehouse.gone import gone
+
+if TYPE_CHECKING:  # whoever reads needs nothing of what checks and lands
+    from runs.batch import Parts
 
 SNAPSHOT, SWEEP = "~snapshot", "~sweep"  # our own keys in a position, beside those of the source
 _SWEPT_WITHOUT = ("cursor", "order_by", "columns")  # options that a look at the keys alone does not need
@@ -121,6 +122,8 @@ def _differing(
     parts: Parts, resource: Resource, source: Source, *, run: str, before: Json, everything: bool
 ) -> Iterator[Batch]:
     """New and changed records, then deletions, then the position that names the new snapshot."""
+    from warehouse.snapshots import SnapshotDiff
+
     named = before if isinstance(before, dict) else {}
     base = _base(parts, named)
     batches = marked(resource, _whole(source))
@@ -131,7 +134,7 @@ def _differing(
     scratch = parts.tables.folder / "spill"
     columns: list[str] = []
     unreadable = 0
-    with snapshots.SnapshotDiff(parts.store, scratch, key, base) as diff:
+    with SnapshotDiff(parts.store, scratch, key, base) as diff:
         for batch in batches:
             rows = batch.rows
             columns += [name for name in rows.schema.names if name not in columns]
@@ -162,10 +165,12 @@ def _base(parts: Parts, named: Mapping[str, Json]) -> str | None:
 
 def tidy(parts: Parts, resource: Resource) -> None:
     """Remove the snapshots that the position names no more."""
+    from warehouse.snapshots import sweep
+
     position = parts.state.position(resource.id)
     said = position.cursor.get(SNAPSHOT) if position else None
     named = [said.get("file"), said.get("before")] if isinstance(said, dict) else []
-    snapshots.sweep(parts.store, resource.id, [path for path in named if isinstance(path, str)])
+    sweep(parts.store, resource.id, [path for path in named if isinstance(path, str)])
 
 
 def key_columns(resource: Resource, columns: Sequence[str]) -> tuple[str, ...]:
@@ -196,6 +201,8 @@ def _due(resource: Resource, own: Mapping[str, Json]) -> bool:
 
 def swept(parts: Parts, resource: Resource, source: Source) -> Iterator[Batch]:
     """A deletion for every landed record whose key the source no longer has; then the position remembers the sweep."""
+    from warehouse.gone import gone
+
     columns = list(source.stream().columns)
     mapping = resolve(resource.checked, columns, resource.columns)
     fed = {field: mapping[field] for field in resource.standard.key}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from quality.scores import QualityScores
-from runs.batch import Parts
-from warehouse.merge import agreeing, base_table
 from warehouse.serving import NotPublishedError, ServingStore
+
+if TYPE_CHECKING:
+    from runs.batch import Parts
 
 AGREE, SERVED = "0401/departments", "0602/records"
 
@@ -19,6 +21,8 @@ def standing(parts: Parts, library: str) -> Iterator[tuple[str, int, int]]:
     Two departments agree where they say the same about a field of a record. A record counts as served where it can be
     asked for; a library that was released and could not be published has some that cannot.
     """
+    from warehouse.merge import agreeing, base_table
+
     name = base_table(library)
     released = parts.state.released(name)
     rows = 0 if released is None else parts.tables.row_count(name, released)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, cast
 
-from runs.control import AUTO, NONE, VOCABULARIES
 from schemas.lines import Node
 from schemas.values import Json
 
@@ -24,6 +23,23 @@ SPANS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 SIZES = {"MB": 10**6, "GB": 10**9}
 FOLLOWING = ("every", "merge_every", "max_lag", "drop_slot_after", "slot", "publication")
 MAX_DELETES = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Columns that say what a row does to its record (`operation`), when (`time`), and as which number (`number`)."""
+
+    operation: str
+    time: str
+    number: str
+
+
+AUTO, NONE = "auto", "none"
+VOCABULARIES = {
+    # 数据来源：浙江省公共数据平台控制字段 dsc_*, and what tables of before them carry
+    "dsc": Control("dsc_biz_operation", "dsc_biz_timestamp", "dsc_biz_record_id"),
+    "cd": Control("cd_operation", "cd_time", "cd_id"),
+}
 
 
 @dataclass(frozen=True, slots=True)

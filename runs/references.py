@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -14,9 +15,10 @@ from schemas.code_lists import load, relation
 from schemas.reading import TYPES
 from schemas.reference_tables import read_reference
 from schemas.standard import Standard
-from warehouse.merge import base_table
 from warehouse.state import State
-from warehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from warehouse.tables import Tables
 
 Relation = Callable[[Iterable[str]], pa.Table]  # the named columns of all its rows
 
@@ -29,6 +31,8 @@ def known(
     Code lists (`division@2026`) and the deployment's reference tables always; a library, or what has landed of another
     standard, where the resource file names it (`references: [population]`) and a release shows some of it.
     """
+    from warehouse.merge import base_table
+
     found: dict[str, Relation] = {name: partial(read_reference, path) for name, path in files.items()}
     cited = {name for rule in (*resource.checked.rules, *resource.rules) for name in rule.relations}
     found |= {name: partial(_listed, name, resource.standard.folders) for name in cited if "@" in name}

@@ -9,13 +9,15 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from schemas.errors import StandardError
 from schemas.lines import Node, read
 from schemas.standard import Rule, Standard
 from schemas.syntax import nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FOLDER = Path(__file__).parent / "codes"
 _COLUMNS = ("code", "zh", "en", "aliases", "valid_from", "valid_to")
@@ -81,6 +83,8 @@ def lists(standard: Standard, rules: Iterable[Rule] = ()) -> dict[str, CodeList]
 
 def relation(found: CodeList) -> pa.Table:
     """A code list as the relation that rules look at: code, zh, en (text), valid_from, valid_to (date32)."""
+    import pyarrow as pa
+
     rows = [(code, *names, *found.valid[code]) for code, names in found.codes.items()]
     kinds = [pa.string(), pa.string(), pa.string(), pa.date32(), pa.date32()]
     columns = zip(*rows, strict=True) if rows else [()] * len(kinds)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.csv as pc
+from typing import TYPE_CHECKING
 
 from schemas.errors import StandardError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -34,6 +35,9 @@ def read_reference(path: Path, columns: Iterable[str] = ()) -> pa.Table:
     Without `columns`, all of them. UTF-8 with or without a mark, comma, a header, quotes as in RFC 4180. Raises
     StandardError STD-REFERENCE for a file that is not that, lacks a column or has one twice.
     """
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
     convert = pc.ConvertOptions(strings_can_be_null=True, null_values=[""], quoted_strings_can_be_null=True)
     try:
         with pc.open_csv(path) as peeked:

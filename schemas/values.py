@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import pyarrow as pa
+if TYPE_CHECKING:  # most commands handle no rows
+    import pyarrow as pa
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 Severity = Literal["error", "warning", "info"]

@@ -10,13 +10,14 @@ from runs.facts import OURS
 from runs.resources import Resource
 from schemas.values import Json
 from sharing.catalog import CatalogEntry, Library, SharingConfig
+from sharing.ingest_terms import Counter
 from shutong.deployment import Deployment, DeploymentSecrets, load
-from shutong.push import counters
 from shutong.settings import Settings, read
 from warehouse.serving import ServingStore
 from warehouse.state import State
 
 DEPLOYMENT_SECRET = "deployment"  # noqa: S105 - the name of a secret
+PUSH = "push"  # the kind of source that waits to be sent batches
 PERSONAL_KEYS = ("citizen_id",)  # a library keyed by one of these types is asked by POST only
 
 
@@ -65,8 +66,16 @@ def config_of(settings: Settings) -> SharingConfig:
         secret=hashlib.sha256(secrets.get(DEPLOYMENT_SECRET).encode()).digest(),
         catalog=tuple(_entry(resource, state) for resource in deployment.resources),
         libraries=_libraries(deployment),
-        pushes=counters(deployment, state, secrets),
+        pushes=_pushes(deployment, state, secrets),
     )
+
+
+def _pushes(deployment: Deployment, state: State, secrets: DeploymentSecrets) -> Mapping[str, Counter]:
+    if not any(one.kind == PUSH for one in deployment.resources):
+        return {}  # and nothing is imported of what takes batches
+    from shutong.push import counters
+
+    return counters(deployment, state, secrets)
 
 
 def _libraries(deployment: Deployment) -> dict[str, Library]:

@@ -9,8 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import httpx
-
 from schemas.errors import ShutongError
 from shutong.settings import Settings, Storage, read
 
@@ -81,6 +79,8 @@ def _call(
     grant: str | None = None,
 ) -> dict[str, Any]:
     """One call through the service inside this process, under a key that lives for a few minutes."""
+    import httpx
+
     from sharing.app import create_app
     from sharing.keys import Keys
     from shutong.api import config_of

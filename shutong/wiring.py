@@ -86,6 +86,11 @@ class Wired:
         return tables
 
     @cached_property
+    def resources(self) -> Mapping[str, Resource]:
+        """The resources by id."""
+        return {one.id: one for one in self.deployment.resources}
+
+    @cached_property
     def quality(self) -> QualityStore:
         """What each check found."""
         from quality.store import QualityStore
@@ -112,7 +117,7 @@ class Wired:
             tables=self.tables,
             quality=self.quality,
             serving=self._home / "serving",
-            resources={one.id: one for one in self.deployment.resources},
+            resources=self.resources,
             open_source=self.open_source,
             authority=read_authority(self.deployment),
             today=today,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from warehouse.sql import quote
 from warehouse.state import State
-from warehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from warehouse.tables import Tables
 
 _AT_ONCE = 50_000  # keys in one batch
 

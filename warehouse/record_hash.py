@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SIZE = 16  # bytes kept of each SHA-256: half of them for as good as no chance, and they do not compress
-_NOTHING = pa.scalar(b"", pa.binary())
 
 
 def record_hashes(columns: Mapping[str, pa.Array]) -> pa.Array:
@@ -25,8 +24,9 @@ def record_hashes(columns: Mapping[str, pa.Array]) -> pa.Array:
     parts = [part for name in sorted(columns) for part in _parts(name, columns[name])]
     if not rows or not parts:
         return pa.array([hashlib.sha256().digest()[:SIZE]] * rows, pa.binary())
-    # The first _NOTHING is in every row: Arrow 26 leaves out rows in which every part is null.
-    joined = pc.binary_join_element_wise(_NOTHING, *parts, _NOTHING, null_handling="skip")
+    nothing = pa.scalar(b"", pa.binary())  # made here: the first scalar imports pandas where that is installed
+    # The first of them is in every row: Arrow 26 leaves out rows in which every part is null.
+    joined = pc.binary_join_element_wise(nothing, *parts, nothing, null_handling="skip")
     digest = hashlib.sha256  # bytes, not memoryviews: making one of those takes longer than the copy
     digests = b"".join([digest(record).digest() for record in joined.to_pylist()])
     kept = np.frombuffer(digests, np.uint8).reshape(rows, -1)[:, :SIZE].tobytes()

@@ -21,7 +21,7 @@ def list_command(session: Session, resource: str | None) -> None:
     """Print one line per run that waits."""
     with open_deployment(session.settings) as wired:
         chosen = wired.deployment.resource(resource).id if resource else None
-        found = waiting(wired.parts, chosen)
+        found = waiting(wired, chosen)
     voice = session.voice
     if voice.as_json:
         voice.answer({"held": [asdict(one) for one in found]})

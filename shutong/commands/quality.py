@@ -9,9 +9,6 @@ import click
 
 from quality.reports.values import Language
 from quality.reports.words import say, why
-from runs.holds import held_batches
-from runs.holds_rows import LOOKED_AT as FAILING
-from runs.holds_rows import failing_rows
 from runs.holds_store import Holds
 from runs.resources import Resource
 from schemas.validators.scalar import valid
@@ -115,9 +112,12 @@ def quarantine(
 
 def _of_held(wired: Wired, resource: Resource, limit: int | None) -> list[dict[str, object]]:
     """What the held batches of a resource would put into quarantine, the newest batch first."""
+    from runs.holds import held_batches
+    from runs.holds_rows import LOOKED_AT, failing_rows
+
     found: list[dict[str, object]] = []
-    for batch in reversed(held_batches(wired.parts, resource)):
-        left = FAILING if limit is None else limit - len(found)
+    for batch in reversed(held_batches(wired, resource)):
+        left = LOOKED_AT if limit is None else limit - len(found)
         if left > 0:
             found += failing_rows(wired.store, batch, resource.standard.key, left)
     return found

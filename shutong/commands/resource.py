@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import click
-import pyarrow as pa
 
-from runs import modes
 from runs.resources import Resource
 from schemas.code_lists import spellings
 from schemas.errors import ShutongError
-from schemas.mapping import resolve, standardise
 from schemas.values import BAD, DETAIL, RAW_COLUMNS, REJECT, REPAIRED, Check, Source
 from shutong.printing import Voice
 from shutong.session import FAILED, Session, command
 from shutong.wiring import Wired, open_deployment, today
-from warehouse.state.streams import Streams
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @click.command("list", help="列出全部资源 | list every resource")
@@ -70,6 +70,8 @@ def check_command(session: Session, names: tuple[str, ...]) -> int:
 
 
 def _source_lines(wired: Wired, resource: Resource) -> list[dict[str, object]]:
+    from runs import modes
+
     lines: list[dict[str, object]] = []
     try:
         with closing(wired.open_source(resource)) as source:
@@ -118,6 +120,8 @@ def _fed(resource: Resource, columns: Sequence[str]) -> dict[str, object]:
     if not columns:
         zh, en = "送来数据时才知道有哪些列", "which columns there are is known once data comes"
         return _line(resource, Check("map", ok=True, zh=zh, en=en))
+    from schemas.mapping import resolve
+
     fed = resolve(resource.checked, columns, resource.columns)
     left = [name for name in columns if name not in fed.values()]
     shown = ", ".join(f"{field}←{column}" for field, column in fed.items())
@@ -151,6 +155,8 @@ def _side_by_side(resource: Resource, raw: pa.Table, *, clear: bool) -> list[dic
     columns = [name for name in raw.column_names if name not in RAW_COLUMNS]
     if not columns and not raw.num_rows:
         return []
+    from schemas.mapping import resolve, standardise
+
     mapping = resolve(resource.checked, columns, resource.columns)
     codes = spellings(resource.checked)
     table = standardise(raw, resource.checked, mapping, codes, today()).table
@@ -197,6 +203,8 @@ def _show_record(voice: Voice, record: Mapping[str, object]) -> None:
 @command
 def drift_command(session: Session, name: str, *, accept: bool) -> None:
     """Print the history of a source's columns, or accept the newest change."""
+    from warehouse.state.streams import Streams
+
     voice = session.voice
     with open_deployment(session.settings) as wired:
         resource, streams = wired.deployment.resource(name), Streams(wired.state.engine)

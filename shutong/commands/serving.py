@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import signal
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
-from runs.library_follow import LibraryFollower, LibraryNews
 from shutong.printing import Voice
 from shutong.session import FAILED, Session, command
 from shutong.wiring import new_run_id, open_deployment
 from warehouse.serving import ServingStore
 from warehouse.serving_care import damages
+
+if TYPE_CHECKING:
+    from runs.library_follow import LibraryNews
 
 
 @click.command("follow", help="资源一落库就合并并发布 | merge and publish whenever a resource has landed")
@@ -20,6 +23,8 @@ from warehouse.serving_care import damages
 @command
 def follow_command(session: Session, library: str) -> None:
     """Follow a library until SIGTERM or Ctrl-C; what is being published then is finished."""
+    from runs.library_follow import LibraryFollower
+
     with open_deployment(session.settings) as wired:
         follower = LibraryFollower(
             wired.parts, library, tell=lambda news: _tell(session.voice, library, news), new_run=new_run_id
