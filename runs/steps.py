@@ -142,18 +142,20 @@ class Steps:
                 todo[one.batch] = (one, run if one.batch in again else one.run)
         manifests = [one for one, _ in todo.values()]
         reports = self._each(manifests, run, lambda one: land_batch(parts, resource, one, todo[one.batch][1]))
-        for owner in dict.fromkeys([*left, *(whose for _, whose in todo.values())]):
+        owners = dict.fromkeys(whose for _, whose in todo.values())
+        for owner in owners:
             theirs = [batch for batch, (_, whose) in todo.items() if whose == owner]
             if all(batch in reports for batch in theirs):
-                told = [reports[batch] for batch in theirs]
-                self._finish(owner, told or [self.report(resource.id, one.batch) for one in state.pieces(owner)])
+                self._finish(owner, [reports[batch] for batch in theirs])
+        for one in left:
+            if one not in owners and waiting.isdisjoint(self._batches(one) - reports.keys()):
+                self._share(one, [self.report(resource.id, piece.batch) for piece in state.pieces(one)])
         if not pieces:
             state.finish_run(run, counts=None if reports else NOTHING)
             return together(list(reports.values()) or [Report(run, resource.id)])
         whole = together([reports.get(one.batch) or self.report(resource.id, one.batch) for one in pieces])
         if state.run(run).status not in ("done", "held", "rejected"):
-            # The batches are an earlier run's: that one has the counts, this one shares its being held.
-            state.finish_run(run, status=_status(whole), counts=NOTHING)
+            self._share(run, [whole])
         repeated = all(one.run != run for one in pieces)
         return replace(whole, run=run, repeated=repeated, changed=any(one.changed for one in reports.values()))
 
@@ -167,8 +169,16 @@ class Steps:
         counts = {name: sum(one.get(name, 0) for one in released) for name in NOTHING}
         state.finish_run(run, status=_status(whole), decision=whole.decision, counts=counts)
 
+    def _share(self, run: str, reports: Sequence[Report]) -> None:
+        """End a run whose batches are earlier runs': those have counts and decisions, it shares their being held."""
+        whole = together(reports) if reports else Report(run, "")
+        self._parts.state.finish_run(run, status=_status(whole), counts=NOTHING)
+
     def _left_behind(self, resource: Resource, run: str) -> list[str]:
-        """Earlier runs that died after their pull and brought nothing of their own: nobody else would end them."""
+        """Earlier runs that brought nothing of their own and have not ended: if they died, nobody else would end them.
+
+        One that works beside this run ends in the same when it lands.
+        """
         state = self._parts.state
         known = [one for one in reversed(state.runs(resource.id, 50)) if one.status == "running" and one.run_id != run]
         died = [one.run_id for one in known if one.step != "start"]

@@ -216,6 +216,38 @@ def test_the_same_content_again_is_told_to_be_a_repetition_and_adds_nothing(home
         assert len(wired.state.manifests(FIRMS)) == 1
 
 
+def test_three_runs_at_once_are_told_apart_as_the_one_that_brought_the_content_and_two_repetitions(home):
+    drop(home, "a.csv", [firm(1), firm(2)])
+    with opened(home) as wired:
+        runs = ("first", "second", "third")
+        for run in runs:
+            wired.steps.pull(FIRMS, run, everything=True)
+        wired.steps.check(FIRMS, "third")
+        found = {run: wired.steps.land(FIRMS, run) for run in reversed(runs)}
+        assert [found[run].repeated for run in runs] == [False, True, True]
+        told = [wired.state.run(run) for run in runs]
+        assert [(one.status, one.decision, one.pulled, one.landed) for one in told] == [
+            ("done", "pass", 2, 2),
+            ("done", "repeat", 2, 0),
+            ("done", "repeat", 2, 0),
+        ]
+
+
+def test_a_run_whose_batch_arrived_after_the_check_of_another_does_not_keep_that_one_from_landing(home):
+    drop(home, "a.csv", [firm(1)])
+    with opened(home) as wired:
+        wired.steps.pull(FIRMS, "mine", everything=True)
+        wired.steps.check(FIRMS, "mine")
+        drop(home, "a.csv", [firm(2)])
+        for run in ("theirs", "repeating"):
+            wired.steps.pull(FIRMS, run, everything=True)
+        assert wired.steps.land(FIRMS, "mine").landed == 1
+        assert wired.state.run("repeating").status == "running"
+        wired.steps.check(FIRMS, "theirs")
+        wired.steps.land(FIRMS, "theirs")
+        assert {wired.state.run(run).status for run in ("mine", "theirs", "repeating")} == {"done"}
+
+
 def test_the_same_run_again_does_nothing_twice(home):
     drop(home, "a.csv", [firm(1), BAD])
     with opened(home) as wired:
