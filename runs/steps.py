@@ -147,9 +147,9 @@ class Steps:
             theirs = [batch for batch, (_, whose) in todo.items() if whose == owner]
             if all(batch in reports for batch in theirs):
                 self._finish(owner, [reports[batch] for batch in theirs])
-        for one in left:
-            if one not in owners and waiting.isdisjoint(self._batches(one) - reports.keys()):
-                self._share(one, [self.report(resource.id, piece.batch) for piece in state.pieces(one)])
+        for other in left:
+            if other not in owners and waiting.isdisjoint(self._batches(other) - reports.keys()):
+                self._share(other, [self.report(resource.id, piece.batch) for piece in state.pieces(other)])
         if not pieces:
             state.finish_run(run, counts=None if reports else NOTHING)
             return together(list(reports.values()) or [Report(run, resource.id)])
