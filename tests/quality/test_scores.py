@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from alembic.command import downgrade
+from alembic.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import warehouse.state
 from quality.errors import QualityError
 from quality.scores import QualityScores, Scope
 from quality.scores_profile import profile, profiles, read_profile, scores
@@ -21,6 +25,7 @@ from schemas.standard import Field, Rule
 from schemas.values import RuleCount, Verdict
 from warehouse.state.database import migrate, open_engine
 
+MIGRATIONS = Path(warehouse.state.__file__).parent / "migrations"
 CODE = Rule("code", "check_digit", ("raw:代码",), "校验", "check", indicator="0301")
 NAME = Rule("name", "required", ("name",), "必填", "required", indicator="0201")
 TIMES = Rule("times", "order", ("start", "end"), "先后", "order", severity="warning", indicator="0503")
@@ -241,9 +246,11 @@ def test_what_was_measured_before_departments_and_libraries_were_added_up_is_in_
     told("r3", verdict(code=9), resource=TAX, day="2026-01-06")
     expected = together(engine)
     with engine.begin() as connection:
-        connection.execute(sa.delete(SUMS).where(SUMS.c.resource == ""))
-        connection.execute(sa.text("ALTER TABLE alarm_silence DROP COLUMN lifted_by"))  # as it was then
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0010' WHERE version_num > '0010'"))
+        then = Config()
+        then.set_main_option("script_location", str(MIGRATIONS))
+        then.set_main_option("path_separator", "os")
+        then.attributes["connection"] = connection
+        downgrade(then, "0010")
     assert not together(engine)
     migrate(engine)
     assert together(engine) == expected == added_up(engine)
