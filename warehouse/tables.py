@@ -36,8 +36,7 @@ from warehouse.state.values import Pin
 P = ParamSpec("P")
 T = TypeVar("T")
 Rows: TypeAlias = pa.Table | duckdb.DuckDBPyRelation
-ROW_GROUP = 40_960  # sorted rows: a keyed look-up reads one group, and a scan of ten columns still reads long runs
-UNSORTED = 122_880  # rows: where no look-up can tell groups apart, small ones only cost a quarter more to write
+ROW_GROUP, UNSORTED = 40_960, 122_880  # rows; where they are sorted a keyed look-up reads one group, so it is small
 ATTEMPTS = 60
 AT_ONCE = 65_536  # rows of a stream
 _PROPERTIES = {"format-version": "2", "write.parquet.compression-codec": "zstd", "commit.retry.num-retries": "0"}
@@ -208,8 +207,8 @@ class Tables:
         target = self.place(name, suffix)
         ids = columns.field_ids(table.schema(), list(rows.columns))
         with self.site.new(target) as file:
-            group = ROW_GROUP if sort else UNSORTED
-            shaped.to_parquet(str(file), compression="zstd", field_ids=ids, row_group_size=group)
+            size = ROW_GROUP if sort else UNSORTED
+            shaped.to_parquet(str(file), compression="zstd", field_ids=ids, row_group_size=size)
             count = pq.read_metadata(file).num_rows
             if count == 0:
                 file.unlink()
