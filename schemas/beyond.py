@@ -30,7 +30,7 @@ EXAMPLES: Final = {
     "reference": "{to: legal_person, match: {uscc: uscc}}",
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]*(@[0-9]+)?")
-_QUOTED = re.compile(r'"([^"]+)"')
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")+)\"""")  # a text, of which no word is a column; or a column
 _ENOUGH = 100  # rows before a share means anything
 
 
@@ -162,7 +162,7 @@ def _part(below: Node) -> list[Json]:
 
 def named(sql: str | None) -> tuple[str, ...]:
     """The columns a condition names, in double quotes, each once."""
-    return tuple(dict.fromkeys(_QUOTED.findall(sql or "")))
+    return tuple(dict.fromkeys(one.replace('""', '"') for one in _QUOTED.findall(sql or "") if one))
 
 
 def relation_of(column: str, relations: Collection[str]) -> str | None:

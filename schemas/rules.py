@@ -9,7 +9,7 @@ from datetime import date
 from typing import Final
 
 from schemas.beyond import PARAMS as BEYOND_PARAMS
-from schemas.beyond import beyond_params
+from schemas.beyond import beyond_params, named
 from schemas.expected import expectation_params
 from schemas.lines import Node
 from schemas.standard import BEYOND, Rule
@@ -254,7 +254,7 @@ def _condition(below: Node, columns: tuple[str, ...]) -> str:
 def _speaks_of(below: Node, key: str, columns: tuple[str, ...]) -> str:
     """The condition a key holds, which names these columns and no others."""
     written = below.text(key)
-    odd = "、".join(sorted(set(re.findall(r'"([^"]+)"', written)) ^ set(columns)))
+    odd = "、".join(sorted(set(named(written)) ^ set(columns)))
     if odd:
         example = "columns: [est_date], params: {sql: '\"est_date\" > current_date'}"
         below.fail(

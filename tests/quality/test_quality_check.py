@@ -169,6 +169,22 @@ def test_results_are_json_in_the_order_of_the_rules_and_hold_no_values():
     assert meta == {"rule": "z", "severity": "error", "indicator": "0104"}
 
 
+def test_a_column_with_a_double_quote_in_its_name_is_judged_as_any_other():
+    odd, rows = 'raw:面积"m2"', ["12345", "1", None]
+    given = table([plain() for _ in rows]).append_column(odd, pa.array(rows, pa.string()))
+    rules = [
+        rule("length", "length", odd, min=2, max=4),
+        rule("least", "length", odd, min=2),
+        rule("condition", "condition", odd, "name", sql='"raw:面积""m2""" <> \'1\' AND "name" IS NULL'),
+    ]
+    verdict = check(given, rules, CODES, ANYTHING, TODAY)
+    assert {one.rule: (one.rows, one.error) for one in verdict.counts} == {
+        "length": (2, None),
+        "least": (1, None),
+        "condition": (1, None),
+    }
+
+
 def test_a_column_of_nothing_but_nulls_fails_when_the_identifier_must_be_there():
     results = run([plain()], [rule("code", "check_digit", "raw:代码", kind="uscc", empty_fails=True)]).results
     assert results["results"][0]["success"] is False

@@ -228,6 +228,24 @@ def test_a_resource_may_add_rules_over_fields_and_received_columns(path: Path, t
     assert {"shifted", "long_code"} <= {rule.id for rule in bind(standard, {"uscc": "SHXYDM"}, None, extra)}
 
 
+def test_a_condition_may_name_a_received_column_with_a_double_quote_and_hold_a_text_with_some(path, tmp_path) -> None:
+    resource = tmp_path / "resource.yaml"
+    resource.write_text(
+        "rules:\n"
+        "  - id: area\n"
+        "    kind: condition\n"
+        "    columns: ['raw:面积\"m2\"']\n"
+        "    zh: 面积\n"
+        "    en: Area\n"
+        "    params:\n"
+        "      sql: |-\n"
+        '        "raw:面积""m2""" <> \'a "word", it\'\'s "said"\'\n',
+        encoding="utf-8",
+    )
+    (rule,) = read_rules(read(resource), load(path, GOOD))
+    assert rule.columns == ('raw:面积"m2"',)
+
+
 def test_a_standard_is_found_by_name_and_version_in_local_folders_first(path: Path) -> None:
     path.write_text(GOOD, encoding="utf-8")
     assert find_standard("permit@2", [path.parent]).zh == "许可"
