@@ -9,7 +9,8 @@ from datetime import timedelta
 from runs.batch import Parts
 from runs.care import of_library, of_resource
 from runs.errors import RunError
-from warehouse import upkeep, verify
+from warehouse import backup, upkeep, verify
+from warehouse.backup import Backup, Place
 from warehouse.clock import now
 from warehouse.compaction import Compacted, Tended, compact
 from warehouse.verify import Looked
@@ -29,8 +30,8 @@ class Removed:
 class Nightly:
     """The round over one deployment, table by table."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, parts: Parts, backups: Place | None = None) -> None:
+        self._parts, self._backups = parts, backups
 
     def tables(self, names: Sequence[str] = ()) -> list[Tended]:
         """The tables there are, or those named. Raises RUN-TABLE-UNKNOWN."""
@@ -63,13 +64,26 @@ class Nightly:
             yield Removed(one.table, upkeep.expire(state, self._parts.tables, one.table))
 
     def sweep(self, hours: float = HOURS) -> Iterator[Removed]:
-        """Remove files that no snapshot names and that are older than so many hours."""
+        """Remove files that no snapshot and no backup names and that are older than so many hours."""
         state = self._parts.state
+        spared = backup.spared(self._backups) if self._backups else set()
         releases = [one for one in state.releases(RELEASES) if one.tables]
         for one in self.tables():
             pinned = [made.tables[one.table].metadata_location for made in releases if one.table in made.tables]
-            removed = self._parts.tables.sweep(one.table, older_than_hours=hours, pinned=pinned)
+            removed = self._parts.tables.sweep(one.table, older_than_hours=hours, pinned=[*pinned, *spared])
             yield Removed(one.table, len(removed))
+
+    def back_up(self) -> Backup:
+        """Back up state and catalog, if a place for that was given. Raises RUN-BACKUPS-NOWHERE."""
+        if self._backups is None:
+            raise RunError(
+                "RUN-BACKUPS-NOWHERE",
+                zh="没有指定备份目录",
+                en="no folder for backups was given",
+                fix_zh="设置 SHUTONG_BACKUPS",
+                fix_en="Set SHUTONG_BACKUPS",
+            )
+        return backup.create(self._backups, self._parts.state, self._parts.tables)
 
     def verify(self, days: int | None = None) -> Iterator[Looked]:
         """Look at raw batches, tables and what answers; bytes of raw batches only of the last `days`, if said."""

@@ -30,6 +30,9 @@ CARE = (  # of what is done beside the steps of a record
     "compact.written",
     "compact.committed",
     "compact.released",
+    "backup.dumped",
+    "backup.written",
+    "restore.loaded",
 )
 
 

@@ -9,6 +9,7 @@ from shutong.late import LateCommand
 # What `--help` says, by the words one types. The file of a command is imported when it is invoked, and not before.
 GROUPS = {
     "alarms": "告警 | alarms and their messages",
+    "backup": "备份与恢复 | backups, and going back to one",
     "held": "待定批次：放行或拒收 | held batches: release or reject them",
     "key": "接口密钥 | API keys",
     "library": "基础库 | base libraries",
@@ -33,6 +34,15 @@ COMMANDS = {
         "静默：按告警、资源、人员，至某时 | no messages of a kind, resource or person",
     ),
     "alarms test": ("alarms:test_command", "向人员发送测试消息 | send a test message"),
+    "backup create": (
+        "backup:create_command",
+        "备份状态库与表目录 | back up the state database and the catalog",
+    ),
+    "backup list": ("backup:list_command", "列出备份，最新的在前 | list backups, the newest first"),
+    "backup restore": (
+        "backup:restore_command",
+        "回到某一备份；其后的原始批次重新入库 | go back to a backup; later raw batches land again",
+    ),
     "demo": ("deployment:demo_command", "演示：部门系统 → 检查 → 数仓 → 共享接口 | watch data travel the whole way"),
     "doctor": (
         "deployment:doctor_command",

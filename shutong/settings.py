@@ -77,6 +77,12 @@ SETTINGS = (
         "Beside them, of so many newest days with a release the last one",
     ),
     Setting(
+        "SHUTONG_BACKUPS",
+        "",
+        "备份所在目录，缺省为部署目录中的 backups；宜放在另一块磁盘",
+        "Folder of backups; backups in the deployment, better on another disk",
+    ),
+    Setting(
         "SHUTONG_SECRETS_KEY_FILE",
         "",
         "加密密钥库的密钥文件，缺省为部署目录中的 keys/secrets.key",
@@ -123,8 +129,8 @@ class Smtp:
 class Storage:
     """Where the warehouse lies: `url` and `catalog_url` as they are said, empty where the deployment's folder is meant.
 
-    `keep_releases` and `keep_days` say how far back releases can be read. The rest is about an object store and counts
-    where `url` begins with s3://; `retain` in days.
+    `keep_releases` and `keep_days` say how far back releases can be read; backups lie in `backups`. The rest is about
+    an object store and counts where `url` begins with s3://; `retain` in days.
     """
 
     url: str = ""
@@ -136,6 +142,7 @@ class Storage:
     retain: int = 0
     keep_releases: int = 20
     keep_days: int = 7
+    backups: Path = Path("backups")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +191,11 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
             sender=said["SHUTONG_SMTP_FROM"],
             ca=Path(said["SHUTONG_SMTP_CA"]).expanduser() if said["SHUTONG_SMTP_CA"] else None,
         ),
-        storage=_storage(said),
+        storage=_storage(said, home),
     )
 
 
-def _storage(said: Mapping[str, str]) -> Storage:
+def _storage(said: Mapping[str, str], home: Path) -> Storage:
     return Storage(
         url=said["SHUTONG_WAREHOUSE_URL"],
         catalog_url=said["SHUTONG_CATALOG_URL"],
@@ -199,6 +206,7 @@ def _storage(said: Mapping[str, str]) -> Storage:
         retain=_number(said, "SHUTONG_S3_RETAIN_DAYS", 0, LONGEST_DAYS),
         keep_releases=_number(said, "SHUTONG_KEEP_RELEASES", 1, MOST_RELEASES),
         keep_days=_number(said, "SHUTONG_KEEP_DAYS", 0, MOST_RELEASES),
+        backups=Path(said["SHUTONG_BACKUPS"] or home / "backups").expanduser(),
     )
 
 

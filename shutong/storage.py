@@ -14,6 +14,7 @@ from warehouse.store import LocalStore, ObjectStore
 
 if TYPE_CHECKING:  # a process that takes pushes has no use for what reads tables
     from warehouse.s3 import Bucket
+    from warehouse.site import Site
     from warehouse.tables import Tables
 
 _S3_URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/(?P<prefix>[A-Za-z0-9._/-]*))?")
@@ -43,11 +44,17 @@ class Places:
         """The tables; made where they are not there yet."""
         from warehouse.tables import Tables
 
+        return Tables(self.site(), self.catalog_url, self.locks)
+
+    def site(self) -> Site:
+        """Where table files rest."""
         if self.bucket is None:
-            return Tables(self.work, self.catalog_url, self.locks)
+            from warehouse.site import FolderSite
+
+            return FolderSite(self.work)
         from warehouse.s3 import BucketSite
 
-        return Tables(BucketSite(self.bucket.below("tables"), self.work), self.catalog_url, self.locks)
+        return BucketSite(self.bucket.below("tables"), self.work)
 
 
 def places(settings: Settings, secrets: Secrets) -> Places:

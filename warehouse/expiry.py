@@ -34,15 +34,16 @@ def sweep(site: Site, table: Table, older_than_hours: float, pinned: Sequence[st
 
     Younger files are left alone: a writer may be about to commit them.
     """
-    used = _used(table) | {name(one) for one in pinned}
+    named = used(table) | {name(one) for one in pinned}
     before = time.time() - older_than_hours * 3600
-    removed = [one for one in site.below(name(table.location()), before) if one not in used]
+    removed = [one for one in site.below(name(table.location()), before) if one not in named]
     for one in removed:
         site.remove(one)
     return removed
 
 
-def _used(table: Table) -> set[str]:
+def used(table: Table) -> set[str]:
+    """The files that a table's snapshots and its log of metadata name."""
     named = {table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)}
     for snapshot in table.snapshots():
         named.add(snapshot.manifest_list)

@@ -7,9 +7,13 @@ from collections.abc import Iterable
 import click
 
 from runs.nightly import HOURS, Nightly, Removed
+from shutong.deployment import DeploymentSecrets, load
 from shutong.printing import Voice
 from shutong.session import FAILED, Session, command
+from shutong.settings import Settings
+from shutong.storage import Places, places
 from shutong.wiring import open_deployment
+from warehouse.backup import Place
 from warehouse.verify import Looked
 
 KINDS = {"raw": ("原始批次", "raw batches"), "table": ("表", "table"), "serving": ("发布", "published")}
@@ -57,7 +61,15 @@ def expire_command(session: Session) -> None:
 def sweep_command(session: Session, hours: float) -> None:
     """Remove the files of the tables that no snapshot names."""
     with open_deployment(session.settings) as wired:
-        _told(session.voice, Nightly(wired.parts).sweep(hours), ("个文件", "files removed"))
+        nightly = Nightly(wired.parts, backups_of(session.settings)[0])
+        _told(session.voice, nightly.sweep(hours), ("个文件", "files removed"))
+
+
+def backups_of(settings: Settings) -> tuple[Place, Places]:
+    """Where backups lie and what they are of, and where the warehouse lies."""
+    load(settings)
+    where = places(settings, DeploymentSecrets(settings))
+    return Place(settings.storage.backups, settings.state_url, where.catalog_url), where
 
 
 def _told(voice: Voice, found: Iterable[Removed], what: tuple[str, str]) -> None:
