@@ -155,7 +155,10 @@ COMMANDS = {
         "quality:show_command",
         "各资源最近一次检查：规则、行数、与上次相比 | the newest check of each resource",
     ),
-    "query": ("records:query_command", "按键查询基础库 | look records up in a library"),
+    "query": (
+        "records:query_command",
+        "按键查询基础库，或对数仓写 SQL | look records up in a library, or ask the warehouse by SQL",
+    ),
     "resource check": (
         "resource:check_command",
         "检查资源文件与来源连通性 | check resource files and reach their sources",

@@ -8,6 +8,7 @@ from typing import TextIO
 import click
 
 from shutong import asking
+from shutong.commands.query_sql import Wanted, answer_sql, is_sql, sql_options
 from shutong.layout import SetupError
 from shutong.session import FAILED, Session, command
 from shutong.wiring import open_deployment
@@ -17,26 +18,37 @@ AS = click.option(
 )
 
 
-@click.command("query", help="按键查询基础库 | look records up in a library")
-@click.argument("library")
+@click.command(
+    "query", help="按键查询基础库，或对数仓写 SQL | look records up in a library, or ask the warehouse by SQL"
+)
+@click.argument("library", metavar="[LIBRARY | SQL]", required=False)
 @click.argument("keys", nargs=-1, required=False)
-@AS
+@click.option("--as", "department", metavar="DEPARTMENT", help="以哪个部门的授权 | as which department")
 @click.option("--fields", help="逗号分隔的字段 | comma-separated fields")
 @click.option("--grant", help="使用哪一项授权 | which grant")
 @click.option(
     "--keys-from", type=click.File("r"), help="从文件逐行读取键（- 为标准输入） | keys from a file, one a line"
 )
 @command
+@sql_options
 def query_command(  # noqa: PLR0917 - click names them
     session: Session,
-    library: str,
+    sql: Wanted,
+    library: str | None,
     keys: tuple[str, ...],
-    department: str,
+    department: str | None,
     fields: str | None,
     grant: str | None,
     keys_from: TextIO | None,
 ) -> int:
-    """Ask for records; exit 1 when a key has none. Person keys are better given on standard input than as arguments."""
+    """Ask for records; exit 1 when a key has none. Person keys are better given on standard input than as arguments.
+
+    A first word with blanks in it is SQL.
+    """
+    if is_sql(sql):
+        return answer_sql(session, sql)
+    if library is None or department is None:
+        raise click.UsageError('LIBRARY … --as DEPARTMENT, or: "SELECT …"')
     wanted = [*keys, *(line.strip() for line in keys_from or () if line.strip())]
     if not wanted:
         raise SetupError(
