@@ -11,6 +11,8 @@ import pytest
 
 from shutong.cli import main
 from shutong.late import LateCommand
+from shutong.layout import init
+from warehouse.state import State
 
 HEAVY = ("airflow", "alembic", "duckdb", "great_expectations", "numpy", "pandas", "pyarrow", "pyiceberg", "sqlalchemy")
 TELL = "import atexit, json, sys; atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr)); "
@@ -37,9 +39,9 @@ def started(code: str, words: tuple[str, ...], **environment: str) -> subprocess
     )
 
 
-def imported(*words: str) -> set[str]:
+def imported(*words: str, **environment: str) -> set[str]:
     """The libraries among HEAVY that a command has imported when it ends."""
-    done = started(TELL, words)
+    done = started(TELL, words, **environment)
     assert done.returncode == 0, done.stderr
     return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])} & {*HEAVY}
 
@@ -47,6 +49,16 @@ def imported(*words: str) -> set[str]:
 @pytest.mark.parametrize("words", [("--help",), ("--version",), ("quality", "orders", "--help")], ids=" ".join)
 def test_help_imports_no_library_of_the_work(words):
     assert imported(*words) == set()
+
+
+def test_a_list_of_resources_opens_no_database_and_a_list_of_runs_nothing_but_one(tmp_path):
+    home = str(tmp_path / "home")
+    init(tmp_path / "home", "enterprises")
+    state = State(f"sqlite:///{home}/state/state.db")
+    state.migrate()
+    state.close()
+    assert imported("resource", "list", SHUTONG_HOME=home) == set()
+    assert imported("runs", SHUTONG_HOME=home) == {"sqlalchemy"}
 
 
 def late(group: click.Group, before: str = "") -> dict[str, LateCommand]:
