@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import select
+import signal
 import sys
+import time
 from collections.abc import Callable
 
 
@@ -27,6 +30,24 @@ def started(work: Callable[[], None]) -> int:
 def done(work: Callable[[], None]) -> int:
     """Do the work in a process of its own; its exit status."""
     return os.waitpid(started(work), 0)[1]
+
+
+def struck(work: Callable[[], None], after: float) -> tuple[bool, float]:
+    """Do the work in a process of its own, and kill that after some seconds; whether it was alive, and how long it was.
+
+    Work that ends before its time is not waited for, so that times measured on a busy machine make nothing slow.
+    """
+    began = time.monotonic()
+    child = started(work)
+    ending = os.pidfd_open(child)
+    try:
+        select.select([ending], [], [], after)
+    finally:
+        os.close(ending)
+    os.kill(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    assert status in {0, signal.SIGKILL}, status
+    return status == signal.SIGKILL, time.monotonic() - began
 
 
 def warmed(work: Callable[[], None]) -> None:

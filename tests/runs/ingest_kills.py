@@ -21,7 +21,7 @@ from pathlib import Path
 
 # What the steps import on the way; forked children have it already.
 import pyiceberg.catalog.sql
-from forks import done, started, warmed
+from forks import done, struck, warmed
 from small_deployment import (
     INSTANTS,
     LIBRARY,
@@ -229,10 +229,13 @@ class Scenarios:
         kills = 0
         for attempt in range(min(KILLS_BEFORE_THE_END, most)):
             run = "day-2" if same else f"day-2-{attempt}"
-            child = started(lambda run=run: command(self.home, run, everything=everything))
-            time.sleep(chance.uniform(0, self.lasts[again] * 1.1))
-            os.kill(child, signal.SIGKILL)
-            kills += os.waitpid(child, 0)[1] == signal.SIGKILL
+            met, lived = struck(
+                lambda run=run: command(self.home, run, everything=everything),
+                chance.uniform(0, self.lasts[again] * 1.1),
+            )
+            kills += met
+            if not met:
+                self.lasts[again] = min(self.lasts[again], lived)
         run = "day-2" if same else "day-2-again"
         told = self.root / f"random {number}, {again}.json"
         assert done(lambda: finish(self.home, run, everything=everything, traces=same, told=told)) == 0, number

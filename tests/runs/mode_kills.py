@@ -7,10 +7,8 @@ one resource, a first day that is in the tables, and a second day of new, change
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +18,7 @@ from pathlib import Path
 # What the steps import on the way; forked children have it already.
 import pyiceberg.catalog.sql
 from departmental_table import CHANGING, MAP, TABLE, change, delete, firm, system
-from forks import done, started, warmed
+from forks import done, struck, warmed
 from small_deployment import SMALL_STANDARD, add_resource, drop, lay_out, opened, shown, write_small_standard
 from small_deployment import firm as delivered
 
@@ -142,23 +140,25 @@ def finish(home: Path, run: str, told: Path) -> None:
     told.write_text(json.dumps({"seen": said, "moved": moved, "seconds": lasted}, default=str))
 
 
-def at_random(root: Path, number: int, lasts: float, chance: random.Random, most: int) -> int:
-    """Killed some times in a row, run by run or the same run again, then to the end; how many kills met their target."""
+def at_random(root: Path, number: int, lasts: float, chance: random.Random, most: int) -> tuple[int, float]:
+    """Killed some times in a row, run by run or the same run again, then to the end.
+
+    How many kills met their target, and how long an undisturbed command lasts at most, as far as is known.
+    """
     home = root / "home"
     shutil.rmtree(home)
     shutil.copytree(root / "first", home)
     same, kills = bool(number % 2), 0
     for attempt in range(min(KILLS_IN_A_ROW, most)):
         run = "day-2" if same else f"day-2-{attempt}"
-        child = started(lambda run=run: command(home, run))
-        time.sleep(chance.uniform(0.02, lasts * 1.1))
-        os.kill(child, signal.SIGKILL)
-        if os.waitpid(child, 0)[1] != signal.SIGKILL:
+        met, lived = struck(lambda run=run: command(home, run), chance.uniform(0.02, lasts * 1.1))
+        if not met:
+            lasts = min(lasts, lived)
             break
         kills += 1
     run = "day-2" if same else "day-2-again"
     assert done(lambda: finish(home, run, root / f"random {number}.json")) == 0, (root.name, number)
-    return kills
+    return kills, lasts
 
 
 def main(root: Path, seed: int, kills: int, kinds: list[str]) -> None:
@@ -175,8 +175,8 @@ def main(root: Path, seed: int, kills: int, kinds: list[str]) -> None:
         lasts = json.loads(never.read_text())["seconds"]
         met = number = 0
         while met < kills:
-            met += at_random(folder, number, lasts, chance, kills - met)
-            number += 1
+            more, lasts = at_random(folder, number, lasts, chance, kills - met)
+            met, number = met + more, number + 1
         (folder / "kills.txt").write_text(str(met))
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import shutil
-import signal
 import sys
 import time
 from functools import partial
@@ -24,7 +22,7 @@ import pyarrow.csv
 import pymysql
 import sqlalchemy.dialects.mysql.pymysql
 import sqlalchemy.dialects.postgresql.psycopg
-from forks import done, started, warmed
+from forks import done, struck, warmed
 from places import EACH, PARTS, PLACES, Arranged, as_json, rows
 from small_deployment import csv_source, drop, opened
 
@@ -126,10 +124,12 @@ class Scenarios:
         same, kills = bool(number % 2), 0
         for attempt in range(min(KILLS_IN_A_ROW, most)):
             run = "day-1" if same else f"day-1-{attempt}"
-            child = started(lambda run=run: command(self._arranged, self._home, run, whole=self._whole))
-            time.sleep(self._chance.uniform(0.02, self._lasts))
-            os.kill(child, signal.SIGKILL)
-            if os.waitpid(child, 0)[1] != signal.SIGKILL:
+            met, lived = struck(
+                lambda run=run: command(self._arranged, self._home, run, whole=self._whole),
+                self._chance.uniform(0.02, self._lasts),
+            )
+            if not met:
+                self._lasts = min(self._lasts, lived)
                 break
             kills += 1
         self._finish("day-1" if same else "day-1-again", f"random {number}")

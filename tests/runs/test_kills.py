@@ -35,7 +35,9 @@ def each(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
 def test_the_undisturbed_command_has_something_to_lose(each, again):
     seen = each[f"never, {again}"]["seen"]
     assert set(seen["rows"]) == set(TABLES)
-    assert all(seen["rows"].values())
+    # Every row here has a key of its own, so that the cross-walk has nothing to say; tests/warehouse/test_merge.py
+    # kills merges whose rows have none.
+    assert [table for table, rows in seen["rows"].items() if not rows] == ["base.legal_person_xref"]
     assert seen["rows"]["std_scjg.firms"] == 150
     assert seen["rows"]["base.legal_person"] == 170
     assert seen["published"][0] == 170
