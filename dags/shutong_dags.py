@@ -1,4 +1,4 @@
-"""The factory that turns resource files into DAGs: one per resource, one per library (airflow dag)."""
+"""The factory that turns resource files into DAGs: one per resource, one per library, one for care (airflow dag)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import DAG, Asset, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, get_parsing_context, task
 
 from dags import steps_in_airflow as steps
+from dags.care_in_airflow import CARE, care_dag
 from dags.held_in_airflow import held_dag
 from shutong.index import IndexEntry, read_index
 from shutong.settings import read
@@ -79,6 +80,8 @@ def build() -> dict[str, DAG]:
             made[dag.dag_id] = dag
     if wanted in (None, steps.DECIDE):
         made[steps.DECIDE] = held_dag()
+    if wanted in (None, CARE):
+        made[CARE] = care_dag()
     return made
 
 

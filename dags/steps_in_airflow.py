@@ -39,7 +39,8 @@ def run_name() -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", f"{dag_run.run_id}-{dag_run.dag_id}").strip("-")
 
 
-def _with_wiring(act: Callable[[Wired], Report]) -> Report:
+def with_wiring(act: Callable[[Wired], Report]) -> Report:
+    """Act on the deployment, put together for this task; what no retry mends fails the task at once."""
     from shutong.settings import read
     from shutong.wiring import open_deployment
 
@@ -49,12 +50,12 @@ def _with_wiring(act: Callable[[Wired], Report]) -> Report:
 
 def pull(resource: str) -> Report:
     """Make what the source has now durable."""
-    return _with_wiring(lambda deployment: deployment.steps.pull(resource, run_name(), trigger="schedule").as_dict())
+    return with_wiring(lambda deployment: deployment.steps.pull(resource, run_name(), trigger="schedule").as_dict())
 
 
 def check(resource: str) -> Report:
     """Check every pulled batch of the resource that has no verdict yet."""
-    return _with_wiring(lambda deployment: deployment.steps.check(resource, run_name()).as_dict())
+    return with_wiring(lambda deployment: deployment.steps.check(resource, run_name()).as_dict())
 
 
 def land(resource: str) -> Report:
@@ -62,7 +63,7 @@ def land(resource: str) -> Report:
 
     Where a batch is held a data manager is asked, in a DAG run of its own: the next runs do not wait for the answer.
     """
-    report = _with_wiring(lambda deployment: deployment.steps.land(resource, run_name()).as_dict())
+    report = with_wiring(lambda deployment: deployment.steps.land(resource, run_name()).as_dict())
     if report["held"] and not report["repeated"]:
         raise _asking(resource, report)
     if not report["changed"]:
@@ -115,12 +116,12 @@ def answer(asked: Mapping[str, object]) -> Report:
             raise
         return made.as_dict()
 
-    return _with_wiring(act)
+    return with_wiring(act)
 
 
 def merge(library: str) -> Report:
     """Merge a library from the newest releases of its resources; skip while none has landed."""
-    report = _with_wiring(lambda deployment: deployment.steps.merge(library, run_name()).as_dict())
+    report = with_wiring(lambda deployment: deployment.steps.merge(library, run_name()).as_dict())
     if not report["records"]:
         raise AirflowSkipException("尚无可合并的数据 | nothing to merge yet")
     return report
@@ -128,4 +129,4 @@ def merge(library: str) -> Report:
 
 def publish(library: str) -> Report:
     """Build the library's serving store and switch readers to it."""
-    return _with_wiring(lambda deployment: deployment.steps.publish(library, run_name()).as_dict())
+    return with_wiring(lambda deployment: deployment.steps.publish(library, run_name()).as_dict())

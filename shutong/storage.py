@@ -13,6 +13,7 @@ from warehouse.lock import FileLocks, Locks
 from warehouse.store import LocalStore, ObjectStore
 
 if TYPE_CHECKING:  # a process that takes pushes has no use for what reads tables
+    from warehouse.backup import Place
     from warehouse.s3 import Bucket
     from warehouse.site import Site
     from warehouse.tables import Tables
@@ -55,6 +56,13 @@ class Places:
         from warehouse.s3 import BucketSite
 
         return BucketSite(self.bucket.below("tables"), self.work)
+
+
+def backups(settings: Settings, where: Places) -> Place:
+    """Where backups lie, and which databases they are of."""
+    from warehouse.backup import Place
+
+    return Place(settings.storage.backups, settings.state_url, where.catalog_url)
 
 
 def places(settings: Settings, secrets: Secrets) -> Places:

@@ -11,7 +11,7 @@ from shutong.deployment import DeploymentSecrets, load
 from shutong.printing import Voice
 from shutong.session import FAILED, Session, command
 from shutong.settings import Settings
-from shutong.storage import Places, places
+from shutong.storage import Places, backups, places
 from shutong.wiring import open_deployment
 from warehouse.backup import Place
 from warehouse.verify import Looked
@@ -69,7 +69,7 @@ def backups_of(settings: Settings) -> tuple[Place, Places]:
     """Where backups lie and what they are of, and where the warehouse lies."""
     load(settings)
     where = places(settings, DeploymentSecrets(settings))
-    return Place(settings.storage.backups, settings.state_url, where.catalog_url), where
+    return backups(settings, where), where
 
 
 def _told(voice: Voice, found: Iterable[Removed], what: tuple[str, str]) -> None:

@@ -75,6 +75,7 @@ def test_snapshots_are_expired_and_their_files_swept(home: Path, monkeypatch: py
     monkeypatch.setenv("SHUTONG_KEEP_DAYS", "0")
     with opened(home) as wired:
         before = landed(wired)
+        assert all(one.changed for one in Nightly(wired.parts).compact([TABLE, TABLE], always=True))
     assert asked(monkeypatch, home, "expire")[0] == 0
     assert asked(monkeypatch, home, "sweep")[1]["tables"][0] == {"table": TABLE, "count": 0}
     with opened(home) as wired:
