@@ -27,7 +27,7 @@ sys.path[:0] = [str(TOP), str(Path(__file__).resolve().parent)]
 from first_parts.processes import run  # noqa: E402
 from results import told  # noqa: E402
 
-PARTS = ("land", "upsert", "merge")
+PARTS = ("land", "upsert", "compact", "merge")
 ROWS, SMALL_ROWS = 10_000_000, 100_000
 BYTES_PER_ROW = 2_000  # of a part that says nothing else
 FOLDER = Path(__file__).resolve().parent / "warehouse_parts"

@@ -53,7 +53,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, home: Path, *words: str) -> tuple[int
 def test_tables_are_compacted_and_what_is_read_stays_the_same(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(home) as wired:
         before, merged = landed(wired), wired.state.released(f"base.{LIBRARY}")
-    code, told = asked(monkeypatch, home, "compact")
+    code, told = asked(monkeypatch, home, "compact", "--always")
     changed = {one["table"]: one["changed"] for one in told["tables"]}
     assert (code, changed[TABLE], changed[f"base.{LIBRARY}"]) == (0, True, True)
     assert not any(one["changed"] for one in asked(monkeypatch, home, "compact")[1]["tables"])
