@@ -22,6 +22,7 @@ class Wire:
     after: int = 0
     came: int = 0  # bytes from the server since the last `breaks` or `mend`
     _links: list[socket.socket] = field(default_factory=list)
+    _changing: threading.Lock = field(default_factory=threading.Lock)
 
     def breaks(self, fault: Fault, after: int = 0) -> None:
         """From now on, after so many further bytes from the server."""
@@ -34,20 +35,25 @@ class Wire:
 
     def close(self) -> None:
         """End every link that is open."""
-        for link in self._links:
+        with self._changing:
+            links, self._links = self._links, []
+        for link in links:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
             link.close()
-        self._links.clear()
+
+    def _keep(self, link: socket.socket) -> None:
+        with self._changing:
+            self._links.append(link)
 
     def carry(self, near: socket.socket, server: int) -> None:
         """Take a client's link."""
-        self._links.append(near)
+        self._keep(near)
         if self.fault == "mute":
             return
         far = socket.create_connection(("127.0.0.1", server), 10)
         far.settimeout(None)
-        self._links.append(far)
+        self._keep(far)
         threading.Thread(target=self._pass, args=(near, far), daemon=True).start()
         threading.Thread(target=self._pass_back, args=(far, near), daemon=True).start()
 
@@ -88,5 +94,5 @@ def between(server: int) -> Iterator[Wire]:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        wire.close()
         thread.join(5)
+        wire.close()
