@@ -77,9 +77,10 @@ def control(url: sa.URL, patience: float) -> Iterator[Cursor]:
 
 
 def wrapped(error: Exception) -> Exception:
-    """A PyMySQL error as SQLAlchemy would raise it, which is what `explained` knows."""
+    """What PyMySQL or its socket raised as SQLAlchemy would, which is what `explained` knows."""
     import pymysql
 
-    if isinstance(error, pymysql.err.OperationalError | pymysql.err.InterfaceError):
+    # A socket read without PyMySQL says by itself that the connection was reset, broken or silent.
+    if isinstance(error, pymysql.err.OperationalError | pymysql.err.InterfaceError | OSError):
         return exc.OperationalError("", None, error)
     return exc.DatabaseError("", None, error) if isinstance(error, pymysql.err.Error) else error

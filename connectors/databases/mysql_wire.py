@@ -20,6 +20,7 @@ Places = npt.NDArray[np.int64]
 HEAD = 4  # bytes before what a packet carries
 _PIECE = 1 << 16  # bytes received at once for PyMySQL
 _LONGEST = 0xFFFFFF  # a packet of that length goes on in the next one
+_MOST = (1 << 31) - 1  # bytes of a row: Arrow counts them with four bytes
 _END, _ERROR = 0xFE, 0xFF  # first bytes of what is no row
 _END_BYTES = 9  # a packet that begins like the end and is longer is a row
 _LINGER = 5.0  # seconds after which a block is handed over half full
@@ -138,6 +139,8 @@ def blocks(wire: Wire, number: int, size: int) -> Iterator[Block]:
             filled, at, due = filled - at, 0, time.monotonic() + _LINGER
             starts.clear()
         if over:
+            if data[HEAD - 1] != number:  # rows before it are missing
+                malformed()
             return
         if filled == size:
             wire.unread(view)
@@ -183,6 +186,8 @@ def _long(wire: Wire, number: int) -> tuple[bytearray, int]:
         if head >> 24 != number:
             malformed()
         number = (number + 1) % 256
+        if len(row) + (head & _LONGEST) > _MOST:
+            _enormous()
         row += wire.whole(head & _LONGEST)
         if head & _LONGEST < _LONGEST:
             return row, number
@@ -193,6 +198,12 @@ def malformed() -> NoReturn:
     from pymysql.err import OperationalError
 
     raise OperationalError(_MALFORMED, "Malformed packet: what the server sent is no row")
+
+
+def _enormous() -> NoReturn:
+    from pymysql.err import DataError
+
+    raise DataError(f"A row has more than {_MOST} bytes; select fewer columns")
 
 
 def _lost() -> NoReturn:

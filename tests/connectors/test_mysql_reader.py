@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import os
 import signal
+import ssl
 import tempfile
 import threading
 import time
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from connectors import SourceError, SourceRefused, SourceUnavailable, open_source
 from connectors.databases.mysql import open_reader
 from connectors.databases.mysql_session import control
+from connectors.databases.mysql_wire import Wire
 from connectors.databases.reader import ReaderOptions
 from infra.testing import mariadb
 from schemas.values import Position
@@ -193,6 +195,27 @@ def test_a_query_that_is_killed_is_unavailable_and_never_a_short_table(server, w
     with pytest.raises(SourceUnavailable, match="SRC-SQL-UNAVAILABLE"):
         list(reader(server).rows(statement))
     thread.join()
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), TimeoutError("silent"), ssl.SSLError("mac")])
+def test_a_connection_that_breaks_among_the_rows_is_tried_again(server, monkeypatch, error):
+    def broken(*_):
+        raise error
+
+    rows = reader(server, batch_bytes=1 << 16).rows(select("big", "id", "x"))
+    next(rows)
+    monkeypatch.setattr(Wire, "_receive", broken)
+    with pytest.raises(SourceUnavailable, match="SRC-SQL-UNAVAILABLE"):
+        list(rows)
+
+
+def test_a_limit_of_rows_for_everybody_cuts_no_table_short(server):
+    with session(server) as cursor:
+        cursor.execute("SET GLOBAL sql_select_limit = 2")
+        try:
+            assert fetched(reader(server).rows(select("ent", "id"))) == {"id": ["1", "2", "3"]}
+        finally:
+            cursor.execute("SET GLOBAL sql_select_limit = DEFAULT")
 
 
 def test_a_statement_that_takes_too_long_is_ended_by_the_server(server):
