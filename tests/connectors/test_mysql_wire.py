@@ -132,8 +132,6 @@ def test_a_connection_that_ends_early_is_no_end_of_the_table(content):
     [
         (stream([spelt(b"a")]) + stream([spelt(b"b")], 7), 1),  # a packet is missing
         (stream([spelt(b"x" * 100_000), END], 7), 1),
-        (stream([spelt(b"a")]) + stream([END], 7), 1),  # the last ones are missing
-        (stream([END], 7), 1),  # all are
         (stream([spelt(b"a") + spelt(b"b"), END]), 1),  # more values than columns
         (stream([spelt(b"a"), END]), 2),  # fewer
         (stream([b"\x09a", END]), 1),  # a value that is longer than its row
@@ -143,6 +141,12 @@ def test_a_connection_that_ends_early_is_no_end_of_the_table(content):
 def test_what_is_no_row_is_an_error(content, columns):
     with pytest.raises(pymysql.err.OperationalError, match="2027"):
         rows_of(Sent(content + stream([END], 2) * (columns == 1)), raw(columns))
+
+
+@pytest.mark.parametrize("before", [[], [spelt(b"a")], [spelt(b"x" * 100_000)]])
+def test_an_end_whose_number_says_that_rows_before_it_are_missing_is_an_error(before):
+    with pytest.raises(pymysql.err.OperationalError, match="2027"):
+        rows_of(Sent(stream(before) + stream([END], 7)), raw(1))
 
 
 def test_a_row_of_more_bytes_than_arrow_counts_is_an_error_before_it_is_held(monkeypatch):
