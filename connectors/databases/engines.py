@@ -12,7 +12,7 @@ from sqlalchemy import exc, pool
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from connectors.databases.errors import driver_missing, explained
-from connectors.databases.mysql_session import connect, spelt
+from connectors.databases.mysql_session import WHOLE, connect, spelt
 from connectors.databases.patience import within
 from connectors.databases.reader import ReaderOptions
 from connectors.databases.silence import Waiting, within_silence
@@ -108,7 +108,13 @@ def _limits(url: sa.URL, options: ReaderOptions) -> dict[str, object]:
     known: dict[str, dict[str, object]] = {
         "psycopg": libpq_arguments(options),
         "psycopg2": libpq_arguments(options),
-        "pymysql": {"connect_timeout": connect, "read_timeout": silence, "write_timeout": silence, **spelt(url)},
+        "pymysql": {
+            "connect_timeout": connect,
+            "read_timeout": silence,
+            "write_timeout": silence,
+            "init_command": WHOLE,
+            **spelt(url),
+        },
         "oracledb": {"tcp_connect_timeout": float(connect)},
         "pymssql": {"login_timeout": connect, "timeout": round(options.statement_timeout)},
     }

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from connectors.databases.errors import driver_missing, explained
 from connectors.databases.mysql_columns import Wired, exact, shown, written
 from connectors.databases.mysql_rows import Column, empty, taken
-from connectors.databases.mysql_session import Cursor, connect, control, login, wrapped
+from connectors.databases.mysql_session import WHOLE, Cursor, connect, control, login, wrapped
 from connectors.databases.mysql_wire import asked, blocks
 from connectors.databases.reader import ReaderOptions
 from connectors.errors import SourceError
@@ -28,14 +28,13 @@ from connectors.errors import SourceError
 _ASK = 30.0  # seconds without a byte after which the server is asked whether it still works on the query
 _STALLED = 600  # seconds the server lets us be slow
 _BLOCK = (1 << 16, 4 << 20)  # bytes taken from the connection at once, at least and at most
-# Session only: nothing can be written, text and CHAR come as stored, a slow reader is not cut off after a minute, and
-# no table is, without a word, after as many rows as the server's manager may have set for everybody.
+# Session only: nothing can be written, text and CHAR come as stored, a slow reader is not cut off after a minute.
 _BEFORE = (
     "SET SESSION TRANSACTION READ ONLY",
     "SET SESSION character_set_results = NULL",
     "SET SESSION sql_mode = REPLACE(@@sql_mode, 'PAD_CHAR_TO_FULL_LENGTH', '')",
     f"SET SESSION net_write_timeout = {_STALLED}",
-    f"SET SESSION sql_select_limit = {2**63 - 1}",
+    WHOLE,
 )
 
 

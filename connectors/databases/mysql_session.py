@@ -13,6 +13,9 @@ from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
 from connectors.databases.errors import explained
 
+# No result ends, without a word, after as many rows as the server's manager may have set for everybody.
+WHOLE = f"SET SESSION sql_select_limit = {2**63 - 1}"
+
 
 class Cursor(Protocol):
     """What is used of a PyMySQL cursor."""

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from connectors import SourceError, SourceRefused, SourceUnavailable, open_source
+from connectors.databases.engines import engine_for
 from connectors.databases.mysql import open_reader
 from connectors.databases.mysql_session import control
 from connectors.databases.mysql_wire import Wire
@@ -214,6 +215,8 @@ def test_a_limit_of_rows_for_everybody_cuts_no_table_short(server):
         cursor.execute("SET GLOBAL sql_select_limit = 2")
         try:
             assert fetched(reader(server).rows(select("ent", "id"))) == {"id": ["1", "2", "3"]}
+            with engine_for(sa.make_url(server.url()), ReaderOptions()).connect() as connection:
+                assert len(connection.execute(select("ent", "id")).all()) == 3
         finally:
             cursor.execute("SET GLOBAL sql_select_limit = DEFAULT")
 
