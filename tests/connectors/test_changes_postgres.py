@@ -1,13 +1,13 @@
 """A real replication slot: changes agree with a full read, none is lost, and what cannot be followed is said."""
 
 import contextlib
-import os
 import random
 import threading
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from present import needs
 
 from connectors import SourceChanged, SourceError
 from connectors.changes import postgres_slot
@@ -25,12 +25,7 @@ CREATE TABLE ent (seq int, code varchar(20), no bigint, 名 text, flag boolean, 
 
 @pytest.fixture(scope="module")
 def server():
-    try:
-        postgres.binaries()
-    except FileNotFoundError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip("PostgreSQL is not installed")
+    needs(postgres)
     with postgres.running(settings={"wal_level": "logical", "max_replication_slots": "4"}) as running:
         yield running
 

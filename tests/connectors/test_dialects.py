@@ -17,6 +17,7 @@ import psycopg
 import pymysql
 import pytest
 import sqlalchemy as sa
+from present import needs
 from ruamel.yaml import YAML
 
 from connectors import SourceError, SourceUnavailable, open_source
@@ -80,7 +81,7 @@ def registered():
     return "[PostgreSQL Unicode]" in listed.stdout
 
 
-def needs(database):
+def needs_driver(database):
     if database["id"] == "odbc" and not registered() and os.environ.get("CI") != "true":
         pytest.skip("odbc-postgresql is not installed")
 
@@ -103,7 +104,7 @@ def test_an_engine_is_built_and_the_fastest_reader_chosen(database):
 
 @spoken_to
 def test_the_socket_is_reached_and_a_silent_server_given_up(database):
-    needs(database)
+    needs_driver(database)
     reached = threading.Event()
     held = []
 
@@ -126,7 +127,7 @@ def test_the_socket_is_reached_and_a_silent_server_given_up(database):
 
 @spoken_to
 def test_a_port_nobody_listens_on_may_be_tried_again(database):
-    needs(database)
+    needs_driver(database)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(SourceUnavailable, match="SRC-SQL-UNAVAILABLE") as caught:
@@ -168,12 +169,7 @@ def servers(request, tmp_path_factory):
             return server.port, server.user
 
         def maria():
-            try:
-                mariadb.binaries()
-            except FileNotFoundError:
-                if os.environ.get("CI") == "true":
-                    raise
-                pytest.skip("MariaDB is not installed")
+            needs(mariadb)
             server = running.enter_context(mariadb.running())
             login = {"host": "127.0.0.1", "port": server.port, "user": server.user, "password": server.password}
             with pymysql.connect(**login, autocommit=True) as db, db.cursor() as cursor:
@@ -197,7 +193,7 @@ def servers(request, tmp_path_factory):
 
 @every
 def test_a_real_server_answers_with_exact_text(database, servers):
-    needs(database)
+    needs_driver(database)
     where, user = servers(database["id"])
     if user is None:
         src = open_source("sql", {"table": "ent"}, {"url": f"sqlite:///{where}"}, Vault())

@@ -1,7 +1,6 @@
 """Every reader gives the exact text of every hard value, or a reject that names it; no row beside it is harmed."""
 
 import contextlib
-import os
 import sqlite3
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import psycopg
 import pyarrow as pa
 import pymysql
 import pytest
+from present import needs
 from ruamel.yaml import YAML
 
 from connectors import open_source
@@ -65,12 +65,7 @@ def started(database, folder):
         yield f"sqlite:///{folder / 'hard.db'}"
         return
     module = {"postgres": postgres, "mariadb": mariadb}[database]
-    try:
-        module.binaries()
-    except FileNotFoundError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"{database} is not installed")
+    needs(module)
     with module.running() as server:
         login = {"host": "127.0.0.1", "port": server.port, "user": server.user, "password": server.password}
         if database == "postgres":

@@ -1,13 +1,13 @@
 """A real binary log: changes agree with a full read, none is lost, and what cannot be followed is said."""
 
 import contextlib
-import os
 import threading
 import time
 
 import pymysql
 import pytest
 import sqlalchemy as sa
+from present import needs
 
 from connectors import SourceChanged, SourceError, SourceRefused, SourceUnavailable
 from connectors.changes import mysql_check
@@ -23,12 +23,7 @@ BARE = "binlog-row-metadata = NO_LOG\nbinlog-row-image = MINIMAL\nexpire-logs-da
 
 @pytest.fixture(scope="module")
 def server():
-    try:
-        mariadb.binaries()
-    except FileNotFoundError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip("MariaDB is not installed")
+    needs(mariadb)
     with mariadb.running(settings=BARE) as running:
         yield running
 

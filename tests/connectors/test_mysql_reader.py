@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from present import needs
 
 from connectors import SourceError, SourceRefused, SourceUnavailable, open_source
 from connectors.databases.engines import engine_for
@@ -33,12 +34,7 @@ BIG = 40_000
 
 @pytest.fixture(scope="module")
 def server():
-    try:
-        mariadb.binaries()
-    except FileNotFoundError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip("MariaDB is not installed")
+    needs(mariadb)
     with certified() as settings, mariadb.running("it's @ secret%/密码", settings) as running:
         with session(running) as cursor:
             cursor.execute(

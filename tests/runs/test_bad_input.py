@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import openpyxl
 import psycopg
 import pytest
+from present import needs
 from small_deployment import HEADER, add_resource, code, csv_source, drop, firm, landed, lay_out, opened, quarantined
 
 from infra.testing import postgres
@@ -89,12 +89,7 @@ INSERT INTO ent (uniscid, entname, apprdate) VALUES ('{code(1)}', '𠮷公司', 
 
 
 def test_a_wrong_database_password_is_refused_without_showing_it(home):
-    try:
-        postgres.binaries()
-    except FileNotFoundError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip("PostgreSQL is not installed")
+    needs(postgres)
     with postgres.running() as server:
         with psycopg.connect(
             host="127.0.0.1", port=server.port, user=server.user, password=server.password, dbname="postgres"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import psycopg
 import pytest
 from departmental_table import MAP
 from faulty import PIECE, deployment, fails, kept_rows, lands
+from present import needs
 from small_deployment import code
 
 from connectors.databases.source import SqlSource
@@ -28,12 +28,7 @@ WAIT = 20.0  # seconds in which a fault must be noticed
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[postgres.Postgres]:
-    try:
-        postgres.binaries()
-    except FileNotFoundError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip("PostgreSQL is not installed")
+    needs(postgres)
     with postgres.running() as one:
         yield one
 

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from departmental_table import MAP
 from follow_kills import FAST, TABLE
+from present import needs
 from small_deployment import (
     SMALL_STANDARD,
     add_resource,
@@ -42,12 +43,7 @@ FOLLOWED = "{mode: cdc, max_deletes: 100}"
 
 @pytest.fixture(scope="module")
 def server():
-    try:
-        postgres.binaries()
-    except FileNotFoundError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip("PostgreSQL is not installed")
+    needs(postgres)
     with postgres.running("plain", settings={"wal_level": "logical"}) as running:
         yield running
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 import pytest
 from killing import killed, told
+from present import needs
 
 from infra.testing import mariadb, postgres
 
@@ -20,12 +20,7 @@ pytestmark = [pytest.mark.kills, pytest.mark.timeout(600)]
 def server(kind: str):
     """The address of a server that writes a log of changes."""
     module = {"postgresql": postgres, "mariadb": mariadb}[kind]
-    try:
-        module.binaries()
-    except FileNotFoundError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"{kind} is not installed")
+    needs(module)
     logged = {"wal_level": "logical"} if kind == "postgresql" else "expire-logs-days = 7\n"
     with module.running(PASSWORD, settings=logged) as running:
         yield running.url()

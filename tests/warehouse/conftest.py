@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
+from present import needs
 
 from infra.testing import postgres, seaweed
 
@@ -18,11 +18,6 @@ def bucket_server() -> Iterator[seaweed.Seaweed]:
 
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[postgres.Postgres]:
-    try:
-        postgres.binaries()
-    except FileNotFoundError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip("PostgreSQL is not installed")
+    needs(postgres)
     with postgres.running() as running:
         yield running
