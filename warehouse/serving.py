@@ -16,12 +16,13 @@ from warehouse.serving_file import (
     DamagedFileError,
     Generation,
     OpenFile,
+    Record,
     current,
     generation_file,
     index_key,
     open_once,
 )
-from warehouse.serving_view import Page, Record, View
+from warehouse.serving_view import Page, View
 
 __all__ = [
     "Generation", "NotIndexedError", "NotPublishedError", "Page", "Record", "ServingStore", "TornGenerationError",

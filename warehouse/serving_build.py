@@ -26,7 +26,7 @@ from warehouse.serving_records import LEVEL, Digest, Packer, Rows, chunks, plain
 from warehouse.sql import literal, quote
 
 BUILDING = ".building"  # suffix of the folder a generation is built in
-AT_ONCE = 131_072  # rows whose JSON is in memory at a time, twice
+AT_ONCE = 262_144  # rows whose JSON is in memory at a time, twice; row groups at the edge of a part are read twice
 SAMPLES = 8_192  # records a dictionary is trained on, at most
 STRETCHES = 16  # places of the key's range where they are taken
 DICTIONARY = 65_536  # bytes

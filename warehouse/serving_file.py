@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,35 @@ class DamagedFileError(Exception):
     """A file is not what was sealed; `args[0]` says why."""
 
 
+class Record(Mapping[str, Json]):
+    """A record by field, in the order of its fields; it shares their names with all others of its file."""
+
+    __slots__ = ("_places", "_values")
+
+    def __init__(self, places: Mapping[str, int], values: list[Json]) -> None:
+        self._places, self._values = places, values
+
+    def __getitem__(self, name: str) -> Json:
+        """The field's value."""
+        return self._values[self._places[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        """The fields."""
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        """How many fields."""
+        return len(self._values)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a field of that name."""
+        return name in self._places
+
+    def __repr__(self) -> str:
+        """As a dict is shown."""
+        return repr(dict(self))
+
+
 class OpenFile:
     """One open file; LMDB closes it when the last reader lets go of it."""
 
@@ -88,22 +117,43 @@ class OpenFile:
             raise DamagedFileError("about") from error
         self.indexes = {name: self.env.open_db((INDEX + name).encode(), create=False) for name in self.info.indexed}
         self.dictionary = zstandard.ZstdCompressionDict(self.trained) if self.trained else None
+        self._places = {name: place for place, name in enumerate(self.info.fields)}
         self._idle: deque[zstandard.ZstdDecompressor] = deque(maxlen=64)
 
     def text(self, packed: bytes | memoryview) -> bytes:
         """A record's JSON text."""
-        # A decompressor serves one thread at a time, and it lets go of the interpreter lock while it works.
-        try:
-            zstd = self._idle.pop()
-        except IndexError:
-            zstd = zstandard.ZstdDecompressor(dict_data=self.dictionary)
+        zstd = self._decompressor()
         text = zstd.decompress(packed)
         self._idle.append(zstd)
         return text
 
-    def unpack(self, packed: bytes | memoryview) -> dict[str, Json]:
+    def unpack(self, packed: bytes | memoryview) -> Record:
         """A record by field."""
-        return dict(zip(self.info.fields, orjson.loads(self.text(packed)), strict=True))
+        return self._record(orjson.loads(self.text(packed)))
+
+    def unpack_many(self, packed: Sequence[memoryview]) -> list[Record]:
+        """Many records by field, each where it was; all are decompressed by one call and read as one JSON text."""
+        if not packed:
+            return []
+        zstd = self._decompressor()
+        values = orjson.loads(b"[" + b",".join(zstd.multi_decompress_to_buffer(packed)) + b"]")  # type: ignore[arg-type]
+        self._idle.append(zstd)
+        places = self._places
+        if set(map(len, values)) != {len(places)}:
+            raise ValueError(len(places))
+        return [Record(places, one) for one in values]
+
+    def _record(self, values: list[Json]) -> Record:
+        if len(values) != len(self._places):
+            raise ValueError(len(values))
+        return Record(self._places, values)
+
+    def _decompressor(self) -> zstandard.ZstdDecompressor:
+        # A decompressor serves one thread at a time, and it lets go of the interpreter lock while it works.
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return zstandard.ZstdDecompressor(dict_data=self.dictionary)
 
     def begin(self) -> Any:  # noqa: ANN401 (an LMDB transaction)
         """A transaction for reading."""
@@ -181,6 +231,8 @@ def damage(path: Path) -> str | None:
 
 def index_key(text: str) -> bytes:
     """What stands for a value in an LMDB key: its UTF-8, or its beginning and its digest where it would be too long."""
+    if len(text) <= LONGEST_KEY and text.isascii() and "\0" not in text:
+        return text.encode()
     key = text.encode("utf-8", "surrogatepass")
     if len(key) <= LONGEST_KEY and b"\0" not in key:
         return key

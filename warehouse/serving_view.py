@@ -16,14 +16,12 @@ import zstandard
 
 from schemas.values import Json
 from warehouse.serving_errors import BadPageError, NotIndexedError, TornGenerationError
-from warehouse.serving_file import GONE, Generation, OpenFile, index_key, shortened
+from warehouse.serving_file import GONE, Generation, OpenFile, Record, index_key, shortened
 from warehouse.serving_index import BETWEEN, pairs_from
 
 DAMAGE = (zstandard.ZstdError, orjson.JSONDecodeError, lmdb.Error, ValueError)  # what reading a damaged file raises
 LOOKED_AT = 20_000  # records a page looks at, at most; it ends there and says where to go on
 _NO_FILTER: Mapping[str, str] = {}
-
-Record = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +61,11 @@ class View:
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Record]:
         """The records found, by key; keys that are not there are left out."""
-        wanted = sorted({index_key(key): key for key in keys if key}.items())  # neighbours stand on one page
+        wanted = sorted({key for key in keys if key})  # neighbours stand on one page
         with self._reading() as read:
-            found = [(key, packed) for name, key in wanted if (packed := read.packed(name)) is not None]
-            texts = [file.text(packed) for _, (packed, file) in found]
-            values = orjson.loads(b"[" + b",".join(texts) + b"]")
-        fields = self.info.fields
-        return {key: dict(zip(fields, one, strict=True)) for (key, _), one in zip(found, values, strict=True)}
+            found, packed = read.all_packed(wanted)
+            # A file of changes is packed with the dictionary of the one below.
+            return dict(zip(found, self.base.unpack_many(packed), strict=True))
 
     def find(self, name: str, value: str, limit: int = 20) -> list[Record]:
         """Up to `limit` records whose field `name` is exactly `value`, in the order of their keys."""
@@ -151,7 +147,17 @@ class _Reading:
                 return None if len(packed) == len(GONE) else (packed, file)
         return None
 
-    def record(self, key: bytes) -> dict[str, Json] | None:
+    def all_packed(self, wanted: Iterable[str]) -> tuple[list[str], list[memoryview]]:
+        """Those of the keys that are there, and their records."""
+        if len(self._open) > 1:
+            each = [(key, one[0]) for key in wanted if (one := self.packed(index_key(key))) is not None]
+        else:
+            ((file, read),) = self._open
+            get, records = read.get, file.records
+            each = [(key, one) for key in wanted if (one := get(index_key(key), None, records)) is not None]
+        return [key for key, _ in each], [one for _, one in each]
+
+    def record(self, key: bytes) -> Record | None:
         packed = self.packed(key)
         return None if packed is None else packed[1].unpack(packed[0])
 

@@ -210,8 +210,10 @@ def test_a_damaged_record_is_an_error_and_never_an_answer(tmp_path):
     content = path.read_bytes()
     assert content.count(packed) == 1
     path.write_bytes(content.replace(packed, packed[:-1] + bytes([packed[-1] ^ 1])))
-    with pytest.raises(TornGenerationError, match="--rebuild"):
-        ServingStore(tmp_path, "firms").get("K0100")
+    store = ServingStore(tmp_path, "firms")
+    for act in (lambda: store.get("K0100"), lambda: store.get_many([f"K{n:04d}" for n in range(90, 110)])):
+        with pytest.raises(TornGenerationError, match="--rebuild"):
+            act()
 
 
 def test_readers_in_threads_see_every_change_whole(tmp_path):
