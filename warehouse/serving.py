@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import lmdb
@@ -61,9 +61,9 @@ class ServingStore:
         return self.view().find(name, value, limit)
 
     def page(self, equal: Mapping[str, str], *, prefix: tuple[str, str] | None = None, limit: int = 100,
-             after: str | None = None) -> Page:  # fmt: skip
+             after: str | None = None, keep: Callable[[Record], bool] | None = None) -> Page:  # fmt: skip
         """A page of records by several fields, or by the beginning of one: see View.page."""
-        return self.view().page(equal, prefix=prefix, limit=limit, after=after)
+        return self.view().page(equal, prefix=prefix, limit=limit, after=after, keep=keep)
 
     def info(self) -> Generation:
         """What the generation in force holds and how fresh it is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import merge
@@ -80,11 +80,11 @@ class View:
             return list(islice((one for one in found if one is not None and said(one[name]) == value), limit))
 
     def page(self, equal: Mapping[str, str] = _NO_FILTER, *, prefix: tuple[str, str] | None = None, limit: int = 100,
-             after: str | None = None) -> Page:  # fmt: skip
+             after: str | None = None, keep: Callable[[Record], bool] | None = None) -> Page:  # fmt: skip
         """Up to `limit` records whose fields are `equal` to these and whose `prefix` field begins so, from a mark on.
 
-        One of the fields at least is the key or indexed, or none is asked for: then every record comes, by key. Raises
-        NotIndexedError, BadPageError.
+        One of the fields at least is the key or indexed, or none is asked for: then every record comes, by key. Those
+        that `keep` refuses are as if they were not there. Raises NotIndexedError, BadPageError.
         """
         asked = [*equal, *([prefix[0]] if prefix else [])]
         driving = self._driving(equal, prefix)
@@ -92,14 +92,18 @@ class View:
             self._refuse_unknown(asked[:1])
         start = _mark(after, self.info.library)
         records: list[Record] = []
-        last = b""
+        shown = last = b""  # places: of the last record on the page, of the last one looked at
         with self._reading() as read:
             for looked, (place, key) in enumerate(read.along(driving, equal, prefix, start)):
-                if len(records) >= limit or looked >= LOOKED_AT:
-                    return Page(records, base64.urlsafe_b64encode(last).decode(), self.info)
+                if looked >= LOOKED_AT:
+                    return Page(records, _marked(last), self.info)
                 last, record = place, read.record(key)
-                if record is not None and _meets(record, equal, prefix):
-                    records.append(record)
+                if record is None or not _meets(record, equal, prefix) or not (keep is None or keep(record)):
+                    continue
+                if len(records) >= limit:
+                    return Page(records, _marked(shown), self.info)
+                shown = place
+                records.append(record)
         return Page(records, None, self.info)
 
     def raw(self, keys: Iterable[bytes]) -> Iterator[bytes | None]:
@@ -223,6 +227,10 @@ def _meets(record: Record, equal: Mapping[str, str], prefix: tuple[str, str] | N
     return all(said(record.get(name)) == value for name, value in equal.items()) and (
         prefix is None or said(record.get(prefix[0])).startswith(prefix[1])
     )
+
+
+def _marked(place: bytes) -> str:
+    return base64.urlsafe_b64encode(place).decode()
 
 
 def _mark(after: str | None, library: str) -> bytes:

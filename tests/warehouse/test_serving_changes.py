@@ -140,6 +140,20 @@ def test_a_page_that_would_look_at_too_much_ends_early_and_loses_nothing(many, m
     assert len(all_pages(many, equal={"area": "330302", "staff": "1"}, limit=999)) == len(range(200, 1990)) // 5
 
 
+def test_records_that_are_not_to_be_kept_are_as_if_they_were_not_there(many):
+    def even(record):
+        return record["staff"] % 2 == 0
+
+    wanted = [f"K{n:05d}" for n in range(1000, 1990) if n % 5 in {0, 2, 4}]
+    page = many.page({"area": "330302"}, prefix=("uscc", "K01"), limit=len(wanted), keep=even)
+    assert ([one["uscc"] for one in page.records], page.after) == (wanted, None), "what is left out is not told of"
+    first = many.page({"area": "330302"}, prefix=("uscc", "K01"), limit=10, keep=even)
+    rest = many.page({"area": "330302"}, prefix=("uscc", "K01"), limit=999, keep=even, after=first.after)
+    found = [one["uscc"] for one in (*first.records, *rest.records)]
+    assert found == wanted
+    assert many.page({"area": "330302"}, keep=lambda _: False).after is None
+
+
 def test_only_what_is_indexed_may_lead_and_marks_are_ours(many):
     with pytest.raises(NotIndexedError, match="staff"):
         many.page({"staff": "1"})
