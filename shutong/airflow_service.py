@@ -69,6 +69,13 @@ class Airflow:
         """Create or upgrade Airflow's own database."""
         self._call("db", "migrate")
 
+    def import_pools(self, pools: Mapping[str, int]) -> None:
+        """Create or resize pools in Airflow's own database, whether or not its API runs."""
+        path = self.home / "pools.json"
+        described = {"description": "Shutong", "include_deferred": False}
+        path.write_text(json.dumps({name: {"slots": slots, **described} for name, slots in pools.items()}))
+        self._call("pools", "import", str(path))
+
     def _call(self, *arguments: str) -> None:
         subprocess.run(  # noqa: S603 - our own interpreter
             python("-m", "airflow", *arguments),
@@ -88,7 +95,7 @@ def prepare(home: Path, port: int, deployment: Mapping[str, str], database_url: 
     """
     folder = home / "airflow"
     (folder / "config").mkdir(parents=True, exist_ok=True)
-    (folder / "config" / "airflow_local_settings.py").write_text(PRELOAD)
+    _write_private(folder / "config" / "airflow_local_settings.py", PRELOAD)
     keys = _keys(folder / "keys.json")
     passwords = folder / "passwords.json"
     _write_private(passwords, json.dumps({USER: keys.password}))
@@ -137,6 +144,8 @@ def _keys(path: Path) -> AirflowKeys:
 
 
 def _write_private(path: Path, text: str) -> None:
+    if path.exists() and path.read_text() == text:
+        return  # another part of the same Airflow may be reading it
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
 
