@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import click
 
 from runs.nightly import Nightly
@@ -57,18 +55,34 @@ def restore_command(session: Session, at: str | None, *, yes: bool) -> None:
     if not yes:
         said = f"状态将回到 {one.at}（请先停止各项服务）。继续？ | Go back to {one.at}, all services being stopped?"
         click.confirm(said, abort=True, err=True)
-    with suppress(ShutongError), open_deployment(session.settings) as wired:
-        backup.create(place, wired.state, wired.tables, keep=len(backup.backups(place)) + 1)
+    before, why = _kept(session, place)
     backup.restore(place, one, where.site())
     with open_deployment(session.settings) as wired:
         done = backup.settle(wired.state, wired.store, wired.tables, one)
     if session.voice.as_json:
-        session.voice.answer({**_told(one), "batches": done.batches})
+        reason = {"before_error": why.as_dict()} if why else {}
+        session.voice.answer({**_told(one), "batches": done.batches, "before": before, **reason})
         return
     session.voice.line(
         f"已回到 {one.at}；其后收到的 {done.batches} 个原始批次将随各资源的下一次接入重新入库",
         f"Back at {one.at}; {done.batches} raw batches received since land again with the next ingest of each resource",
     )
+
+
+def _kept(session: Session, place: backup.Place) -> tuple[str | None, ShutongError | None]:
+    """Back up what stands now: the backup's name, or why it cannot be, which is told and keeps nobody from going on."""
+    try:
+        with open_deployment(session.settings) as wired:
+            made = backup.create(place, wired.state, wired.tables, keep=len(backup.backups(place)) + 1)
+    except ShutongError as error:
+        session.voice.progress(
+            f"恢复前的状态未能备份（{error.code}：{error.zh}），恢复后无法再回到它",
+            f"what stands now could not be backed up ({error.code}: {error.en}); after the restore there is no way back"
+            " to it",
+        )
+        return None, error
+    session.voice.progress(f"恢复前的状态已备份为 {made.name}", f"what stood before is backed up as {made.name}")
+    return made.name, None
 
 
 def _told(one: backup.Backup) -> dict[str, object]:

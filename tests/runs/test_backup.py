@@ -68,6 +68,8 @@ def test_destroyed_and_restored_the_last_good_state_is_read_and_later_batches_la
         file.write_bytes(b"not a database" * 400)
     code_, told = asked(monkeypatch, home, "backup", "restore", "--yes", "--at", first["at"])
     assert (code_, told["name"], told["batches"]) == (0, first["name"], 1)
+    assert told["before"] is None  # what stood was damaged: that there is no way back to it is told, with the reason
+    assert told["before_error"]["code"] == "SYS-STATE"
     with opened(home) as wired:
         assert landed(wired) == before
         wired.steps.ingest(FIRMS, "r2")
@@ -75,6 +77,10 @@ def test_destroyed_and_restored_the_last_good_state_is_read_and_later_batches_la
         assert wired.steps.merge(LIBRARY, "m2").records == 4
         assert wired.steps.publish(LIBRARY, "p2").records == 4
     assert asked(monkeypatch, home, "warehouse", "verify")[0] == 0
+    again = asked(monkeypatch, home, "backup", "restore", "--yes", "--at", first["at"])[1]
+    names = [one["name"] for one in asked(monkeypatch, home, "backup", "list")[1]["backups"]]
+    assert again["before"] in names
+    assert "before_error" not in again
 
 
 def test_a_backup_that_is_damaged_or_lacks_files_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
