@@ -13,7 +13,7 @@ from warehouse.clock import now
 from warehouse.state import State
 
 LOOKED_AT = 200  # runs that are looked through for the last good one
-OURS = ("correction", "release", "recheck")  # triggers of runs that no delivery of the source began
+OURS = ("correction", "release", "recheck", "rollback")  # triggers of runs that no delivery of the source began
 
 
 def facts_of(state: State, resource: Resource, manifest: Manifest, mapping: Mapping[str, str], records: int) -> Facts:

@@ -13,6 +13,7 @@ from quality.gate_store import DECISION
 from quality.orders_values import written
 from runs.holds_tables import RETURN
 from warehouse.state import database
+from warehouse.state.rollbacks import TAKEN_BACK
 from warehouse.state.schema import MANIFEST, PIECE, RELEASE, RUN
 
 Decided = Literal["release", "reject"]
@@ -113,8 +114,9 @@ class Holds:
         return self._returned(query)
 
     def returned(self, resource: str) -> list[Returned]:
-        """Every row of a resource that came back, the oldest first."""
-        there = sa.select(MANIFEST.c.run).where(MANIFEST.c.resource == resource)
+        """Every row of a resource that came back, the oldest first; not where its landing was taken back."""
+        there = sa.select(MANIFEST.c.run).join(RUN, RUN.c.run_id == MANIFEST.c.run)
+        there = there.where(MANIFEST.c.resource == resource, RUN.c.status != TAKEN_BACK)
         return self._returned(
             sa.select(RETURN).where(RETURN.c.resource == resource, RETURN.c.run.in_(there)).order_by(RETURN.c.id)
         )

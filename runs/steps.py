@@ -26,6 +26,7 @@ from warehouse.land import quarantine_table
 from warehouse.merge import Contribution, merge
 from warehouse.publish import publish, publish_landed
 from warehouse.state import Release
+from warehouse.state.rollbacks import TAKEN_BACK
 from warehouse.state.streams import Streams
 from warehouse.upkeep import library_tables, tidy
 
@@ -126,6 +127,11 @@ class Steps:
             self._serve(self._resource(resource_id))
             return report
 
+    def serve(self, resource_id: str) -> None:
+        """Bring what answers for a resource to its newest release, where its file says `serve`."""
+        with self._room():
+            self._serve(self._resource(resource_id))
+
     def _land(self, resource_id: str, run: str) -> Report:
         resource, parts, state = self._resource(resource_id), self._parts, self._parts.state
         state.step(run, "land")
@@ -197,7 +203,7 @@ class Steps:
         tables = (resource.table, quarantine_table(resource.id))
         state, found = self._parts.state, dict[int, Release]()
         for one in (one for table in tables for one in state.releases(count + LOOKED_AT, changed=table)):
-            if state.run(one.run).trigger not in OURS:
+            if one.kind == "land" and state.run(one.run).trigger not in OURS:
                 found[one.id] = one
         return [found[number] for number in sorted(found, reverse=True)[:count]]
 
@@ -315,6 +321,8 @@ class Steps:
             theirs = runs.get(one.run) or state.run(one.run)
             if theirs.step == "start":  # its pull never came to an end: batch by batch
                 return all(made.batch != one.batch for made in state.releases(run=one.run, limit=10**6))
+            if theirs.status == TAKEN_BACK:  # it lands again when it comes again, not by itself
+                return one.batch in own
             if theirs.status in ("held", "rejected"):
                 return self._released(resource, one, came=one.batch in own)
             return theirs.status != "done"

@@ -33,6 +33,9 @@ CARE = (  # of what is done beside the steps of a record
     "backup.dumped",
     "backup.written",
     "restore.loaded",
+    "rollback.head",
+    "rollback.heads",
+    "rollback.released",
 )
 
 

@@ -190,6 +190,14 @@ COMMANDS = {
         "按主键重排表文件，去掉已删除的行 | write tables anew in the order of their keys",
     ),
     "warehouse expire": ("warehouse:expire_command", "忘掉不再需要的快照 | forget the snapshots nobody needs"),
+    "warehouse releases": (
+        "warehouse_rollback:releases_command",
+        "资源或基础库的历次发布 | the releases of a resource or a library",
+    ),
+    "warehouse rollback": (
+        "warehouse_rollback:rollback_command",
+        "回退到以前的一次发布；缺省只说明会变什么 | go back to a release; by default only say what changes",
+    ),
     "warehouse sweep": ("warehouse:sweep_command", "删除无主的文件 | remove files that nothing names"),
     "warehouse verify": (
         "warehouse:verify_command",

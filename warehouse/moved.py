@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
+from pyiceberg.schema import Schema
 
 from warehouse import scan
 from warehouse.site import SCHEME, name
@@ -36,8 +37,12 @@ class Between:
         return sum(one.record_count for one in every if not (one.file_path in there[0] and one.file_path in there[1]))
 
     def columns(self) -> list[str]:
-        """The columns of the new snapshot."""
-        return [field.name for field in self.new.schema.fields]
+        """The columns of either snapshot: the older one has more where the newer goes back to an earlier state."""
+        return [field.name for field in self._schema.fields]
+
+    @property
+    def _schema(self) -> Schema:
+        return max(self.new.schema, self.old.schema, key=lambda one: len(one.fields))  # columns are only ever added
 
     def rows(self, connection: duckdb.DuckDBPyConnection, names: Sequence[str], into: str, where: str) -> None:
         """Put the rows of either snapshot that meet `where` (about `r`) into a temporary table, with OLD and NEW.
@@ -53,7 +58,7 @@ class Between:
         lone = [path for path in (*old, *new) if not (path in old and path in new)]
         self._located(connection, lone, names, into, "true")
         both = [path for path in old if path in new]
-        fresh = [path for path in self.new.deletes if path not in self.old.deletes]
+        fresh = sorted({*self.new.deletes} ^ {*self.old.deletes})  # what a rollback brings back was deleted before
         if both and fresh:
             connection.execute(
                 "CREATE OR REPLACE TEMP TABLE _fresh AS"
@@ -71,7 +76,7 @@ class Between:
                  where: str) -> None:  # fmt: skip
         files = {one.file_path: one for one in (*self.old.data, *self.new.data)}
         chosen = [files[path] for path in paths]
-        planned = dataclasses.replace(self.new, data=tuple(chosen), deletes=())
+        planned = dataclasses.replace(self.new, schema=self._schema, data=tuple(chosen), deletes=())
         listed = ", ".join(f"r.{quote(one)}" for one in names)
         if chosen:
             source = scan.located(planned, chosen, list(names))

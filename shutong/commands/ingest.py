@@ -17,13 +17,18 @@ from shutong.wiring import Wired, new_run_id, open_deployment
 @click.argument("resource")
 @click.option("--set", "settings_", multiple=True, metavar="KEY=VALUE", help="替换来源选项 | replace a source option")
 @click.option("--new-only", is_flag=True, help="只读上次位置之后的内容 | read only what is new since the last run")
+@click.option(
+    "--run", "again", help="再做一次以前的运行，用它收到的内容 | a run of before again, with what it received"
+)
 @command
-def ingest_command(session: Session, resource: str, settings_: tuple[str, ...], *, new_only: bool) -> int:
+def ingest_command(
+    session: Session, resource: str, settings_: tuple[str, ...], *, new_only: bool, again: str | None
+) -> int:
     """Ingest one resource from end to end and say what became of every row."""
     voice = session.voice
     with open_deployment(session.settings, overrides={resource: given(settings_)}) as wired:
         chosen = wired.deployment.resource(resource)
-        run = new_run_id()
+        run = wired.state.run(again).run_id if again else new_run_id()
         voice.progress(f"拉取 {chosen.zh}", f"pulling {chosen.en}")
         pulled = wired.steps.pull(chosen.id, run, everything=not new_only)
         if pulled.batch is None:

@@ -99,7 +99,7 @@ def test_release_and_run_counts_come_in_one_transaction(state: State, monkeypatc
     state.start_run("run-1", "market.base")
     pins = {"std_market.base": Pin(2**62 + 1, "file:///m")}
     with monkeypatch.context() as patch:
-        patch.setattr("warehouse.state.state._release", lambda _row: 1 / 0)
+        patch.setattr("warehouse.state.state.as_release", lambda _row: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             state.commit_release("run-1", pins, {"landed": 5})
     assert state.releases() == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import cast
@@ -18,6 +18,7 @@ from warehouse.state.values import Pin, Publication, Release, Run
 
 _PINS = sa.cast(RELEASE.c.tables, sa.String) != "{}"  # a release that still keeps its snapshots
 _DAY = 10  # characters of a date
+UNDONE = "-undone-"  # stands in the kind of a release that a rollback took back, before the number of that
 _COUNTS = ("pulled", "landed", "quarantined", "superseded", "deleted")
 
 
@@ -181,7 +182,7 @@ class State:
             made = sa.and_(by_run, RELEASE.c.changed == changed, RELEASE.c.batch == batch)
             row = connection.execute(sa.select(RELEASE).where(made)).mappings().first()
             if row is None:
-                newest = _newest_release(connection)
+                newest = newest_release(connection)
                 pins = {**(newest.tables if newest else {}), **tables}
                 values = {
                     "created_at": now_text(),
@@ -198,12 +199,15 @@ class State:
             known = {name: sum(one.get(name, 0) for one in every) for name in _COUNTS if name in (counts or {})}
             if known:
                 connection.execute(sa.update(RUN).where(RUN.c.run_id == run_id).values(**known))
-            return _release(row)
+            return as_release(row)
 
-    def release(self) -> Release | None:
-        """The newest release, which is what readers see; None before the first."""
+    def release(self, number: int | None = None) -> Release | None:
+        """The newest release, which is what readers see, or the one of that number; None where there is none."""
         with self.reading() as connection:
-            return _newest_release(connection)
+            if number is None:
+                return newest_release(connection)
+            row = connection.execute(sa.select(RELEASE).where(RELEASE.c.id == number)).mappings().first()
+            return None if row is None else as_release(row)
 
     def released(self, table: str) -> int | None:
         """The snapshot of the table in the newest release; None when it was never released."""
@@ -212,15 +216,17 @@ class State:
         return pin.snapshot if pin else None
 
     def releases(self, limit: int = 100, *, run: str | None = None, changed: str | None = None) -> list[Release]:
-        """The newest releases, newest first; those of a run, or those that moved the table `changed`."""
+        """The newest releases, newest first; those a run made that count, or those that moved the table `changed`.
+
+        What a rollback took back counts no more, until another brings it back.
+        """
         query = sa.select(RELEASE).order_by(RELEASE.c.id.desc()).limit(limit)
         if run is not None:
-            query = query.where(RELEASE.c.run == run)
+            query = query.where(RELEASE.c.run == run, ~RELEASE.c.kind.contains(UNDONE))
         if changed is not None:
-            text = "\n" + RELEASE.c.changed + "\n"
-            query = query.where(text.contains(f"\n{changed}\n", autoescape=True))
+            query = query.where(moved((changed,)))
         with self.reading() as connection:
-            return [_release(row) for row in connection.execute(query).mappings()]
+            return [as_release(row) for row in connection.execute(query).mappings()]
 
     def pinned(self, table: str) -> frozenset[int]:
         """Every snapshot of the table that some release pins: what expiry must keep."""
@@ -301,13 +307,21 @@ def _move(connection: sa.Connection, resource: str, position: Position) -> None:
         connection.execute(sa.insert(POSITION).values(resource=resource, **values))
 
 
-def _newest_release(connection: sa.Connection) -> Release | None:
+def newest_release(connection: sa.Connection) -> Release | None:
+    """The newest release, inside a transaction."""
     row = connection.execute(sa.select(RELEASE).order_by(RELEASE.c.id.desc()).limit(1)).mappings().first()
-    return None if row is None else _release(row)
+    return None if row is None else as_release(row)
 
 
-def _release(row: sa.RowMapping) -> Release:
-    pins = {name: Pin(**pin) for name, pin in row["tables"].items()}
+def moved(tables: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Whether a release moved one of the tables."""
+    text = "\n" + RELEASE.c.changed + "\n"
+    return sa.or_(*(text.contains(f"\n{one}\n", autoescape=True) for one in tables))
+
+
+def as_release(row: sa.RowMapping) -> Release:
+    """A row as a value; one that was asked for without its tables has none."""
+    pins = {name: Pin(**pin) for name, pin in row.get("tables", {}).items()}
     changed = tuple(name for name in row["changed"].split("\n") if name)
     values = {name: row[name] for name in ("id", "created_at", "run", "kind", "batch", "counts")}
     return Release(**values, tables=pins, changed=changed)

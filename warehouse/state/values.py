@@ -12,7 +12,8 @@ from schemas.values import Json
 class Run:
     """One run of one resource (or library): how far it came and what became of its rows.
 
-    `status` is running, done, failed or held; times are ISO 8601 text with offset; counts are None until known.
+    `status` is running, done, failed, held, rejected, or undone: something it landed was taken back. Times are ISO 8601
+    text with offset; counts are None until known.
     """
 
     run_id: str
@@ -45,7 +46,9 @@ class Release:
     """What readers see: every released table with its snapshot.
 
     `tables` is complete (tables this release did not touch keep their earlier pin), `changed` names those it moved.
-    `batch` and `counts` are those of the landing that made the release, where there was one.
+    `kind` is land, merge, compact or rollback; land-undone-7 is a landing that the rollback of release 7 took back.
+    `batch` and `counts` are those of the landing that made the release, where there was one; a rollback counts
+    `to`, the release it went back to.
     """
 
     id: int
