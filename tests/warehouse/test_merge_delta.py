@@ -7,16 +7,13 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
-from functools import partial
 
 import pyarrow as pa
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_merge import STANDARD, deployment
 
-from warehouse import history, keyed_care, keyed_rows
-from warehouse.compaction import Tended, compact
+from warehouse import history
 from warehouse.crosswalk import Contribution
 from warehouse.library_state import LibraryState
 from warehouse.merge import merge, newest
@@ -48,9 +45,6 @@ STEP = st.one_of(
     st.tuples(st.just("decide"), st.integers(0, 9), st.integers(0, 2)),
     st.tuples(st.just("back"), st.integers(0, 3), st.integers(1, 3)),
     st.tuples(st.just("authority"), st.sampled_from(["tax", "registry"]), st.none()),
-    st.tuples(st.just("compact"), st.integers(0, 3), st.none()),
-    st.tuples(st.just("twins"), st.booleans(), st.none()),
-    st.tuples(st.just("hurt"), st.integers(0, 99), st.integers(0, 9999)),
 )  # fmt: skip
 
 
@@ -111,22 +105,6 @@ class Town:
         if gone != stands:
             self.seen = {at: rows for at, rows in self.seen.items() if stands.at >= at}
 
-    def compact(self, which):
-        table, sort, library = [*((one.table, "id", None) for one in WHO), ("base.small", "uscc", "small")][which]
-        if self.state.released(table) is not None:
-            alone = partial(self.tables.lock, "merge-small")
-            compact(self.state, self.tables, Tended(table, (sort,), alone, library), always=True)
-
-    def hurt(self, which, where):
-        """Change a byte of some file of some twin, or cut the file off there."""
-        files = sorted(one for one in (self.tables.folder / "keyed").rglob("*") if one.is_file())
-        if files:
-            file = files[which % len(files)]
-            told = bytearray(file.read_bytes())
-            if told and where % 2:
-                told[where % len(told)] ^= 1 << where % 8
-            file.write_bytes(told if where % 2 else told[: where % (len(told) + 1)])
-
     def decide(self, number, choice):
         waiting = [one for one in self.rows("small", "_xref") if one["candidates"]]
         if waiting:
@@ -177,34 +155,14 @@ A, B = ({"id": one, "uscc": key, "subject_id": None, "reg_no": None, "ent_name":
 
 
 @example([("upsert", 0, [A, B]), ("upsert", 1, [A]), ("delete", 0, ["1"]), ("back", 0, 1)])
-def told(tmp_path_factory, steps, *, twins):
+@settings(max_examples=int(os.environ.get("MERGES", "2")), deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(STEP, min_size=3, max_size=7))
+def test_changes_merged_one_after_the_other_equal_a_rebuild(tmp_path_factory, steps):
     town = Town(tmp_path_factory.mktemp("town"))
     for step in steps:
         town.act(*step)
         town.merge()
-        if twins:
-            keyed_care.tend(town.state, town.tables, "small")
     town.check()
     for at, rows in town.seen.items():
         assert history.whole(town.state, town.tables, "small", at).to_pylist() == rows
     town.close()
-
-
-EXAMPLES = settings(
-    max_examples=int(os.environ.get("MERGES", "2")), deadline=None, suppress_health_check=list(HealthCheck)
-)
-
-
-@EXAMPLES
-@given(st.lists(STEP, min_size=3, max_size=7))
-def test_changes_merged_one_after_the_other_equal_a_rebuild(tmp_path_factory, steps):
-    told(tmp_path_factory, steps, twins=False)
-
-
-@EXAMPLES
-@given(st.lists(STEP, min_size=3, max_size=7))
-def test_changes_merged_by_keyed_twins_equal_a_rebuild(tmp_path_factory, steps):
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(keyed_care, "LEAST", 1)
-        patched.setattr(keyed_rows, "SHARE", 0)
-        told(tmp_path_factory, steps, twins=True)
