@@ -95,6 +95,8 @@ def _directory(desk: Desk) -> APIRouter:
             if entry.resource == resource:
                 visit.call.resource = resource
                 told = _entry(entry) | {"fields": _fields(entry), "granted": _granted(desk, visit, entry)}
+                served = config.served.get(resource)
+                told |= {"served": _asked(served) if served is not None else None}
                 return _json(told | {"request_id": visit.call.id})
         raise NotFoundError.resource(resource)
 
@@ -131,11 +133,13 @@ def _account(desk: Desk) -> APIRouter:
     async def healthz() -> Response:
         """各库、授权、计量与状态数据库的状况；计量或全部库失效时为 503。Libraries, grants, meter, state database."""
         libraries = {name: _store(library) for name, library in desk.config.libraries.items()}
+        served = {name: _store(library) for name, library in desk.config.served.items()}
         grants = desk.grants.state()
         meter = desk.meter.probe()
         state = await asyncio.to_thread(_answers, desk.config.engine)
         parts = {
             "libraries": libraries,
+            "resources": served,
             "grants": {
                 "status": "degraded" if grants.problem else "ok",
                 "grants": grants.grants,
@@ -145,7 +149,7 @@ def _account(desk: Desk) -> APIRouter:
             "meter": {"status": "failing" if meter else "ok", "problem": meter},
             "state": {"status": "ok" if state else "failing"},
         }
-        stores = [told["status"] for told in libraries.values()]
+        stores = [told["status"] for told in (*libraries.values(), *served.values())]
         failing = bool(meter) or not state or (bool(stores) and "ok" not in stores)
         degraded = grants.problem is not None or "failing" in stores
         status = "failing" if failing else "degraded" if degraded else "ok"
@@ -198,13 +202,21 @@ def _library(desk: Desk, visit: Visit, name: str, library: Library) -> dict[str,
         "library": name,
         "title": {"zh": library.standard.zh, "en": library.standard.en},
         "standard": library.standard.id,
-        "key": library.key_field,
-        "personal": library.personal,
         "grants": [
-            {"id": grant.id, "fields": grant.fields, "clear": sorted(grant.clear), "until": grant.until}
+            {
+                "id": grant.id,
+                "fields": grant.fields,
+                "clear": sorted(grant.clear),
+                "find": sorted(grant.find),
+                "until": grant.until,
+            }
             for grant in grants
         ],
-    } | _store(library)
+    } | _asked(library)
+
+
+def _asked(library: Library) -> dict[str, Any]:
+    return {"key": library.key_field, "personal": library.personal} | _store(library)
 
 
 def _store(library: Library) -> dict[str, Any]:

@@ -38,6 +38,20 @@ class Published(Protocol):
         ...
 
 
+class Paged(Protocol):
+    """A page of records; `after` is where the next one begins, None when there is none."""
+
+    @property
+    def records(self) -> Sequence[Mapping[str, Json]]:
+        """In the order of what they were asked by."""
+        ...
+
+    @property
+    def after(self) -> str | None:
+        """A mark, not fit for callers' eyes."""
+        ...
+
+
 class Records(Protocol):
     """Keyed look-ups in one library: memory-fast, safe for threads. Values are JSON-ready.
 
@@ -56,6 +70,14 @@ class Records(Protocol):
         """Up to `limit` records whose field `name` is exactly `value`."""
         ...
 
+    def page(self, equal: Mapping[str, str], *, prefix: tuple[str, str] | None = None, limit: int = 100,
+             after: str | None = None, keep: Callable[[Mapping[str, Json]], bool] | None = None) -> Paged:  # fmt: skip
+        """Up to `limit` records that `keep` keeps, whose fields are `equal` to these and begin with `prefix`.
+
+        Raises a ShutongError WH-NOT-INDEXED when none of the fields has an index.
+        """
+        ...
+
     def info(self) -> Published:
         """The generation in force; cheap enough for every call."""
         ...
@@ -63,9 +85,9 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A base library 基础库 that can be asked by key.
+    """A base library 基础库, or the landed records of a resource, that can be asked by key.
 
-    `personal` libraries are asked by POST only. The type of `key_field` in the standard says what a well-formed key is.
+    `personal` ones are asked by POST only. The type of `key_field` in the standard says what a well-formed key is.
     """
 
     standard: Standard
@@ -105,3 +127,4 @@ class SharingConfig:
     libraries: Mapping[str, Library]
     segment_bytes: int = 16 << 20  # of call records to a file; about 40,000 calls
     pushes: Mapping[str, Counter] = field(default_factory=dict)  # resources that take pushed batches
+    served: Mapping[str, Library] = field(default_factory=dict)  # resources whose landed records can be asked by key

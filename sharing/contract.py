@@ -59,11 +59,23 @@ class KeysBody(BaseModel):
     fields: list[str] | None = Field(None, description="只要这些字段；缺省为授权内全部字段 only these fields")
 
 
+class QueryBody(BaseModel):
+    """What records to find: by whole values, by the beginning of one, or both."""
+
+    model_config = ConfigDict(extra="forbid")
+    equal: dict[str, str] = Field({}, description="字段: 完整取值 field: whole value")
+    prefix: dict[str, str] = Field({}, description="一个字段: 开头 one field: how it begins")
+    limit: int = Field(100, ge=1, le=100, description="一页至多几条 records a page")
+    after: str | None = Field(None, description="上一页给出的标记 the mark the page before gave")
+    fields: list[str] | None = Field(None, description="只要这些字段；缺省为授权内全部字段 only these fields")
+
+
 class Provenance(BaseModel):
     """What every answer says about where it comes from."""
 
     masked: list[str] = Field(description="已脱敏的字段 fields shown masked")
-    library: str
+    library: str | None = Field(None, description="查询基础库时 of a library")
+    resource: str | None = Field(None, description="查询资源时 of a resource")
     grant: str = Field(description="据以应答的授权 the grant it was answered under")
     generation: int | str = Field(description="数据版本 generation of the library")
     published_at: str = Field(description="该版本发布时间 when it was published")
@@ -91,12 +103,19 @@ class BatchAnswer(Provenance):
     data: list[Line]
 
 
+class PageAnswer(Provenance):
+    """A page of records."""
+
+    data: list[dict[str, Any]]
+    after: str | None = Field(description="下一页的标记，没有下一页时为空 mark of the next page, null at the end")
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The refusals of a route, for its `responses`."""
     return {status: {"description": _REASONS[status], "content": PROBLEM_REF} for status in statuses}
 
 
-Library = Annotated[str, Path(description="基础库名称 library")]
+Name = Annotated[str, Path(description="基础库名称或资源编号 library or resource")]
 GrantName = Annotated[str | None, Query(alias="grant", description="使用哪一项授权 which grant (or header X-Grant)")]
 GrantHeader = Annotated[str | None, Header(alias="X-Grant", description="使用哪一项授权 which grant")]
 
@@ -105,14 +124,8 @@ lean = APIRouter(tags=["查询 look-up"])
 _REFUSALS = problems(401, 403, 404, 405, 422, 429, 503)
 
 
-@lean.get(
-    "/v1/libraries/{library}/records/{key}",
-    summary="按键查询一条记录（非个人信息库） Look up one record",
-    response_model=RecordAnswer,
-    responses=_REFUSALS,
-)
 def look_up(
-    library: Library,
+    name: Name,
     key: Annotated[str, Path(description="键，例如统一社会信用代码 the key")],
     fields: Annotated[str | None, Query(description="逗号分隔的字段 comma-separated fields")] = None,
     grant: GrantName = None,
@@ -121,21 +134,26 @@ def look_up(
     """每次应答都先写入不可篡改的调用记录。Every answer is recorded before it leaves."""
 
 
-@lean.post(
-    "/v1/libraries/{library}/records",
-    summary="按键查询一条记录（键在请求体中，个人信息库必须用此方式） Look up one record, key in the body",
-    response_model=RecordAnswer,
-    responses=_REFUSALS | problems(413),
-)
-def look_up_by_body(library: Library, body: KeyBody, grant: GrantName = None, x_grant: GrantHeader = None) -> None:
-    """个人信息库的键只能写在请求体中。Keys of personal libraries travel in the body only."""
+def look_up_by_body(name: Name, body: KeyBody, grant: GrantName = None, x_grant: GrantHeader = None) -> None:
+    """个人信息的键只能写在请求体中。Keys of persons travel in the body only."""
 
 
-@lean.post(
-    "/v1/libraries/{library}/records:batch",
-    summary="批量按键查询（至多 1000 个键） Look up many records",
-    response_model=BatchAnswer,
-    responses=_REFUSALS | problems(413),
-)
-def look_up_many(library: Library, body: KeysBody, grant: GrantName = None, x_grant: GrantHeader = None) -> None:
+def look_up_many(name: Name, body: KeysBody, grant: GrantName = None, x_grant: GrantHeader = None) -> None:
     """每个键计一次配额，配额不足时整批拒绝。Each key counts; a batch that exceeds the quota is refused whole."""
+
+
+def seek(name: Name, body: QueryBody, grant: GrantName = None, x_grant: GrantHeader = None) -> None:
+    """只能按授权 find 所列字段查找；每条计一次配额。By fields of the grant's `find`; each record counts."""
+
+
+for _kind, _zh, _en in (("libraries", "基础库", "a library"), ("resources", "资源", "a served resource")):
+    _path = f"/v1/{_kind}/{{name}}/records"
+    _with_body = _REFUSALS | problems(413)
+    lean.get(_path + "/{key}", summary=f"按键查询{_zh}的一条记录（非个人信息） Look up one record of {_en}",
+             response_model=RecordAnswer, responses=_REFUSALS)(look_up)  # fmt: skip
+    lean.post(_path, summary=f"按键查询{_zh}的一条记录（键在请求体中） Look up one record of {_en}, key in the body",
+              response_model=RecordAnswer, responses=_with_body)(look_up_by_body)  # fmt: skip
+    lean.post(_path + ":batch", summary=f"批量按键查询{_zh}（至多 1000 个键） Look up many records of {_en}",
+              response_model=BatchAnswer, responses=_with_body)(look_up_many)  # fmt: skip
+    lean.post(_path + ":query", summary=f"按字段查找{_zh}的记录，逐页返回 Find records of {_en}, page by page",
+              response_model=PageAnswer, responses=_with_body)(seek)  # fmt: skip

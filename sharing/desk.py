@@ -7,7 +7,7 @@ import hmac
 import time
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,7 +18,7 @@ from schemas.errors import ShutongError
 from schemas.validators import scalar
 from schemas.values import Json
 from sharing.calls import SHANGHAI, Call
-from sharing.catalog import Library, Published, SharingConfig
+from sharing.catalog import Library, Paged, Published, SharingConfig
 from sharing.errors import (
     FieldNotGrantedError,
     InternalError,
@@ -38,6 +38,7 @@ from sharing.masks import Mask
 from sharing.meter import Meter
 from sharing.problems import Answer
 from sharing.quota import Quota
+from sharing.seeking import Marks, Sought
 
 KEY_CHECK_SECONDS: Final = 1.0  # how long another process's revocation may go unnoticed
 LONGEST_KEY: Final = 200
@@ -58,6 +59,14 @@ class Visit:
     charged: Plan | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a call asks: the library or the served resource of that name."""
+
+    name: str
+    library: Library
+
+
 class Desk:
     """The sharing service without HTTP: everything a process needs to answer calls on one event loop."""
 
@@ -75,11 +84,13 @@ class Desk:
         self.grants = Grants(
             config.grants,
             {name: library.standard for name, library in config.libraries.items()},
-            {entry.resource: entry.standard for entry in config.catalog},
+            {entry.resource: entry.standard for entry in config.catalog}
+            | {name: library.standard for name, library in config.served.items()},
         )
         self.meter = Meter(config.meter, config.segment_bytes)
         self.ledger = Ledger(config.meter)
         self.quota = Quota(config.meter / "quota", self.ledger)
+        self._marks = Marks(config.secret)
         self._known: dict[str, tuple[Key, float]] = {}
 
     def close(self) -> None:
@@ -111,17 +122,25 @@ class Desk:
         """Ask the state database again for every key from the next call on."""
         self._known.clear()
 
-    def library(self, visit: Visit, name: str) -> Library:
+    def library(self, visit: Visit, name: str) -> Target:
         """The library of that name. Raises NotFoundError."""
         library = self.config.libraries.get(name)
         if library is None:
             raise NotFoundError.library(name)
         visit.call.library = name
-        return library
+        return Target(name, library)
 
-    def one(self, visit: Visit, name: str, key: str, wanted: Sequence[str] | None, grant: str | None) -> Answer:
+    def served(self, visit: Visit, name: str) -> Target:
+        """The served resource of that name. Raises NotFoundError."""
+        library = self.config.served.get(name)
+        if library is None:
+            raise NotFoundError.unserved(name)
+        visit.call.resource = name
+        return Target(name, library)
+
+    def one(self, visit: Visit, target: Target, key: str, wanted: Sequence[str] | None, grant: str | None) -> Answer:
         """The record under `key` as the caller's grant shows it; `wanted` None is every granted field."""
-        library = self.library(visit, name)
+        name, library = target.name, target.library
         kind = _kind(library)
         well_formed = _well_formed(kind, key)
         visit.call.key = self._recorded(library, key, well_formed=well_formed)
@@ -136,10 +155,10 @@ class Desk:
         return _answer(visit, plan, steps, published, plan.show(record, steps))
 
     def many(
-        self, visit: Visit, name: str, keys: Sequence[str], wanted: Sequence[str] | None, grant: str | None
+        self, visit: Visit, target: Target, keys: Sequence[str], wanted: Sequence[str] | None, grant: str | None
     ) -> Answer:
         """The records under up to 1,000 keys, in the order asked; a key costs one unit whether found or not."""
-        library = self.library(visit, name)
+        name, library = target.name, target.library
         kind = _kind(library)
         formed = [_well_formed(kind, key) for key in keys]
         visit.call.keys = [self._recorded(library, key, well_formed=ok) for key, ok in zip(keys, formed, strict=True)]
@@ -156,6 +175,26 @@ class Desk:
             found = record is not None and plan.admits(record)
             data.append({"key": key, "found": found, "record": plan.show(record, steps) if found and record else None})
         return _answer(visit, plan, steps, published, data)
+
+    async def page(
+        self, visit: Visit, target: Target, sought: Sought, wanted: Sequence[str] | None, grant: str | None
+    ) -> Answer:
+        """A page of the records sought, of the grant's rows; each costs one unit, an empty page one too."""
+        name, library = target.name, target.library
+        visit.call.key = self._hidden(sought.said)
+        plan = self._plan(visit, name, grant)
+        steps = _steps(plan, wanted)
+        sought.allowed_by(plan)
+        about = orjson.dumps([plan.grant.department, name, plan.grant.id, sought.said.decode()])
+        after = self._marks.opened(sought.after, about) if sought.after is not None else None
+        self._charge(visit, plan, 1)
+        published, found = await self._read_page(visit, target, replace(sought, after=after), plan)
+        self._charge_more(visit, plan, len(found.records) - 1)
+        keys = [str(one[library.key_field]) for one in found.records]
+        visit.call.keys = [self._recorded(library, key, well_formed=_well_formed(_kind(library), key)) for key in keys]
+        data = [plan.show(one, steps) for one in found.records]
+        mark = self._marks.sealed(found.after, about) if found.after else None
+        return _answer(visit, plan, steps, published, data, after=mark)
 
     def give_back(self, visit: Visit) -> None:
         """Undo the charge of a call that could not be answered."""
@@ -178,6 +217,36 @@ class Desk:
             left = max(0, grant.per_day - self.quota.used(grant.department, grant.id))
             raise QuotaSpentError.of(grant.id, grant.per_day, left)
         visit.charged, visit.call.units = plan, units
+
+    def _charge_more(self, visit: Visit, plan: Plan, units: int) -> None:
+        grant = plan.grant
+        if units < 1:
+            return
+        if grant.per_day is not None and self.quota.take(grant.department, grant.id, grant.per_day, units) is None:
+            self.give_back(visit)
+            left = max(0, grant.per_day - self.quota.used(grant.department, grant.id))
+            raise QuotaSpentError.of(grant.id, grant.per_day, left)
+        visit.call.units += units
+
+    async def _read_page(self, visit: Visit, target: Target, sought: Sought, plan: Plan) -> tuple[Published, Paged]:
+        """In a thread: a page looks at many records, and the other calls do not wait for it."""
+        records = target.library.records
+
+        def read() -> tuple[Published, Paged]:
+            while True:
+                published = records.info()
+                found = records.page(sought.equal, prefix=sought.prefix, limit=sought.limit, after=sought.after,
+                                     keep=plan.admits)  # fmt: skip
+                if records.info().id == published.id:
+                    return published, found
+
+        try:
+            return await asyncio.to_thread(read)
+        except ShutongError as error:
+            if error.code == "WH-NOT-INDEXED":
+                self.give_back(visit)
+                raise MalformedError.not_indexed(target.name) from error
+            raise (UnavailableError.store(target.name) if error.retryable else InternalError.of()) from error
 
     def _read(self, name: str, library: Library, key: str) -> tuple[Published, Mapping[str, Json] | None]:
         try:
@@ -206,7 +275,10 @@ class Desk:
         """A key as the ledger keeps it: in clear only when it is certain to name a firm and not a person."""
         if not library.personal and well_formed and _kind(library) == "uscc":
             return key
-        return "hmac:" + hmac.digest(self.config.secret, key.encode("utf-8", "surrogatepass"), "sha256").hex()
+        return self._hidden(key.encode("utf-8", "surrogatepass"))
+
+    def _hidden(self, told: bytes) -> str:
+        return "hmac:" + hmac.digest(self.config.secret, told, "sha256").hex()
 
 
 def _kind(library: Library) -> str:
@@ -235,16 +307,20 @@ def _answer(
     steps: Sequence[tuple[str, Mask | None]],
     published: Published,
     data: Mapping[str, object] | Sequence[Mapping[str, object]],
+    *,
+    after: str | None = None,
 ) -> Answer:
+    page = visit.call.operation == "query"
     told = {
         "data": data,
+        **({"after": after} if page else {}),
         "masked": [field for field, mask in steps if mask is not None],
-        "library": visit.call.library,
+        **({"resource": visit.call.resource} if visit.call.resource else {"library": visit.call.library}),
         "grant": plan.grant.id,
         "generation": published.id,
         "published_at": published.published_at,
         "freshness": published.freshness,
         "request_id": visit.call.id,
     }
-    records = 1 if isinstance(data, Mapping) else sum(1 for line in data if line["found"])
+    records = 1 if isinstance(data, Mapping) else sum(1 for line in data if page or line["found"])
     return Answer(200, orjson.dumps(told, default=str), fields=len(steps) * records)

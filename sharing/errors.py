@@ -111,6 +111,18 @@ class FieldNotGrantedError(SharingError):
             fix_en="Leave the field out of `fields`, or request a wider grant",
         )
 
+    @classmethod
+    def sought(cls, field: str, grant: str) -> FieldNotGrantedError:
+        """Records may not be sought by the field, whether or not it may be seen."""
+        shown = field[:64]
+        return cls(
+            "SHR-FIND",
+            zh=f"授权 {grant} 不允许按字段 {shown} 查找",
+            en=f"Grant {grant} does not let records be sought by {shown}",
+            fix_zh="改用键查询，或申请在授权的 find 中写明该字段",
+            fix_en="Look up by key, or ask for the field to be named in the grant's `find`",
+        )
+
 
 class NotFoundError(SharingError):
     """No such record, library, resource or path."""
@@ -151,6 +163,17 @@ class NotFoundError(SharingError):
         )
 
     @classmethod
+    def unserved(cls, resource: str) -> NotFoundError:
+        """The resource is none that records are looked up in; that it exists at all is not said."""
+        return cls(
+            "SHR-NOT-SERVED",
+            zh=f"{resource[:128]} 不提供按键查询",
+            en=f"Records of {resource[:128]} are not looked up by key",
+            fix_zh="查询其基础库，或请数据管理员在资源文件中写 serve: true",
+            fix_en="Ask its base library, or have the data manager write serve: true in the resource file",
+        )
+
+    @classmethod
     def path(cls) -> NotFoundError:
         """The path is not part of the contract; it is not echoed, because it may hold a personal key."""
         return cls(
@@ -182,14 +205,14 @@ class NotAllowedError(SharingError):
         return error
 
     @classmethod
-    def personal(cls, library: str) -> NotAllowedError:
+    def personal(cls, library: str, kind: str = "libraries") -> NotAllowedError:
         """A person's key was put into a URL, where proxies and logs would keep it."""
         return cls(
             "SHR-PERSONAL-KEY-IN-URL",
-            zh=f"{library} 是个人信息库，键不得出现在网址中",
+            zh=f"{library} 含个人信息，键不得出现在网址中",
             en=f"{library} holds personal data; its keys must not travel in a URL",
-            fix_zh=f"改用 POST /v1/libraries/{library}/records，在请求体中写 key",
-            fix_en=f"POST to /v1/libraries/{library}/records with the key in the body",
+            fix_zh=f"改用 POST /v1/{kind}/{library}/records，在请求体中写 key",
+            fix_en=f"POST to /v1/{kind}/{library}/records with the key in the body",
         )
 
 
@@ -237,6 +260,39 @@ class MalformedError(SharingError):
             en=en,
             fix_zh='请求体示例：{"key": "…", "fields": ["…"]}；批量用 {"keys": ["…"]}',
             fix_en='Body: {"key": "…", "fields": ["…"]}; for a batch {"keys": ["…"]}',
+        )
+
+    @classmethod
+    def sought(cls, zh: str, en: str) -> MalformedError:
+        """The body of a query is not of the documented shape."""
+        return cls(
+            "SHR-QUERY",
+            zh=zh,
+            en=en,
+            fix_zh='请求体示例：{"equal": {"division": "330106"}, "prefix": {"ent_name": "杭州"}, "limit": 100}',
+            fix_en='Body: {"equal": {"division": "330106"}, "prefix": {"ent_name": "A"}, "limit": 100}',
+        )
+
+    @classmethod
+    def not_indexed(cls, subject: str) -> MalformedError:
+        """None of the fields asked by has an index that could lead."""
+        return cls(
+            "SHR-NOT-INDEXED",
+            zh=f"所写字段都不是 {subject} 的查询字段",
+            en=f"None of the fields has an index in {subject}",
+            fix_zh="至少写一个可查询字段（主键、标识或名称），其余字段用于筛选",
+            fix_en="Name one that has an index (the key, an identifier, a name); the others then filter",
+        )
+
+    @classmethod
+    def mark(cls) -> MalformedError:
+        """The mark is none that an answer to this query gave."""
+        return cls(
+            "SHR-MARK",
+            zh="翻页标记不是本次查询的应答给出的",
+            en="The page mark is none that an answer to this query gave",
+            fix_zh="从第一页重新查询，条件不变，原样带回 after",
+            fix_en="Begin with the first page; keep the query the same and hand back `after` as it is",
         )
 
     @classmethod

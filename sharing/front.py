@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from sharing import seeking
 from sharing.calls import Call
 from sharing.desk import LARGEST_BATCH, Desk, Visit
 from sharing.errors import InternalError, MalformedError, NotAllowedError, NotFoundError, SharingError, TooLargeError
@@ -24,7 +26,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 VISIT = "shutong.visit"  # where the scope carries the Visit for the routes behind
 OPEN = ("/healthz", "/openapi.json")  # answered to anybody, not metered
 LARGEST_BODY = 256 << 10
-_LIBRARIES = "/v1/libraries/"
+_NAMES = frozenset({"key", "keys", "fields"})  # of a body
+_OPERATIONS = {"records": "post", "records:batch": "batch", "records:query": "query"}
+_ASKED = re.compile(r"/v1/(libraries|resources)/([^/]*)/(records|records:batch|records:query)(?:/(.*))?", re.DOTALL)
 _log = logging.getLogger(__name__)
 
 
@@ -77,40 +81,40 @@ class Front:
             return await _through(self._app, scope, receive)
         key, grant = _credentials(scope["headers"])
         await self._desk.identify(visit, key)
-        if path.startswith(_LIBRARIES):
-            parts = path[len(_LIBRARIES) :].split("/", 2)
-            if len(parts) > 1 and parts[1] in {"records", "records:batch"}:
-                return await self._look_up(visit, scope, receive, parts, grant)
+        asked = _ASKED.fullmatch(path)
+        if asked is not None:
+            return await self._look_up(visit, scope, receive, asked, grant)
         return await _through(self._app, scope, receive)
 
     async def _look_up(
-        self, visit: Visit, scope: Scope, receive: Receive, parts: Sequence[str], grant: str | None
+        self, visit: Visit, scope: Scope, receive: Receive, asked: re.Match[str], grant: str | None
     ) -> Answer:
         call, desk = visit.call, self._desk
-        asked: bytes = scope["query_string"]
-        query = parse_qs(asked.decode("latin-1"), keep_blank_values=True, errors="replace") if asked else {}
+        written: bytes = scope["query_string"]
+        query = parse_qs(written.decode("latin-1"), keep_blank_values=True, errors="replace") if written else {}
         grant = query["grant"][0] if "grant" in query else grant
-        library, batch = parts[0], parts[1] == "records:batch"
-        if len(parts) > 2:  # noqa: PLR2004 library, records, key
-            call.operation = "get"
-            if desk.library(visit, library).personal:
-                raise NotAllowedError.personal(library)
-            if batch:
+        kind, name, operation, key = asked.groups()
+        call.operation = _OPERATIONS[operation] if key is None else "get"
+        target = desk.library(visit, name) if kind == "libraries" else desk.served(visit, name)
+        if key is not None:
+            if target.library.personal:
+                raise NotAllowedError.personal(name, kind)
+            if operation != "records":
                 raise NotFoundError.path()
             if scope["method"] != "GET":
                 raise NotAllowedError.of("GET")
-            return desk.one(visit, library, parts[2], _listed(query.get("fields")), grant)
-        call.operation = "batch" if batch else "post"
-        desk.library(visit, library)
+            return desk.one(visit, target, key, _listed(query.get("fields")), grant)
         if scope["method"] != "POST":
             raise NotAllowedError.of("POST")
-        body = await _body(receive)
-        if batch:
-            return desk.many(visit, library, _keys(body), _fields(body), grant)
+        body = await _body(receive, seeking.NAMES if operation == "records:query" else _NAMES)
+        if operation == "records:query":
+            return await desk.page(visit, target, seeking.read(body), _fields(body), grant)
+        if operation == "records:batch":
+            return desk.many(visit, target, _keys(body), _fields(body), grant)
         key = body.get("key")
         if not isinstance(key, str):
             raise MalformedError.body("请求体缺少文本键 key", "The body has no text `key`")
-        return desk.one(visit, library, key, _fields(body), grant)
+        return desk.one(visit, target, key, _fields(body), grant)
 
 
 def _credentials(headers: Sequence[tuple[bytes, bytes]]) -> tuple[str | None, str | None]:
@@ -131,7 +135,7 @@ def _listed(values: Sequence[str] | None) -> list[str] | None:
     return [name.strip() for value in values for name in value.split(",")]
 
 
-async def _body(receive: Receive) -> dict[str, object]:
+async def _body(receive: Receive, names: frozenset[str]) -> dict[str, object]:
     parts, size = [], 0
     while True:
         message = await receive()
@@ -150,8 +154,7 @@ async def _body(receive: Receive) -> dict[str, object]:
         told = None
     if not isinstance(told, dict):
         raise MalformedError.body("请求体不是 JSON 对象", "The body is not a JSON object")
-    unknown = sorted(told.keys() - {"key", "keys", "fields"})
-    if unknown:
+    if told.keys() - names:
         raise MalformedError.body("请求体中有未定义的名称", "The body holds a name that is not defined")
     return told
 

@@ -12,8 +12,9 @@ from typing import NoReturn
 from schemas import lines
 from schemas.standard import Standard
 from schemas.syntax import nearest
+from sharing.masks import mask_of
 
-_KEYS = ("id", "department", "library", "resource", "fields", "clear", "rows", "purpose", "until", "quota")
+_KEYS = ("id", "department", "library", "resource", "fields", "clear", "find", "rows", "purpose", "until", "quota")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -21,8 +22,8 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 class Grant:
     """One grant as written.
 
-    `subject` is the library or resource; `rows` maps a field to whole values or prefixes ending in `*`; `until` is its
-    last day, ISO 8601; `per_day` None is no limit.
+    `subject` is the library or resource; `find` are fields its records may be sought by, besides the key; `rows` maps
+    a field to whole values or prefixes ending in `*`; `until` is its last day, ISO 8601; `per_day` None is no limit.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Grant:
     basis: str
     until: str
     per_day: int | None
+    find: frozenset[str] = frozenset()
 
 
 def read(
@@ -81,6 +83,7 @@ def _grant(
         basis=basis,
         until=_day(node),
         per_day=_per_day(node),
+        find=_find(node, standard, fields, clear),
     )
     return grant, standard
 
@@ -137,6 +140,24 @@ def _fields(node: lines.Node, standard: Standard) -> tuple[tuple[str, ...], froz
                 ("先写入 fields", "Add it to fields first"),
             )
     return fields, frozenset(clear)
+
+
+def _find(node: lines.Node, standard: Standard, fields: tuple[str, ...], clear: frozenset[str]) -> frozenset[str]:
+    """Fields that are seen whole: whoever may seek by a masked one guesses, asks and knows it."""
+    find = node.texts("find")
+    _known(node, "find", find, standard)
+    for field in find:
+        if field not in fields or (field not in clear and mask_of(standard.field(field)) is not None):
+            _fail(
+                node,
+                "find",
+                (
+                    f"{field} 未授权或已脱敏，不能据以查找",
+                    f"{field} is not granted, or masked: it may not be sought by",
+                ),
+                ("先写入 fields（脱敏字段还须写入 clear）", "Add it to fields first, and a masked one to clear"),
+            )
+    return frozenset(find)
 
 
 def _known(node: lines.Node, key: str, names: tuple[str, ...] | list[str], standard: Standard) -> None:

@@ -8,14 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 from schemas.errors import ShutongError, StandardError
-from schemas.standard import Field, Standard
+from schemas.standard import Standard
 from schemas.values import Json
 from sharing.calls import SHANGHAI, today
 from sharing.errors import MisconfiguredError, NoGrantError
 from sharing.grant_file import Grant, read
-from sharing.masks import MASKS, Mask, hide
+from sharing.masks import MASKS, PERSONAL_LEVEL, Mask, mask_of
 
-PERSONAL_LEVEL = 3  # DB33/T 2351: from this level on a field without a mask of its own is hidden
+__all__ = ["PERSONAL_LEVEL", "Grants", "GrantsState", "Plan", "compile_plan", "mask_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +132,6 @@ def compile_plan(grant: Grant, standard: Standard) -> Plan:
     )
     steps = tuple((name, None if name in grant.clear else mask_of(standard.field(name))) for name in grant.fields)
     return Plan(grant, steps, rows)
-
-
-def mask_of(field: Field) -> Mask | None:
-    """The mask a field is shown through by default; None when it is open."""
-    if field.mask is not None:
-        return MASKS[field.mask]
-    return hide if field.level >= PERSONAL_LEVEL else None
 
 
 def _know_masks(standard: Standard) -> None:

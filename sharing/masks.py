@@ -7,7 +7,10 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 
+from schemas.standard import Field
+
 Mask = Callable[[object], object]
+PERSONAL_LEVEL = 3  # DB33/T 2351: from this level on a field without a mask of its own is hidden
 
 # The two-character surnames 复姓 in use; a name that starts with one keeps both characters.
 COMPOUND_SURNAMES = frozenset(
@@ -88,6 +91,13 @@ MASKS: Mapping[str, Mask] = {
     "amount": amount,
     "hide": hide,
 }
+
+
+def mask_of(field: Field) -> Mask | None:
+    """The mask a field is shown through by default; None when it is open."""
+    if field.mask is not None:
+        return MASKS[field.mask]
+    return hide if field.level >= PERSONAL_LEVEL else None
 
 
 def _text(value: object) -> str:

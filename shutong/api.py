@@ -10,6 +10,7 @@ from runs.facts import OURS
 from runs.resources import Resource
 from schemas.values import Json
 from sharing.catalog import CatalogEntry, Library, SharingConfig
+from sharing.grants import PERSONAL_LEVEL
 from sharing.ingest_terms import Counter
 from shutong.deployment import Deployment, DeploymentSecrets, load
 from shutong.settings import Settings, read
@@ -36,7 +37,7 @@ class Served:
 
     def __init__(self, store: ServingStore) -> None:
         self._store = store
-        self.get, self.get_many, self.find = store.get, store.get_many, store.find
+        self.get, self.get_many, self.find, self.page = store.get, store.get_many, store.find, store.page
         self._told: Told | None = None
 
     def info(self) -> Told:
@@ -66,6 +67,7 @@ def config_of(settings: Settings) -> SharingConfig:
         secret=hashlib.sha256(secrets.get(DEPLOYMENT_SECRET).encode()).digest(),
         catalog=tuple(_entry(resource, state) for resource in deployment.resources),
         libraries=_libraries(deployment),
+        served=_served(deployment),
         pushes=_pushes(deployment, state, secrets),
     )
 
@@ -80,13 +82,26 @@ def _pushes(deployment: Deployment, state: State, secrets: DeploymentSecrets) ->
 
 def _libraries(deployment: Deployment) -> dict[str, Library]:
     found: dict[str, Library] = {}
-    for standard in (one.standard for one in deployment.resources):
+    for standard in (*(one.standard for one in deployment.resources), *deployment.received.values()):
         name = standard.library
         if name is None or (name in found and found[name].standard.version >= standard.version):
             continue
         key = standard.key[0]
         personal = standard.field(key).type in PERSONAL_KEYS
         found[name] = Library(standard, Served(ServingStore(deployment.home / "serving", name)), personal, key)
+    return found
+
+
+def _served(deployment: Deployment) -> dict[str, Library]:
+    """The resources whose files say `serve`; the key of one may be a phone number, so its level is looked at too."""
+    found: dict[str, Library] = {}
+    for one in deployment.resources:
+        if one.serve is None:
+            continue
+        key = one.standard.field(one.standard.key[0])
+        personal = key.type in PERSONAL_KEYS or key.level >= PERSONAL_LEVEL
+        store = Served(ServingStore(deployment.home / "serving", one.id))
+        found[one.id] = Library(one.standard, store, personal, key.name)
     return found
 
 
