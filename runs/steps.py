@@ -25,6 +25,7 @@ from warehouse.keep import keep_pieces, pulled
 from warehouse.land import quarantine_table
 from warehouse.merge import Contribution, merge
 from warehouse.publish import publish, publish_landed
+from warehouse.spread_merge import Spreading
 from warehouse.state import Release
 from warehouse.state.rollbacks import TAKEN_BACK
 from warehouse.state.streams import Streams
@@ -229,8 +230,10 @@ class Steps:
             rejected=manifest.rows if decided and decided.decision == "reject" else 0,
         )
 
-    def merge(self, library: str, run: str, *, whole: bool = False) -> LibraryReport:
-        """Merge a library from the newest releases of the resources that contribute to it; all of it, with `whole`."""
+    def merge(
+        self, library: str, run: str, *, whole: bool = False, spreading: Spreading | None = None
+    ) -> LibraryReport:
+        """Merge a library from its resources' newest releases; all of it with `whole`, by whom `spreading` says."""
         parts = self._parts
         with self._room():
             parts.state.start_run(run, library, trigger="merge")
@@ -245,6 +248,7 @@ class Steps:
                 standard,
                 [Contribution(one.id, one.department, one.table, one.order) for one in released],
                 whole=whole,
+                spreading=spreading,
             )
             reach.note(parts, library, now())
             tidy(parts.state, parts.tables, library_tables(library), parts.kept)

@@ -25,6 +25,7 @@ POINTS = (
     "publish.recorded",
 )
 CARE = (  # of what is done beside the steps of a record
+    "merge.bucket",
     "fold.written",
     "compact.range",
     "compact.written",

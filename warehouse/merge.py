@@ -14,13 +14,14 @@ import duckdb
 from schemas.points import reached
 from schemas.standard import Standard
 from schemas.values import Json
-from warehouse import crosswalk, merge_delta, merge_whole
+from warehouse import crosswalk, merge_delta, merge_whole, spread_merge
 from warehouse.clock import now_text
 from warehouse.crosswalk import Contribution
 from warehouse.errors import WarehouseError
 from warehouse.library_job import BASE, Job, Outcome
 from warehouse.library_state import LibraryState, Made, newest
 from warehouse.said import explain
+from warehouse.spread_merge import Spreading
 from warehouse.state import Release, State
 from warehouse.survivors import Compared
 from warehouse.tables import Tables
@@ -60,13 +61,13 @@ def base_table(library: str) -> str:
 
 
 def merge(state: State, tables: Tables, library: str, standard: Standard, contributions: Sequence[Contribution],
-          *, whole: bool = False) -> Merged:  # fmt: skip
+          *, whole: bool = False, spreading: Spreading | None = None) -> Merged:  # fmt: skip
     """Bring a library up to the released snapshots of its contributions and release its tables together.
 
     Only what changed since the merge before is combined anew; all is, with `whole`, where rules changed, or where an
-    old snapshot is gone. Either way the outcome is the same. The order of contributions counts where a field names no
-    authority. One process merges a library at a time. A merge killed half way is completed when its inputs are still
-    the newest, and dropped otherwise.
+    old snapshot is gone: by the workers of `spreading` where it is given. Either way the outcome is the same. The order
+    of contributions counts where a field names no authority. One process merges a library at a time. A merge killed
+    half way is completed when its inputs are still the newest, and dropped otherwise.
     """
     crosswalk.key_of(standard)
     with tables.lock(f"merge-{library}"):
@@ -93,7 +94,8 @@ def merge(state: State, tables: Tables, library: str, standard: Standard, contri
             for name in names:
                 if tables.exists(name):
                     tables.rollback_to(name, _snapshot(release, name))
-            outcome, built = _build(tables, job, rules, last=None if whole else last, before=before)
+            earlier = None if whole else last
+            outcome, built = _build(tables, job, rules, run, last=earlier, before=before, spreading=spreading)
             done = _commit(tables, job, outcome, run, rules)
             done = Made(library, run, done.snapshot, job.at, rules, inputs, {**done.told, "whole": built})
             memory.record(done)
@@ -123,8 +125,8 @@ def _compared(told: Mapping[str, Json]) -> tuple[Compared, ...]:
     return tuple(Compared(**one) for one in cast("list[dict[str, object]]", told["compared"]))  # type: ignore[arg-type]
 
 
-def _build(tables: Tables, job: Job, rules: Mapping[str, Json], *, last: Made | None,
-           before: int | None) -> tuple[Outcome, bool]:  # fmt: skip
+def _build(tables: Tables, job: Job, rules: Mapping[str, Json], run: str, *, last: Made | None, before: int | None,
+           spreading: Spreading | None) -> tuple[Outcome, bool]:  # fmt: skip
     """Stage what changed since `last`, or everything; tells whether it was everything."""
     with tables.connect() as connection:
         if last is not None and _without_words(last.rules) == _without_words(rules):
@@ -133,6 +135,8 @@ def _build(tables: Tables, job: Job, rules: Mapping[str, Json], *, last: Made | 
                 outcome = _delta(connection, tables, job, last)
             if outcome is not None:
                 return outcome, False
+        if spreading is not None:
+            return spread_merge.build(tables, job, rules, run, before=before, spreading=spreading), True
         return merge_whole.build(connection, tables, job, before), True
 
 

@@ -54,7 +54,7 @@ def make(connection: duckdb.DuckDBPyConnection, standard: Standard, parts: Seque
     folded = [_folded(connection, standard, one, number) for number, one in enumerate(parts)]
     pairs = list(_pairs(parts))
     agreed = [_agreed(parts, *one) for one in pairs]
-    winners = [_winner(one.name, _ranked(standard, parts, one.name)) for one in standard.fields]
+    winners = [_winner(one.name, ranked(standard, parts, one.name)) for one in standard.fields]
     packed = {"_mask": " + ".join(f"(c{n}._there IS NOT NULL)::BIGINT * {2**n}" for n in range(len(parts)))}
     packed |= _packed("_whose", winners, width := len(parts).bit_length())
     packed |= (pairwise := _packed("_agreed", agreed, 2))
@@ -130,7 +130,7 @@ def statements(connection: duckdb.DuckDBPyConnection, standard: Standard, parts:
     """
     queries = []
     for name in (one.name for one in standard.fields):
-        for weight, number in enumerate(_ranked(standard, parts, name)):
+        for weight, number in enumerate(ranked(standard, parts, name)):
             part, text = parts[number], text_of(name, sql_type(standard, name))
             queries.append(
                 f"SELECT {ENTITY} AS key, {literal(name)} AS field, {literal(part.contribution.department)}"
@@ -138,14 +138,14 @@ def statements(connection: duckdb.DuckDBPyConnection, standard: Standard, parts:
                 f" {weight} AS _weight, _recency, {observed(connection, part.relation)} AS observed_at"
                 f" FROM ({numbered(connection, standard, part)}) WHERE {quote(name)} IS NOT NULL"
             )
-    ranked = "row_number() OVER (PARTITION BY key, field ORDER BY _weight, _recency)::INTEGER AS rank"
+    places = "row_number() OVER (PARTITION BY key, field ORDER BY _weight, _recency)::INTEGER AS rank"
     return (
         "SELECT key, field, department, resource, value, rank, rank = 1 AS chosen, observed_at"
-        f" FROM (SELECT *, {ranked} FROM ({' UNION ALL '.join(queries)}))"
+        f" FROM (SELECT *, {places} FROM ({' UNION ALL '.join(queries)}))"
     )
 
 
-def _ranked(standard: Standard, parts: Sequence[Part], name: str) -> list[int]:
+def ranked(standard: Standard, parts: Sequence[Part], name: str) -> list[int]:
     """The parts that deliver a field, the one whose word counts most first: authority, then their order."""
     ruled = standard.field(name).authority
     there = [number for number, one in enumerate(parts) if name in one.fields]
@@ -160,7 +160,7 @@ def _ranked(standard: Standard, parts: Sequence[Part], name: str) -> list[int]:
 def _value(standard: Standard, parts: Sequence[Part], name: str) -> str:
     if name == key_of(standard):
         return ENTITY
-    said = [f"c{number}.{quote(name)}" for number in _ranked(standard, parts, name)]
+    said = [f"c{number}.{quote(name)}" for number in ranked(standard, parts, name)]
     return f"coalesce({', '.join(said)})" if said else f"NULL::{sql_type(standard, name)}"
 
 

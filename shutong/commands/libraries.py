@@ -7,6 +7,7 @@ import click
 from shutong.commands.library_history import statements, tell
 from shutong.commands.library_reader import clear_option, reader_of
 from shutong.session import FAILED, Session, command
+from shutong.spreading import buckets_option, shared, where_option
 from shutong.wiring import new_run_id, open_deployment
 from warehouse.said import explain
 
@@ -14,11 +15,13 @@ from warehouse.said import explain
 @click.command("merge", help="按最新发布的各资源重新合并 | merge the newest releases")
 @click.argument("library")
 @click.option("--whole", is_flag=True, help="全部重做，不只归并变化 | combine everything anew, not just what changed")
+@buckets_option
+@where_option
 @command
-def merge_command(session: Session, library: str, *, whole: bool) -> None:
+def merge_command(session: Session, library: str, *, whole: bool, buckets: int | None, where: str) -> None:
     """Merge a library now."""
-    with open_deployment(session.settings) as wired:
-        report = wired.steps.merge(library, f"{new_run_id()}-{library}", whole=whole)
+    with open_deployment(session.settings) as wired, shared(wired.tables, where, buckets) as spreading:
+        report = wired.steps.merge(library, f"{new_run_id()}-{library}", whole=whole, spreading=spreading)
     if session.voice.as_json:
         session.voice.answer(report.as_dict())
         return
