@@ -31,7 +31,7 @@ from runs.resources import Resource
 from schemas import code_lists
 from schemas.mapping import Standardised, resolve, schema, standardise_batches
 from schemas.points import reached
-from schemas.standard import ROWSETS, Rule, bind
+from schemas.standard import ROWSETS, Rule, Standard, bind
 from schemas.values import DELETED, OP, ORDER, ROW, Json, Manifest, Severity, Source, Verdict
 from warehouse import landed
 from warehouse.checked import CheckedWriter, KeptCheck, kept_check
@@ -53,7 +53,7 @@ class Parts:
 
     `open_source` opens a resource's connector; `authority` says, per library and field, which departments' word counts,
     first first (`default`: every field not named); `references` are the deployment's reference tables by name;
-    `kept` says how far back releases stay readable.
+    `kept` says how far back releases stay readable; `received` are the libraries that come by bundles from elsewhere.
     """
 
     state: State
@@ -68,6 +68,7 @@ class Parts:
     orders: QualityOrders
     references: Mapping[str, Path] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
+    received: Mapping[str, Standard] = field(default_factory=dict)
 
 
 def check_batch(parts: Parts, resource: Resource, manifest: Manifest) -> Report:

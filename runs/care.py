@@ -9,9 +9,11 @@ from functools import partial
 from runs.resources import Resource
 from schemas.errors import ShutongError
 from schemas.standard import Standard
+from warehouse.bundle_parts import PLACE
 from warehouse.compaction import Tended, fold
 from warehouse.crosswalk import key_of
 from warehouse.land import lock_name, quarantine_table
+from warehouse.library_state import newest
 from warehouse.state import State
 from warehouse.store import ObjectStore
 from warehouse.tables import Tables
@@ -36,6 +38,13 @@ def of_library(tables: Tables, library: str, standard: Standard) -> tuple[Tended
         Tended(name, sort, alone, None if number else library)
         for number, (name, sort) in enumerate(zip(library_tables(library), sorts, strict=True))
     )
+
+
+def of_bundle(state: State, tables: Tables, library: str, standard: Standard) -> tuple[Tended, ...]:
+    """The rows that came with a library which was merged elsewhere: who said what."""
+    made = newest(state, library)
+    alone, sort = partial(tables.lock, f"merge-{library}"), (key_of(standard), *PLACE)
+    return tuple(Tended(name, sort, alone) for name in (made.inputs if made else ()))
 
 
 def join_small_files(state: State, tables: Tables, each: Iterable[Tended]) -> None:

@@ -40,6 +40,18 @@ def unknown_library(library: str, known: list[str]) -> RunError:
     )
 
 
+def comes_by_bundles(library: str) -> RunError:
+    """The library is merged elsewhere."""
+    return RunError(
+        "RUN-LIBRARY-RECEIVED",
+        zh=f"基础库 {library} 由合作方的数据包提供，不在本部署归并",
+        en=f"the library {library} comes from a partner by bundles and is not merged here",
+        fix_zh="用 shutong library import 导入新数据包；本部署也有该库的资源时，在 bundles.yaml 中用 as 给它另一名称",
+        fix_en="Import the next bundle with shutong library import; where resources of this deployment belong to such a"
+        " library too, give the partner's another name in bundles.yaml (as)",
+    )
+
+
 def run_taken(run: str, resource: str) -> RunError:
     """A run id belongs to one resource."""
     return RunError(

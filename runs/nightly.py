@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from runs.batch import Parts
-from runs.care import of_library, of_resource
+from runs.care import of_bundle, of_library, of_resource
 from runs.errors import RunError
 from warehouse import backup, upkeep, verify
 from warehouse.backup import Backup, Place
@@ -36,10 +36,11 @@ class Nightly:
     def tables(self, names: Sequence[str] = ()) -> list[Tended]:
         """The tables there are, or those named. Raises RUN-TABLE-UNKNOWN."""
         parts = self._parts
-        libraries = {one.standard.library: one.standard for one in parts.resources.values()}
+        libraries = {one.standard.library: one.standard for one in parts.resources.values()} | dict(parts.received)
         every = [tended for one in parts.resources.values() for tended in of_resource(parts.store, one)]
         for library, standard in sorted((name, said) for name, said in libraries.items() if name):
             every += of_library(parts.tables, library, standard)
+            every += of_bundle(parts.state, parts.tables, library, standard) if library in parts.received else ()
         there = {one.table: one for one in every if parts.tables.exists(one.table)}
         if unknown := [name for name in names if name not in there]:
             raise RunError(

@@ -29,7 +29,7 @@ class TakenBack:
 
 def target(parts: Parts, name: str) -> Target:
     """A resource or a library as what goes back together. Raises RUN-RESOURCE-UNKNOWN."""
-    libraries = {one.standard.library for one in parts.resources.values()}
+    libraries = {one.standard.library for one in parts.resources.values()} | {*parts.received}
     if name in libraries:
         return Target(name, library_tables(name), partial(parts.tables.lock, f"merge-{name}"))
     if name not in parts.resources:

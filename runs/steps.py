@@ -10,7 +10,7 @@ from itertools import chain
 from runs import drift, modes, reach
 from runs.batch import Parts, check_batch, land_batch, told_of
 from runs.care import join_small_files, of_library
-from runs.errors import interrupted, run_taken, unknown_library, unknown_resource
+from runs.errors import comes_by_bundles, interrupted, run_taken, unknown_library, unknown_resource
 from runs.facts import OURS
 from runs.gates import judge_runs
 from runs.holds_store import Holds
@@ -235,6 +235,8 @@ class Steps:
     ) -> LibraryReport:
         """Merge a library from its resources' newest releases; all of it with `whole`, by whom `spreading` says."""
         parts = self._parts
+        if library in parts.received:
+            raise comes_by_bundles(library)
         with self._room():
             parts.state.start_run(run, library, trigger="merge")
         with self._failing(run):
@@ -269,7 +271,7 @@ class Steps:
             parts.state.start_run(run, library, trigger="merge")
         with self._failing(run):
             before = parts.state.publication(library)
-            if before is None and not any(parts.state.released(one.table) for one in self._contributing(library)):
+            if before is None and not self._has_rows(library):
                 parts.state.finish_run(run, counts={"landed": 0})  # no row of it has landed yet: nothing to publish
                 return LibraryReport(run, library, 0, changed=False)
             standard = self._library_standard(library)
@@ -300,8 +302,16 @@ class Steps:
             )
         return found
 
+    def _has_rows(self, library: str) -> bool:
+        """Whether anything landed that the library is merged from, or it came from elsewhere."""
+        if library in self._parts.received:
+            return True
+        return any(self._parts.state.released(one.table) for one in self._contributing(library))
+
     def _library_standard(self, library: str) -> Standard:
         """The newest standard of the library, its fields' authority as this deployment has it."""
+        if library in self._parts.received:
+            return self._parts.received[library]
         standard = max((one.standard for one in self._contributing(library)), key=lambda one: one.version)
         said = self._parts.authority.get(library, {})
         fields = (

@@ -31,11 +31,7 @@ _FAILED_ROWS = (
 def analysts(wired: Wired) -> Analysts:
     """The service over an open deployment."""
     resources = wired.deployment.resources
-    libraries = {
-        one.standard.library: one.standard
-        for one in sorted(resources, key=lambda one: one.standard.version)
-        if one.standard.library
-    }
+    libraries = wired.deployment.libraries
     standards = {one.id: one.standard for one in resources}
     grants = Grants(wired.deployment.home / "grants.yaml", libraries, standards)
     return Analysts(wired.state, wired.tables, subjects(wired.deployment), grants)
@@ -43,18 +39,15 @@ def analysts(wired: Wired) -> Analysts:
 
 def subjects(deployment: Deployment) -> Iterator[Subject]:
     """Every table there can be, whether anything landed there or not."""
-    libraries: dict[str, Subject] = {}
     for one in sorted(deployment.resources, key=lambda one: one.standard.version):
         fields = one.checked.fields
         yield Subject(one.id, one.table, one.zh, one.en, fields, grant=one.id, owner=one.department)
         name = f"quarantine.{one.department}__{one.name}"
         zh, en = f"{one.zh}：隔离的行", f"{one.en}: failed rows"
         yield Subject(name, one.quarantine, zh, en, _FAILED_ROWS, raw=True)
-        library, standard = one.standard.library, one.standard
-        if library:
-            table = base_table(library)
-            libraries[library] = Subject(table, table, standard.zh, standard.en, standard.fields, grant=library)
-    yield from libraries.values()
+    for library, standard in deployment.libraries.items():
+        table = base_table(library)
+        yield Subject(table, table, standard.zh, standard.en, standard.fields, grant=library)
 
 
 def analyst(

@@ -10,6 +10,7 @@ from shutong.late import LateCommand
 GROUPS = {
     "alarms": "告警 | alarms and their messages",
     "backup": "备份与恢复 | backups, and going back to one",
+    "bundle": "数据包：与不连网的合作方交换基础库 | libraries as files, for partners without a wire",
     "held": "待定批次：放行或拒收 | held batches: release or reject them",
     "key": "接口密钥 | API keys",
     "library": "基础库 | base libraries",
@@ -43,6 +44,12 @@ COMMANDS = {
         "backup:restore_command",
         "回到某一备份；其后的原始批次重新入库 | go back to a backup; later raw batches land again",
     ),
+    "bundle keys": (
+        "bundle:keys_command",
+        "本部署的名片与指纹，首次执行时生成密钥 | this deployment's card; makes the keys the first time",
+    ),
+    "bundle list": ("bundle:list_command", "导出过的与导入的数据包 | bundles that were made, and those that came"),
+    "bundle show": ("bundle:show_command", "核对一个数据包并显示其清单 | verify a bundle and show what it says"),
     "demo": ("deployment:demo_command", "演示：部门系统 → 检查 → 数仓 → 共享接口 | watch data travel the whole way"),
     "doctor": (
         "deployment:doctor_command",
@@ -85,6 +92,10 @@ COMMANDS = {
         "libraries:explain_command",
         "一条记录每个字段由哪个部门提供 | which department each field comes from",
     ),
+    "library export": (
+        "library_bundle:export_command",
+        "导出为签名并加密的数据包 | a library, or what changed in it, as one signed file",
+    ),
     "library follow": (
         "serving:follow_command",
         "资源一落库就合并并发布 | merge and publish whenever a resource has landed",
@@ -92,6 +103,10 @@ COMMANDS = {
     "library held": (
         "library_held:held_command",
         "会把两个主体并成一个、等待人工决定的 | what would fuse two records and waits",
+    ),
+    "library import": (
+        "library_bundle:import_command",
+        "导入合作方的数据包 | take a library from a partner's file",
     ),
     "library merge": ("libraries:merge_command", "按最新发布的各资源重新合并 | merge the newest releases"),
     "library publish": ("libraries:publish_command", "发布到查询服务 | publish to the serving store"),

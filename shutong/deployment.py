@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors.options import Secrets
 from runs.errors import unknown_resource
 from runs.resources import Resource, load_resources
 from schemas.lines import Node, read
+from schemas.standard import Standard
 from schemas.values import Json
+from shutong.bundles import agreed
 from shutong.layout import SetupError, read_secrets
 from shutong.settings import Settings
 from shutong.vault import Vault
@@ -31,12 +33,19 @@ class Department:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Everything the folder says."""
+    """Everything the folder says; `received` are the libraries that come from partners, in the standard agreed."""
 
     settings: Settings
     departments: tuple[Department, ...]
     connections: Mapping[str, Mapping[str, Json]]
     resources: tuple[Resource, ...]
+    received: Mapping[str, Standard] = field(default_factory=dict)
+
+    @property
+    def libraries(self) -> dict[str, Standard]:
+        """Every library by name, with the newest standard that resources merge into it, or that it comes in."""
+        every = sorted((one.standard for one in self.resources), key=lambda one: one.version)
+        return {**self.received, **{one.library: one for one in every if one.library}}
 
     @property
     def home(self) -> Path:
@@ -145,7 +154,7 @@ def load(settings: Settings) -> Deployment:
         for name, node in read(home / "connections.yaml").named("connections").items():
             connections[name] = {key: node.plain(key) for key in node.keys()}  # noqa: SIM118 - a Node is no dict
             _refuse_passwords(node, connections[name])
-    return Deployment(settings, departments, connections, load_resources(home))
+    return Deployment(settings, departments, connections, load_resources(home), agreed(home).received)
 
 
 def _refuse_passwords(node: Node, connection: Mapping[str, Json]) -> None:

@@ -124,6 +124,7 @@ class Wired:
             orders=self.orders,
             references=reference_tables(self._home / "references"),
             kept=Kept(storage.keep_releases, storage.keep_days),
+            received=self.deployment.received,
         )
 
     @cached_property

@@ -99,9 +99,11 @@ class LibraryState:
     def began(self, library: str) -> str | None:
         """When the library's first merge was released: nothing is known of earlier times."""
         released = sa.select(RELEASE.c.run).where(RELEASE.c.kind == "merge")
-        query = sa.select(sa.func.min(MERGE.c.at)).where(MERGE.c.library == library, MERGE.c.run.in_(released))
+        query = sa.select(MERGE.c.at, MERGE.c.told["bundle"]["began"].as_string())
+        query = query.where(MERGE.c.library == library, MERGE.c.run.in_(released)).order_by(MERGE.c.at).limit(1)
         with database.reading(self._engine) as connection:
-            return cast("str | None", connection.execute(query).scalar())
+            row = connection.execute(query).first()
+        return None if row is None else row[1] or row[0]  # what came by a bundle has its history with it
 
     def pinned(self, table: str) -> frozenset[int]:
         """The snapshots of a table that the released merges stand on, beside `State.pinned` what expiry must keep."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schemas.errors import ShutongError
+from warehouse.bundle_state import BundleState
 from warehouse.library_job import BASE
 from warehouse.library_state import LibraryState
 from warehouse.state import State
@@ -60,5 +61,5 @@ def expire(state: State, tables: Tables, name: str, *, least: int = 1) -> int:
 
 
 def needed(state: State, name: str) -> frozenset[int]:
-    """The snapshots of a table that releases, publications or merges of libraries stand on."""
-    return state.pinned(name) | LibraryState(state.engine).pinned(name)
+    """The snapshots of a table that releases, publications, merges of libraries or bundles for partners stand on."""
+    return state.pinned(name) | LibraryState(state.engine).pinned(name) | BundleState(state.engine).pinned(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from shutong.commands.library_history import statements, tell
@@ -9,6 +11,7 @@ from shutong.commands.library_reader import clear_option, reader_of
 from shutong.session import FAILED, Session, command
 from shutong.spreading import buckets_option, shared, where_option
 from shutong.wiring import new_run_id, open_deployment
+from warehouse.bundle_state import origin
 from warehouse.said import explain
 
 
@@ -58,10 +61,12 @@ def explain_command(session: Session, library: str, key: str, *, clear: bool) ->
     with open_deployment(session.settings) as wired:
         said = explain(wired.state, wired.tables, library, key)
         rows = statements(said, reader_of(wired.deployment, library, clear=clear))
+        came = origin(wired.state, library)
     if session.voice.as_json:
-        session.voice.answer({"library": library, "statements": rows})
+        bundle = {"bundle": asdict(came)} if came else {}
+        session.voice.answer({"library": library, "statements": rows, **bundle})
     elif not rows:
         session.voice.line("没有这条记录", "there is no such record")
     else:
-        tell(session, library, rows)
+        tell(session, library, rows, came)
     return 0 if rows else FAILED

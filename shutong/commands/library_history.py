@@ -14,6 +14,7 @@ from shutong.commands.library_reader import LibraryReader, clear_option, reader_
 from shutong.session import FAILED, Session, command
 from shutong.wiring import open_deployment
 from warehouse import history
+from warehouse.bundle_state import Origin, origin
 from warehouse.merge import compared, newest
 from warehouse.said import explain
 
@@ -107,18 +108,21 @@ def explain_command(session: Session, key: str, *, clear: bool) -> int:
     """Print every statement about one key in every library that has it, personal data masked."""
     found = {}
     with open_deployment(session.settings) as wired:
-        libraries = sorted({one.standard.library for one in wired.deployment.resources if one.standard.library})
-        for library in libraries:
+        origins = {}
+        for library in sorted(wired.deployment.libraries):
             rows = explain(wired.state, wired.tables, library, key)
             if rows:
                 found[library] = statements(rows, reader_of(wired.deployment, library, clear=clear))
+                if (came := origin(wired.state, library)) is not None:
+                    origins[library] = came
     if session.voice.as_json:
-        session.voice.answer({"key": key, "libraries": found})
+        bundles = {library: asdict(came) for library, came in origins.items()}
+        session.voice.answer({"key": key, "libraries": found} | ({"bundles": bundles} if bundles else {}))
     elif not found:
         session.voice.line("没有这条记录", "there is no such record")
     else:
         for library, rows in found.items():
-            tell(session, library, rows)
+            tell(session, library, rows, origins.get(library))
     return 0 if found else FAILED
 
 
@@ -129,7 +133,7 @@ def statements(rows: Sequence[Mapping[str, Json]], seen: LibraryReader) -> list[
     ]
 
 
-def tell(session: Session, library: str, rows: Sequence[Mapping[str, Json]]) -> None:
+def tell(session: Session, library: str, rows: Sequence[Mapping[str, Json]], came: Origin | None = None) -> None:
     """Print what was said about one key of a library, the chosen statement of each field marked."""
     shown = {
         "field": "字段",
@@ -142,6 +146,11 @@ def tell(session: Session, library: str, rows: Sequence[Mapping[str, Json]]) -> 
     told = [{**row, "chosen": "✓" if row["chosen"] else ""} for row in rows]
     heads = [(zh, name) for name, zh in shown.items()]
     session.voice.table((library, library), heads, [[row[name] for name in shown] for row in told])
+    if came is not None:
+        session.voice.line(
+            f"来自 {came.sender} 的数据包 {came.bundle}，{came.merged_at[:19]} 归并，{came.taken_at[:19]} 导入",
+            f"from {came.sender}'s bundle {came.bundle}, merged {came.merged_at[:19]}, imported {came.taken_at[:19]}",
+        )
 
 
 def _inert(cell: object) -> object:

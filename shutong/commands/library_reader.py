@@ -41,9 +41,8 @@ class LibraryReader:
 
 
 def reader_of(deployment: Deployment, library: str, *, clear: bool) -> LibraryReader:
-    """The reader of a library whose standard some resource of the deployment names."""
-    standards = [one.standard for one in deployment.resources if one.standard.library == library]
-    return LibraryReader(standards[0] if standards else None, clear)
+    """The reader of a library whose standard the deployment knows."""
+    return LibraryReader(deployment.libraries.get(library), clear)
 
 
 def clear_option(function: _Function) -> _Function:

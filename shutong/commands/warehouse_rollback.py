@@ -73,8 +73,7 @@ def rollback_command(session: Session, name: str, back_to: int, *, yes: bool, by
 
 
 def _named(wired: Wired, name: str) -> str:
-    libraries = {one.standard.library for one in wired.deployment.resources}
-    return name if name in libraries else wired.deployment.resource(name).id
+    return name if name in wired.deployment.libraries else wired.deployment.resource(name).id
 
 
 def _told(one: Choice, said: Rollback | None) -> dict[str, object]:
