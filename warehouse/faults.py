@@ -18,7 +18,8 @@ _BUCKET = re.compile(r"NO_?SUCH_?BUCKET|bucket does not exist", re.IGNORECASE)
 _SKEW = re.compile(r"TIME_?TOO_?SKEWED", re.IGNORECASE)
 _REFUSED = re.compile(
     r"ACCESS_?DENIED|INVALID_?ACCESS_?KEY|SIGNATURE_?DOES_?NOT_?MATCH|INVALID_?CLIENT_?TOKEN|INVALID_?TOKEN"
-    r"|EXPIRED_?TOKEN|HTTP[^0-9]*40[13]\b|Authentication Failure",
+    r"|EXPIRED_?TOKEN|HTTP[^0-9]*40[13]\b|Authentication Failure"
+    r"|HTTP[^0-9]*400\b.{0,9} during Head(Object|Bucket)",  # it has no body to say so: the token expired
     re.IGNORECASE,
 )
 _MISSING = re.compile(r"NO_?SUCH_?KEY|HTTP[^0-9]*404\b|No files found|No such file|Path does not exist", re.IGNORECASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -160,3 +161,12 @@ def test_the_landed_records_of_a_resource_are_published_like_a_library(town):
     store = published([rows[2] | {"ent_name": "改名", "_landed_at": datetime(2026, 11, 21, tzinfo=UTC)}], "b")
     assert (store.get("K2")["ent_name"], store.info().base, store.info().rows) == ("改名", 1, 3)
     assert store.info().freshness == {"market": "2026-11-21T08:00:00+08:00"}
+
+
+def test_two_who_publish_at_once_make_one_generation_each_release(town):
+    for generation in (1, 2):
+        with ThreadPoolExecutor(2) as both:
+            made = [both.submit(town.publish) for _ in range(2)]
+            seen = [one.result() for one in made]
+        assert [(record.generation, info.id) for record, info in seen] == [(generation, generation)] * 2
+        town.release(town.upsert(records([7], "改名")))
