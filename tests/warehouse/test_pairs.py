@@ -12,10 +12,14 @@ from land_kills import FIRST, SECOND
 from pair_kills import EACH, SHARED
 from pairs import PAIRS, Pair, assert_released, fresh, run_kills
 
+from warehouse import backup, compaction
+from warehouse.compaction import Tended, compact, fold
 from warehouse.errors import WarehouseError
-from warehouse.land import Landing, landed_table, quarantine_table
+from warehouse.land import Landing, landed_table, lock_name, quarantine_table
+from warehouse.site import size_of
 
 TABLE = landed_table(RESOURCE)
+PROVEN = [pytest.param(one, marks=pytest.mark.prove) for one in PAIRS[:-1]]
 
 
 @pytest.fixture(scope="module", params=PAIRS)
@@ -166,3 +170,47 @@ def test_killed_in_a_bucket_and_run_again_all_is_there_and_writers_at_once_lose_
         assert sorted(keys) == sorted(["both", *(f"{me}{n}" for me in "ab" for n in range(EACH))])
     finally:
         warehouse.close()
+
+
+def released_more(warehouse: Warehouse, number: int) -> dict[str, str]:
+    """Two rows, one of them in the place of another, released."""
+    added = rows(["both", f"k{number}"], f"第{number}次𠮷")
+    warehouse.tables.ensure(TABLE, added.schema)
+    snapshot = warehouse.tables.upsert(TABLE, added, key=["k"])
+    run = f"r{snapshot}"
+    warehouse.state.start_run(run, RESOURCE)
+    warehouse.state.commit_release(run, {TABLE: warehouse.tables.pin(TABLE, snapshot)})
+    return dict(zip(*added.to_pydict().values(), strict=True))
+
+
+@pytest.mark.parametrize("kind", [PAIRS[-1], *PROVEN])
+def test_folded_compacted_backed_up_and_restored_the_rows_stay_what_they_were(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket_server, database_server
+) -> None:
+    monkeypatch.setattr(compaction, "MANY", 4)
+    pair = fresh(kind, tmp_path / "work", bucket_server, database_server)
+    warehouse, expected = pair.open(), dict[str, str]()
+    for number in range(4):
+        expected |= released_more(warehouse, number)
+    one = Tended(TABLE, ("k",), lambda: warehouse.store.lock(lock_name(RESOURCE)))
+    assert fold(warehouse.state, warehouse.tables, one)
+    assert names(warehouse.tables, TABLE, warehouse.state.released(TABLE)) == expected
+    expected |= released_more(warehouse, 5)
+    assert compact(warehouse.state, warehouse.tables, one, always=True).changed
+    assert names(warehouse.tables, TABLE, warehouse.state.released(TABLE)) == expected
+    place, site = backup.Place(tmp_path / "kept", warehouse.state.url, warehouse.state.url), warehouse.tables.site
+    made = backup.create(place, warehouse.state, warehouse.tables)
+    released_more(warehouse, 6)
+    warehouse.close()
+    backup.restore(place, made, site)
+    warehouse = pair.open()
+    assert backup.settle(warehouse.state, warehouse.store, warehouse.tables, made).batches == 0
+    assert names(warehouse.tables, TABLE, warehouse.state.released(TABLE)) == expected
+    expected |= released_more(warehouse, 7)
+    assert names(warehouse.tables, TABLE, warehouse.state.released(TABLE)) == expected
+    warehouse.close()
+    site.remove(
+        next(file for file in sorted(backup.spared(place)) if file.endswith(".parquet") and size_of(site, file))
+    )
+    with pytest.raises(WarehouseError, match="WH-BACKUP-FILES"):
+        backup.restore(place, made, site)
