@@ -14,19 +14,21 @@ def spark(query: str, tables: Mapping[str, str]) -> str:
     for node in list(tree.find_all(exp.Table)):
         if node.name in tables and not node.db:
             node.replace(_named(tables[node.name], node.alias))
-    return tree.transform(_as_spark).sql(dialect="spark")
+    for node in reversed(list(tree.walk())):  # what lies inside comes first
+        if (said := _as_spark(node)) is not node:
+            node.replace(said)
+    return tree.sql(dialect="spark")
 
 
 def _as_spark(node: exp.Expr) -> exp.Expr:
     """What SQLGlot leaves as it is, or takes for the same where it is not."""
     if isinstance(node, exp.Anonymous) and node.name.lower() == "strlen":
-        return exp.Anonymous(this="octet_length", expressions=node.expressions)
+        return exp.Anonymous(this="octet_length", expressions=[one.copy() for one in node.expressions])
     if isinstance(node, exp.Bracket) and isinstance(node.expressions[0], exp.Slice):
-        return exp.Substring(this=node.this, start=exp.Literal.number(1), length=node.expressions[0].expression)
-    if isinstance(node, exp.ArrayDistinct):  # DuckDB's leaves nulls out
-        return exp.Anonymous(
-            this="array_compact", expressions=[exp.Anonymous(this="array_distinct", expressions=[node.this])]
-        )
+        length = node.expressions[0].expression
+        return exp.Substring(this=node.this.copy(), start=exp.Literal.number(1), length=length.copy())
+    if isinstance(node, exp.ArrayDistinct) and not isinstance(node.parent, exp.Anonymous):  # DuckDB's leaves nulls out
+        return exp.Anonymous(this="array_compact", expressions=[node.copy()])
     return node
 
 

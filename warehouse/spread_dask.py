@@ -12,7 +12,7 @@ from warehouse.spread import MEMORY, ClusterError, Room, workers_lost
 
 V = TypeVar("V")
 R = TypeVar("R")
-REACHED_WITHIN = 10.0  # seconds
+REACHED_WITHIN = 60.0  # seconds
 
 
 class Dask:
@@ -22,7 +22,21 @@ class Dask:
 
     def __init__(self, client: Any, killed: type[Exception]) -> None:  # noqa: ANN401 - distributed.Client
         self._client, self._killed = client, killed
-        self.workers: int = max(1, sum(client.nthreads().values()))
+        self.workers = 1
+
+    def wait_for(self, workers: int) -> None:
+        """Until so many have come; WH-CLUSTER when they do not."""
+        try:
+            self._client.wait_for_workers(workers, timeout=REACHED_WITHIN)
+        except TimeoutError as missing:
+            raise ClusterError(
+                "WH-CLUSTER",
+                zh="Dask 集群没有工作进程",
+                en="the Dask cluster has no workers",
+                fix_zh="在各工作机器上运行：dask worker 主机:端口 --nthreads 1",
+                fix_en="Run on the machines that work: dask worker host:port --nthreads 1",
+            ) from missing
+        self.workers = sum(self._client.nthreads().values())
 
     def each(self, act: Callable[[V], R], values: Sequence[V]) -> list[R]:
         """See warehouse.spread.Spread."""
@@ -60,6 +74,6 @@ def cluster(address: str) -> Iterator[Dask]:
             fix_en="Check the address, and that dask scheduler and dask worker are running there",
         ) from gone
     with client:
-        if not client.scheduler_info(n_workers=-1)["workers"]:
-            client.wait_for_workers(1, timeout=REACHED_WITHIN)
-        yield Dask(client, distributed.KilledWorker)
+        found = Dask(client, distributed.KilledWorker)
+        found.wait_for(1)
+        yield found

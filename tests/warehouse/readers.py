@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -95,19 +96,13 @@ def _extension(name: str) -> Path:
 
 
 def sail(made: Made) -> pa.Table:
-    with _sail() as client:
-        # Flight SQL: a statement is a message with one text, packed with its name.
-        said = f"SELECT * FROM iceberg.`{made.place}`".encode()
-        assert len(said) < 1 << 14
-        length = bytes([len(said) & 127 | 128, len(said) >> 7])
-        kind = "type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery"
-        statement = Packed(type_url=kind, value=b"\n" + length + said).SerializeToString()
-        info = client.get_flight_info(flight.FlightDescriptor.for_command(statement))
-        return client.do_get(info.endpoints[0].ticket).read_all()
+    with sail_server() as ask:
+        return ask(f"SELECT * FROM iceberg.`{made.place}`")
 
 
 @contextmanager
-def _sail() -> Iterator[flight.FlightClient]:
+def sail_server() -> Iterator[Callable[[str], pa.Table]]:
+    """A Sail of its own, as what answers a query."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -120,10 +115,24 @@ def _sail() -> Iterator[flight.FlightClient]:
             assert time.monotonic() < until
             time.sleep(0.05)
         with flight.connect(f"grpc://127.0.0.1:{port}") as client:
-            yield client
+            yield partial(_asked, client)
     finally:
         server.kill()
         server.wait()
+
+
+def _asked(client: flight.FlightClient, query: str) -> pa.Table:
+    # Flight SQL: a statement is a message with one text, packed with its name.
+    said = query.encode()
+    length, left = bytearray(), len(said)
+    while left > 127:
+        length.append(left & 127 | 128)
+        left >>= 7
+    length.append(left)
+    kind = "type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery"
+    statement = Packed(type_url=kind, value=b"\n" + bytes(length) + said).SerializeToString()
+    info = client.get_flight_info(flight.FlightDescriptor.for_command(statement))
+    return client.do_get(info.endpoints[0].ticket).read_all()
 
 
 def _listens(port: int) -> bool:

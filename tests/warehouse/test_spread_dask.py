@@ -1,0 +1,76 @@
+"""A Dask cluster of two worker processes rebuilds a library as one process does, also when a worker dies."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+import spreading
+from test_merge import BOTH, STANDARD, contents, deployment, land, registry_rows, tax_rows
+
+from infra.testing.postgres import free_port
+from warehouse.errors import WarehouseError
+from warehouse.merge import merge
+from warehouse.spread import opened
+from warehouse.spread_merge import Spreading
+
+HERE = Path(__file__).parent
+installed = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="distributed is not installed")
+
+
+@contextmanager
+def cluster(folder, workers):
+    """A scheduler and its workers, each a process of its own; the scheduler's host and port."""
+    address = f"127.0.0.1:{free_port()}"
+    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
+
+    def start(stack, kind, *said):
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1", "--no-dashboard", *said]
+        one = subprocess.Popen(command, env=surroundings, cwd=folder, stderr=subprocess.DEVNULL)
+        stack.callback(one.wait)
+        stack.callback(one.kill)
+
+    with ExitStack() as stack:
+        start(stack, "scheduler", "--port", address.rpartition(":")[2])
+        for _ in range(workers):
+            start(stack, "worker", address, "--nthreads", "1", "--no-nanny", "--local-directory", str(folder))
+        yield address
+
+
+@installed
+def test_two_workers_of_which_one_dies_make_the_same_library(tmp_path):
+    state, tables = deployment(tmp_path)
+    land(state, tables, BOTH[0].table, registry_rows(), "run-1")
+    land(state, tables, BOTH[1].table, tax_rows(), "run-2")
+    with cluster(tmp_path, 2) as address, opened(f"dask://{address}") as spread:
+        spread.wait_for(2)
+        dying = Spreading(spread, 3, partial(spreading.combine_or_die, tmp_path))
+        made = merge(state, tables, "legal_person", STANDARD, BOTH, whole=True, spreading=dying)
+    assert (tmp_path / "died").exists()
+    found = contents(state, tables)
+    alone = merge(state, tables, "legal_person", STANDARD, BOTH, whole=True)
+    assert contents(state, tables) == found
+    assert (made.records, made.compared, made.unlinked) == (alone.records, alone.compared, alone.unlinked)
+    tables.close()
+    state.close()
+
+
+@installed
+def test_a_scheduler_that_does_not_answer_is_told_with_its_address(monkeypatch):
+    monkeypatch.setattr("warehouse.spread_dask.REACHED_WITHIN", 0.2)
+    with pytest.raises(WarehouseError) as told, opened(f"dask://127.0.0.1:{free_port()}"):
+        pass
+    assert (told.value.code, told.value.retryable) == ("WH-CLUSTER", True)
+
+
+def test_without_the_client_of_dask_the_command_that_installs_it_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(WarehouseError, match="shutong\\[cluster\\]") as told, opened("dask://127.0.0.1:8786"):
+        pass
+    assert told.value.code == "WH-DRIVER"
