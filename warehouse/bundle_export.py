@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from schemas.points import reached
 from schemas.standard import Standard
-from warehouse import crosswalk, moved
+from warehouse import bundle_changes, crosswalk
 from warehouse.bundle_errors import file_there, nothing_new, since_unknown
 from warehouse.bundle_file import FORMAT, GONE, MERGE, ROWS, Bundle, Part, Writing
 from warehouse.bundle_keys import Card, Keys
@@ -37,7 +37,6 @@ from warehouse.tables import AT_ONCE, Tables
 MEMORY = "700MB"  # of DuckDB; what does not fit is spilled
 MEMBER_ROWS = 500_000  # rows of one member: what a receiver decrypts at once
 LAST = "last"  # as `since`: the newest bundle made for the partner
-_MOVED = "_moved"
 Told = Callable[[int], None]  # how many rows were written so far
 
 
@@ -225,11 +224,7 @@ def _changes(connection: duckdb.DuckDBPyConnection, tables: Tables, one: _Source
         if error.code != "WH-SNAPSHOT-GONE":
             raise
         raise since_unknown(one.table, str(old)) from error
-    between = moved.Between(*plans)
-    between.moved(connection, one.columns, _MOVED)
-    was, now = (f"SELECT {_listed(one.columns)} FROM {_MOVED} WHERE {flag}" for flag in (moved.OLD, moved.NEW))
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE _came AS {now} EXCEPT ALL ({was})")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE _went AS {was} EXCEPT ALL ({now})")
+    bundle_changes.between(connection, *plans, one.columns, ("_came", "_went"))
     if not one.key:
         return None if connection.execute("SELECT count(*) FROM _went").fetchall()[0][0] else ("FROM _came", None)
     keys = _listed(one.key)
