@@ -38,7 +38,9 @@ TARGETS, AT_MOST = {"cost_peak_mib": 4_096.0}, ("cost_peak_mib",)
 
 # Whom the model is for: what stands here is assumed, everything else is measured.
 SCENARIOS = {"360m": 360 * MILLION, "7b": 7_000 * MILLION}  # rows kept
-PIECE = 60 * MILLION  # rows one process works on at a time; what is more is another table or bucket
+PIECES = {"receive": 2 * MILLION, "day": 2 * MILLION, "care": 2 * MILLION}  # rows of a resource, on average
+PIECE = 60 * MILLION  # rows of a library one process works on; what is more is another hash bucket
+GROWN = 1 + 0.01 * 365  # what is kept as received after a year in which one per cent is told anew each day
 CORES, DISK_BYTES = 16, 8e12  # of a machine
 BUSY, FULL = 0.6, 0.7  # of its cores and its disk that may be planned with
 LOAD_DAYS, NIGHT_HOURS, COPIES = 30, 8, 3
@@ -71,7 +73,9 @@ def costs(measured: Measured, rows: float) -> dict[str, Said]:
     """What each step and each kind of bytes comes to at a size, by the lines through what was measured."""
     said = {}
     for step in STEPS[1:]:
-        said[step] = extrapolated([(n, one[step].said["cpu"]) for n, one in measured.items()], rows, PIECE)
+        said[step] = extrapolated(
+            [(n, one[step].said["cpu"]) for n, one in measured.items()], rows, PIECES.get(step, PIECE)
+        )
     for kind in ("raw", "table", "serving"):
         said[kind] = extrapolated([(n, disk(one)[kind]) for n, one in measured.items()], rows, PIECE)
     return said
@@ -81,11 +85,11 @@ def machines(said: dict[str, Said]) -> dict[str, tuple[float, float, float]]:
     """Machines by what asks for them, each likely, low and high; what it takes is the most of the three, rounded up."""
 
     def of(names: tuple[str, ...], per_machine: float) -> tuple[float, float, float]:
-        chosen = [said[name] for name in names]
+        chosen = [(said[name], GROWN if name == "raw" else 1.0) for name in names]
         return (
-            sum(one.cost for one in chosen) / per_machine,
-            sum(one.low for one in chosen) / per_machine,
-            sum(one.high for one in chosen) / per_machine,
+            sum(one.cost * times for one, times in chosen) / per_machine,
+            sum(one.low * times for one, times in chosen) / per_machine,
+            sum(one.high * times for one, times in chosen) / per_machine,
         )
 
     return {
@@ -118,11 +122,13 @@ def tell(measured: Measured) -> dict[str, float]:
         print(f"{rows:,} rows, machines of {CORES} cores and {DISK_BYTES / 1e12:g} TB:")
         for what, (likely, low, high) in machines(said).items():
             print(f"  {what:6} {likely:8.2f}   ({low:.2f} to {high:.2f})")
-        total = sum(said[kind].cost for kind in ("raw", "table", "serving")) / 1e12
+        total = (said["raw"].cost * GROWN + said["table"].cost + said["serving"].cost) / 1e12
         served = said["serving"].cost / 1e9
+        hours = sum(said[step].cost for step in ("receive", "merge", "publish")) / 3_600
         print(
-            f"  {total:.2f} TB once, {total * COPIES:.2f} TB in {COPIES} copies; {served:,.0f} GB of it to answer from"
+            f"  {hours:,.0f} CPU hours to load; a year on {total:.2f} TB once, {total * COPIES:.2f} in {COPIES} copies,"
         )
+        print(f"  {served:,.0f} GB of it to answer from")
         figures[f"cost_machines_{name}"] = math.ceil(max(likely for likely, _, _ in machines(said).values()))
         figures[f"cost_machines_{name}_high"] = math.ceil(max(high for _, _, high in machines(said).values()))
     figures["cost_same"] = float(

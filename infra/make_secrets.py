@@ -31,10 +31,26 @@ def contents(host: str) -> Mapping[str, str]:
     }
 
 
-def write(folder: Path, host: str, owners: Mapping[str, int], owner: int) -> list[str]:
-    """Write what is not there yet and return its names; what is there is what running services know, and stays."""
+def for_cluster(made: Mapping[str, str], host: str) -> Mapping[str, str]:
+    """What becomes two Secrets of a cluster: the environment of every pod, and the keys Airflow's chart asks for."""
+    environment = {
+        "PGPASSWORD": made["postgres_password"],
+        "SHUTONG_SECRET_DEPLOYMENT": secrets.token_hex(32),
+        "SHUTONG_SECRET_S3_ACCESS_KEY": made["s3_access_key"],
+        "SHUTONG_SECRET_S3_SECRET_KEY": made["s3_secret_key"],
+    }
+    return {
+        "cluster.env": "".join(f"{name}={value}\n" for name, value in environment.items()),
+        "connection": f"postgresql+psycopg2://shutong:{made['postgres_password']}@{host}/airflow",
+        "fernet-key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "api-secret-key": secrets.token_hex(32),
+        "jwt-secret": secrets.token_hex(32),
+    }
+
+
+def write(folder: Path, made: Mapping[str, str], owners: Mapping[str, int], owner: int) -> list[str]:
+    """Write the files and return their names; where one is there, running services know it, and nothing is written."""
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    made = contents(host)
     present = sorted(name for name in made if (folder / name).exists())
     if present:
         raise SystemExit(f"{folder} 中已有 {', '.join(present)} | already there; nothing was written")
@@ -54,8 +70,12 @@ def main() -> None:
     asked.add_argument("--host", default="postgres", help="where PostgreSQL answers: its service, or a machine")
     asked.add_argument("--owner", type=int, default=SHUTONG, help="number of the user shutong: `id -u shutong`")
     asked.add_argument("--postgres", type=int, default=POSTGRES, help="number of the user PostgreSQL runs as")
+    asked.add_argument("--cluster", action="store_true", help="also what becomes Secrets of a cluster")
     given = asked.parse_args()
-    print("\n".join(write(given.folder, given.host, {"postgres_password": given.postgres}, given.owner)))
+    made = contents(given.host)
+    if given.cluster:
+        made = {**made, **for_cluster(made, given.host)}
+    print("\n".join(write(given.folder, made, {"postgres_password": given.postgres}, given.owner)))
 
 
 if __name__ == "__main__":

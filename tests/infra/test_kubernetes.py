@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import jsonschema
 import pytest
 import yaml
+from cryptography.fernet import Fernet
+from sqlalchemy import make_url
 from unit_files import TOP, UNITS, commands, module_of
 
 FOLDER = TOP / "infra" / "kubernetes"
@@ -73,6 +77,20 @@ def test_a_pod_runs_what_the_systemd_units_run():
         commands(UNITS / "shutong-library@.service", "legal_person"),
     )
     assert by_name == {"api": module_of(api), "legal-person": module_of(library)}
+
+
+def test_the_secrets_made_for_a_cluster_have_the_names_that_are_asked_for(tmp_path):
+    making = [sys.executable, TOP / "infra" / "make_secrets.py", tmp_path / "made", "--host", "db.example", "--cluster"]
+    subprocess.run(making, check=True, capture_output=True)
+    lines = dict(one.split("=", 1) for one in (tmp_path / "made" / "cluster.env").read_text().splitlines())
+    assert set(lines) == {
+        "PGPASSWORD",
+        *(f"SHUTONG_SECRET_{one}" for one in ("DEPLOYMENT", "S3_ACCESS_KEY", "S3_SECRET_KEY")),
+    }
+    url = make_url((tmp_path / "made" / "connection").read_text())
+    assert (url.host, url.database, url.password) == ("db.example", "airflow", lines["PGPASSWORD"])
+    Fernet((tmp_path / "made" / "fernet-key").read_text())
+    assert (tmp_path / "made" / "jwt-secret").read_text() != (tmp_path / "made" / "api-secret-key").read_text()
 
 
 def test_the_values_of_airflow_agree_with_what_else_is_deployed():
