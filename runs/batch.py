@@ -190,6 +190,7 @@ def _landed(parts: Parts, resource: Resource, manifest: Manifest, run: str) -> R
         newer=newer,
         gone_since=_gone_since(parts, resource, manifest, newer, came),
         came=came,
+        partition=resource.partition,
     )
     tidy(parts.state, parts.tables, (resource.table, quarantine_table(resource.id)), parts.kept)
     return replace(

@@ -18,6 +18,7 @@ from runs.reading import Reading, read_reading
 from schemas.errors import StandardError
 from schemas.lines import Node, read
 from schemas.load import find_standard, read_rules
+from schemas.partition import Partition, read_partition
 from schemas.standard import Rule, Standard, joined
 from schemas.syntax import nearest
 from schemas.values import Json, Severity
@@ -43,7 +44,7 @@ class Resource:
     which source column feeds which field, as far as the file says so; `limits` how the system wants to be read,
     `reading` how it is read again and how deletions are noticed; `formerly` the ids it had before; `beside` the
     standards of further columns, such as the control columns 控制字段 of shared tables; `serve` that its landed records
-    can be looked up.
+    can be looked up; `partition` how the files of its table are divided.
     """
 
     department: str
@@ -69,6 +70,7 @@ class Resource:
     expect_within: timedelta | None = None
     formerly: tuple[str, ...] = ()
     serve: Serve | None = None
+    partition: Partition | None = None
     path: Path = Path()
 
     @property
@@ -97,7 +99,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
     node = read(path).only(
         "resource", "title", "standard", "connection", "source", "map", "order", "severity", "rules", "gate",
         "limits", "drift", "orders", "references", "beside", "read", "schedule", "expect_within", "formerly",
-        "serve",
+        "serve", "warehouse",
     )  # fmt: skip
     name = node.pattern("resource", NAME, example="enterprise_base")
     title, source = _required(node, "title"), _required(node, "source")
@@ -138,6 +140,7 @@ def load_resource(path: Path, standards: Sequence[Path]) -> Resource:
         expect_within=_span(node, "expect_within"),
         formerly=_formerly(node),
         serve=_serve(node, standard),
+        partition=read_partition(node, checked),
         path=path,
     )
 

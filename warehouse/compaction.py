@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import cast
 
 import duckdb
-from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
 from schemas.points import reached
-from warehouse import positions, row_delta, scan
+from warehouse import partitions, positions, row_delta, scan
 from warehouse.durable import sync
 from warehouse.errors import WarehouseError
 from warehouse.library_state import LibraryState
@@ -74,7 +73,7 @@ def fold(state: State, tables: Tables, one: Tended) -> bool:
     with one.alone() as still_alone:
         planned = tables.plan(one.table, _settled(state, tables, one.table))
         small = tuple(file for file in planned.data if file.file_size_in_bytes < SMALL)
-        if len(small) + len(planned.deletes) <= MANY:
+        if len(small) + len(planned.deletes) <= MANY * len(partitions.groups(tables.loaded(one.table), planned.data)):
             return False
         chosen = dataclasses.replace(planned, data=small)
         with tables.connect(MEMORY) as connection:
@@ -109,10 +108,14 @@ def compact(state: State, tables: Tables, one: Tended, *, always: bool = False) 
             _journal(tables, one.table).unlink(missing_ok=True)
             if snapshot is not None:
                 return _told(one, planned, tables.plan(one.table, snapshot), changed=True)
-    raise TableContendedError(
+    raise _moved(one.table)
+
+
+def _moved(name: str) -> TableContendedError:
+    return TableContendedError(
         "WH-COMPACT-MOVED",
-        zh=f"表 {one.table} 在整理期间一再被整体改写",
-        en=f"the contents of table {one.table} were replaced again and again while it was compacted",
+        zh=f"表 {name} 在整理期间一再被整体改写，或改了分区",
+        en=f"the contents of table {name} were replaced again and again, or divided anew, while it was compacted",
         fix_zh="稍后重试；已入库的数据不受影响",
         fix_en="Try again later; what has landed is safe",
     )
@@ -172,6 +175,7 @@ def _resumed(tables: Tables, one: Tended, planned: Plan) -> _Job | None:
     deletes = tuple(path for path in planned.deletes if path in set(said["deletes"]))
     done = cast("list[list[str]]", said["done"])
     whole = len(data) == len(said["data"]) and len(deletes) == len(said["deletes"]) and said["sort"] == [*one.sort]
+    whole = whole and said.get("spec", ["0"]) == [_spec(tables, one.table)]
     if not whole or not all(size_of(tables.site, file) for files in done for file in files):
         return None
     return _Job(one.sort, dataclasses.replace(planned, data=data, deletes=deletes), said["bounds"], done)
@@ -181,6 +185,7 @@ def _note(tables: Tables, name: str, job: _Job) -> None:
     journal = _journal(tables, name)
     journal.parent.mkdir(parents=True, exist_ok=True)
     said = {"sort": job.sort, "data": [one.file_path for one in job.planned.data], "deletes": job.planned.deletes}
+    said["spec"] = (_spec(tables, name),)
     part = journal.with_suffix(".part")
     part.write_text(json.dumps({**said, "bounds": job.bounds, "done": job.done}, ensure_ascii=False))
     sync(part)
@@ -189,18 +194,8 @@ def _note(tables: Tables, name: str, job: _Job) -> None:
 
 def _written(connection: duckdb.DuckDBPyConnection, tables: Tables, one: Tended, job: _Job) -> tuple[str, ...]:
     """The files of every range, each in order; those an earlier process wrote are not written again."""
-    source, first = scan.relation(job.planned), quote(one.sort[0])
-    if not job.done:
-        job.bounds = _bounds(connection, source, first, sum(file.record_count for file in job.planned.data))
-        _note(tables, one.table, job)
-    starts = [None, *job.bounds]
-    for number in range(len(job.done), len(starts)):
-        low, high = starts[number], starts[number + 1] if number + 1 < len(starts) else None
-        begins = "true" if low is None else f"{first} >= {literal(low)}"
-        ends = "true" if high is None else f"{first} < {literal(high)}"
-        null = f" OR {first} IS NULL" if low is None and high is not None else ""
-        rows = connection.sql(f"SELECT * FROM {source} WHERE ({begins} AND {ends}){null}")
-        staged = tables.stage(one.table, rows, sort=one.sort, suffix=_IN_ORDER)
+    for query in _queries(connection, tables, one, job)[len(job.done) :]:
+        staged = tables.stage(one.table, connection.sql(query), sort=one.sort, suffix=_IN_ORDER)
         job.done.append([*staged.files])
         _note(tables, one.table, job)
         reached("compact.range")
@@ -217,6 +212,28 @@ def _written(connection: duckdb.DuckDBPyConnection, tables: Tables, one: Tended,
             fix_en="Look at disk and memory, then run: shutong warehouse verify",
         )
     return fresh
+
+
+def _queries(connection: duckdb.DuckDBPyConnection, tables: Tables, one: Tended, job: _Job) -> list[str]:
+    """The rows range by range of the key; where files are divided, partition by partition as they lie now."""
+    if partitions.divided(table := tables.loaded(one.table)):
+        parts = (dataclasses.replace(job.planned, data=files) for files in partitions.groups(table, job.planned.data))
+        return [f"SELECT * FROM {scan.relation(part)}" for part in parts]
+    source, first, queries = scan.relation(job.planned), quote(one.sort[0]), []
+    if not job.done:
+        job.bounds = _bounds(connection, source, first, sum(file.record_count for file in job.planned.data))
+        _note(tables, one.table, job)
+    starts = [None, *job.bounds]
+    for low, high in zip(starts, [*job.bounds, None], strict=True):
+        begins = "true" if low is None else f"{first} >= {literal(low)}"
+        ends = "true" if high is None else f"{first} < {literal(high)}"
+        null = f" OR {first} IS NULL" if low is None and high is not None else ""
+        queries.append(f"SELECT * FROM {source} WHERE ({begins} AND {ends}){null}")
+    return queries
+
+
+def _spec(tables: Tables, name: str) -> str:
+    return str(tables.loaded(name).spec().spec_id)
 
 
 def _bounds(connection: duckdb.DuckDBPyConnection, source: str, first: str, rows: int) -> list[str]:
@@ -238,7 +255,10 @@ def _seal(connection: duckdb.DuckDBPyConnection, planned: Plan) -> tuple[object,
 
 
 def _plan_of(table: Table, planned: Plan, files: Sequence[str]) -> Plan:
-    data = tuple(parquet_file_to_data_file(table.io, table.metadata, location(one)) for one in files)
+    try:
+        data = tuple(partitions.data_file(table, location(one)) for one in files)
+    except ValueError as error:  # of pyiceberg: files are to be divided in another way since these were written
+        raise _moved(".".join(table.name())) from error
     return dataclasses.replace(planned, data=data, deletes=())
 
 
@@ -323,8 +343,7 @@ def _deletes(  # noqa: PLR0917 - what was read, what is there now, and what take
     reader = connection.execute(f"SELECT DISTINCT * FROM ({' UNION ALL '.join(parts)}) ORDER BY ALL").to_arrow_reader(
         _AT_ONCE
     )
-    made = positions.write(tables.site, tables.loaded(one.table), reader)
-    return [made] if made else []
+    return positions.write(tables.site, tables.loaded(one.table), reader, (*now.data, *fresh.data))
 
 
 def _rows_of(deletes: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import quote as safe
 import duckdb
 import pyarrow as pa
 
+from schemas.partition import Partition
 from schemas.points import reached
 from schemas.values import ROW, Manifest
 from warehouse import fates, landing_files
@@ -76,6 +77,7 @@ def land(
     newer: Sequence[str] = (),
     gone_since: pa.Table | None = None,
     came: CameBack | None = None,
+    partition: Partition | None = None,
 ) -> Landing:
     """Land the batch and release it; the same batch again changes nothing and gives the counts it had.
 
@@ -84,8 +86,8 @@ def land(
     or has a greater order. Where the winner says that the source deleted its record, the landed row goes, in the same
     release; a deletion of what is not landed counts as superseded. `order` are fields, or schemas.values.ORDER.
     `run` is the run that lands, by default the one that pulled, which rows name. `newer` are batches of later
-    deliveries that have landed already: their rows stay, unless the order says that they are older. `gone_since`
-    are the keys that they deleted. `came` says of rows out of quarantine where they stood when they were delivered.
+    deliveries that have landed already: their rows stay, unless the order says that they are older. `gone_since` are
+    the keys they deleted. `came` says where rows out of quarantine stood. `partition` divides new files.
 
     Killed at any point and called again it ends in the same tables; `state.released` moves both at once.
     """
@@ -95,8 +97,7 @@ def land(
         if (made := _made(state, resource, run, manifest.batch)) is not None:
             return made
         targets = (landed_table(resource), quarantine_table(resource))
-        tables.ensure(targets[0], kept.schema)
-        tables.ensure(targets[1], fates.QUARANTINE_SCHEMA)
+        _make_ready(tables, targets, kept.schema, partition)
         done = {table: _settle(state, tables, table, run, manifest.batch) for table in targets}
         with (
             tables.connect(MEMORY) as connection,
@@ -122,6 +123,12 @@ def land(
         state.commit_release(run, known, asdict(landing), batch=manifest.batch)
         reached("land.released")
         return landing
+
+
+def _make_ready(tables: Tables, targets: tuple[str, str], schema: pa.Schema, partition: Partition | None) -> None:
+    tables.ensure(targets[0], schema)
+    tables.divide(targets[0], partition)
+    tables.ensure(targets[1], fates.QUARANTINE_SCHEMA)
 
 
 def _decided(  # noqa: PLR0917 - what, beside what, in the order they are said

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from warehouse import fates, positions
+from schemas.partition import Partition
+from warehouse import fates, partitions, positions
 from warehouse.checked import KeptCheck
 from warehouse.row_groups import RowGroups
 from warehouse.store import reading
 from warehouse.tables import Staged, Tables
 
+AT_ONCE, WAITING = 128, 128 << 20  # partitions written at once, and bytes of rows that may wait for that
 ADOPTED = 0.5  # share of the rows that land from which the files are taken as they stand
 _Places = tuple[npt.NDArray[np.int64], ...]
 
@@ -27,7 +31,8 @@ def staged(
     """The rows that `fates.decide` found to land as durable files of the table, and the keys whose rows they replace.
 
     Where most rows land the checked files become the table's, under names of their own, and the other rows are dropped
-    from them by position: a row is written once. Otherwise the rows that land are written anew, group by group.
+    from them by position: a row is written once. Otherwise, and where a table's files are divided, the rows that land
+    are written anew, group by group.
     """
     replaced = connection.table("replaced").to_arrow_table()
     places = tuple(fates.places(connection, "lands", number) for number in range(len(kept.files)))
@@ -35,6 +40,11 @@ def staged(
     if not rows:
         return Staged(table, (), 0, replaced)
     with_ids = tables.shape(table, kept.schema)
+    partition = tables.partition(table)
+    if partition is not None and partition.field in with_ids.names:
+        return Staged(
+            table, _divided(tables, table, kept, places, partition=partition, schema=with_ids, key=key), rows, replaced
+        )
     if rows >= ADOPTED * kept.rows and kept.schema.equals(with_ids, check_metadata=True):
         return _adopted(tables, table, kept, places, replaced)
     target = tables.place(table)
@@ -66,6 +76,44 @@ def _write(target: Path, kept: KeptCheck, places: _Places, schema: pa.Schema, ke
             for batch in _rows_at(kept, path, landing, schema.names):
                 groups.write(batch.cast(schema))
         groups.close()
+
+
+def _divided(
+    tables: Tables, table: str, kept: KeptCheck, places: _Places, *, partition: Partition, schema: pa.Schema,
+    key: Sequence[str],
+) -> tuple[str, ...]:  # fmt: skip
+    """The rows that land, a file for each partition; some partitions at a time, so that memory and files are few."""
+    marks: dict[object, None] = {}
+    for path, landing in zip(kept.files, places, strict=True):
+        for batch in _rows_at(kept, path, landing, [partition.field]):
+            marks |= dict.fromkeys(pc.unique(partitions.marks(batch.column(0), partition.by)).to_pylist())
+    every: list[object] = sorted(marks, key=lambda one: (one is not None, one))
+    made: list[str] = []
+    for at in range(0, len(every), AT_ONCE):
+        some = every[at : at + AT_ONCE]
+        files = {mark: tables.place(table) for mark in some}
+        with ExitStack() as opened:
+            writers = {}
+            for mark in some:
+                sink = opened.enter_context(opened.enter_context(tables.site.new(files[mark])).open("xb"))
+                writers[mark] = RowGroups(sink, schema, sort_by=key)
+            for path, landing in zip(kept.files, places, strict=True):
+                for batch in _rows_at(kept, path, landing, schema.names):
+                    _dealt(batch.cast(schema), partition, writers)
+            for writer in writers.values():
+                writer.close()
+        made += files.values()
+    return tuple(made)
+
+
+def _dealt(batch: pa.RecordBatch, partition: Partition, writers: Mapping[object, RowGroups]) -> None:
+    marks = partitions.marks(batch.column(partition.field), partition.by).dictionary_encode(null_encoding="encode")
+    numbers = marks.indices.to_numpy(zero_copy_only=False)
+    for number, mark in enumerate(marks.dictionary.to_pylist()):
+        if mark in writers:  # taken, not sliced: a slice would keep the whole batch in memory
+            writers[mark].write(batch.take(pa.array(np.flatnonzero(numbers == number))))
+    while sum(one.waiting for one in writers.values()) > WAITING:
+        max(writers.values(), key=lambda one: one.waiting).flush()
 
 
 def _rows_at(

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from pyiceberg.conversions import from_bytes
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
+from pyiceberg.typedef import Record
 from pyiceberg.types import StringType
 
-from warehouse import row_delta, scan
+from warehouse import partitions, row_delta, scan
 from warehouse.errors import WarehouseError
 from warehouse.site import SCHEME, Site, location, name
 from warehouse.sql import literal, quote
@@ -70,8 +71,7 @@ def replaced(
             f"SELECT '{scheme}' || t.filename AS file_path, t.file_row_number AS pos FROM {live} t "
             f"SEMI JOIN incoming USING ({names}) ORDER BY ALL"
         )
-        written = write(site, table, found.to_arrow_reader(_ROWS))
-    return [written] if written else []
+        return write(site, table, found.to_arrow_reader(_ROWS), candidates)
 
 
 def places(files: Mapping[str, npt.NDArray[np.int64]]) -> pa.Table:
@@ -94,8 +94,22 @@ def _may_hold(table: Table, file: DataFile, column: str, low: object, high: obje
     return from_bytes(kind, lower) <= high and from_bytes(kind, upper) >= low
 
 
-def write(site: Site, table: Table, found: pa.RecordBatchReader) -> DataFile | None:
-    """A position-delete file of the table for the rows found (file_path, pos, ordered by both); None for no row."""
+def write(site: Site, table: Table, found: pa.RecordBatchReader, files: Sequence[DataFile]) -> list[DataFile]:
+    """Position-delete files of the table for the rows found (file_path, pos, ordered by both) in these data files.
+
+    None for no row; where the table has partitions one for each, since a reader looks for deletes in a file's own.
+    """
+    if not partitions.divided(table):
+        written = _written(site, table, found, 0, Record())
+        return [written] if written else []
+    every = (
+        _written(site, table, rows.to_reader(), spec, partition)
+        for spec, partition, rows in partitions.sorted_out(found.read_all(), files)
+    )
+    return [one for one in every if one is not None]
+
+
+def _written(site: Site, table: Table, found: pa.RecordBatchReader, spec: int, partition: Record) -> DataFile | None:
     target = f"{name(table.location())}/data/{uuid.uuid4().hex}-deletes.parquet"
     path = found.schema.field("file_path").type
     schema = pa.schema([_SCHEMA.field("file_path").with_type(path), _SCHEMA.field("pos")])
@@ -108,7 +122,7 @@ def write(site: Site, table: Table, found: pa.RecordBatchReader) -> DataFile | N
         size = file.stat().st_size
         if not rows:
             file.unlink()
-    return row_delta.delete_file(location(target), rows, size) if rows else None
+    return row_delta.delete_file(location(target), rows, size, spec, partition) if rows else None
 
 
 def _listed(files: Sequence[str]) -> str:

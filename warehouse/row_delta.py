@@ -6,8 +6,8 @@ Its classes stand on pyiceberg's private `_SnapshotProducer`; tests/warehouse/te
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar, TypeVar
 
 from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.io import FileIO
@@ -23,7 +23,7 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.table.snapshots import Operation, Summary
+from pyiceberg.table.snapshots import Operation, SnapshotSummaryCollector, Summary, update_snapshot_summaries
 from pyiceberg.table.update.snapshot import _SnapshotProducer
 from pyiceberg.typedef import EMPTY_DICT, Record
 
@@ -32,6 +32,9 @@ from warehouse.errors import WarehouseError
 SAME = "shutong.same-as"  # in a snapshot's summary: the snapshot whose rows it has, in other files
 CLOCK_SECONDS = 60  # by which changes may be out of order in time: what the reference implementation forgives
 MOVED = (CommitFailedException, ValidationException)  # another commit came first: plan again
+
+
+T = TypeVar("T")
 
 
 class _Changing(Transaction):
@@ -72,21 +75,26 @@ class _RowDelta(_SnapshotProducer["_RowDelta"]):
     def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
         if not self._delete_files:
             return manifests
-        metadata = self._transaction.table_metadata
-        spec, output = self.spec(metadata.default_spec_id), self.new_manifest_output()
-        writer = _DeleteManifestWriter(spec, metadata.schema(), output, self._snapshot_id, self._compression)
-        with writer:
-            for file in self._delete_files:
-                writer.add(_entry(ManifestEntryStatus.ADDED, self._snapshot_id, file))
-        return [*manifests, writer.to_manifest_file()]
+        schema, written = self._transaction.table_metadata.schema(), []
+        for number, files in _by_spec(self._delete_files, lambda one: one).items():
+            spec, output = self.spec(number), self.new_manifest_output()
+            writer = _DeleteManifestWriter(spec, schema, output, self._snapshot_id, self._compression)
+            with writer:
+                for file in files:
+                    writer.add(_entry(ManifestEntryStatus.ADDED, self._snapshot_id, file))
+            written.append(writer.to_manifest_file())
+        return [*manifests, *written]
 
     def _summary(self, snapshot_properties: dict[str, str] = EMPTY_DICT) -> Summary:
-        data = self._added_data_files
-        self._added_data_files = [*data, *self._delete_files]  # so that the totals count the deletes
-        try:
-            return super()._summary(snapshot_properties)
-        finally:
-            self._added_data_files = data
+        metadata = self._transaction.table_metadata  # copied at each look
+        specs, schema, collected = metadata.specs(), metadata.schema(), SnapshotSummaryCollector()
+        for file in (*self._added_data_files, *self._delete_files):  # the deletes count in the totals, too
+            collected.add_file(file, schema, specs[file.spec_id or 0])
+        parent = metadata.snapshot_by_id(self._parent_snapshot_id or 0)
+        return update_snapshot_summaries(
+            summary=Summary(self._operation, **collected.build(), **snapshot_properties),
+            previous_summary=parent.summary if parent is not None else None,
+        )
 
     def _validate_concurrency(self) -> None:
         # Positions, and the finding that a key has none, hold for the planned snapshot only.
@@ -148,13 +156,14 @@ class _Rewrite(_RowDelta):
         return [_entry(deleted, self._snapshot_id, entry.data_file, entry) for entry in self._gone]
 
     def _existing_manifests(self) -> list[ManifestFile]:
-        if not self._stay:
-            return []
-        with self.new_manifest_writer(self.spec(self._transaction.table_metadata.default_spec_id)) as writer:
-            for one in self._stay:
-                there = one.snapshot_id or self._snapshot_id
-                writer.add_entry(_entry(ManifestEntryStatus.EXISTING, there, one.data_file, one))
-        return [writer.to_manifest_file()]
+        written = []
+        for number, entries in _by_spec(self._stay, lambda one: one.data_file).items():
+            with self.new_manifest_writer(self.spec(number)) as writer:
+                for one in entries:
+                    there = one.snapshot_id or self._snapshot_id
+                    writer.add_entry(_entry(ManifestEntryStatus.EXISTING, there, one.data_file, one))
+            written.append(writer.to_manifest_file())
+        return written
 
     def _summary(self, snapshot_properties: dict[str, str] = EMPTY_DICT) -> Summary:
         data = [*(one.data_file for one in self._stay), *self._added_data_files]
@@ -172,6 +181,14 @@ class _Rewrite(_RowDelta):
         return Summary(Operation.REPLACE, **summary, **snapshot_properties)
 
 
+def _by_spec(every: Iterable[T], file: Callable[[T], DataFile]) -> dict[int, list[T]]:
+    """Grouped by the partition spec of their files: a manifest holds files of one."""
+    found: dict[int, list[T]] = {}
+    for one in every:
+        found.setdefault(file(one).spec_id or 0, []).append(one)
+    return found
+
+
 def _entry(
     status: ManifestEntryStatus, snapshot: int, file: DataFile, earlier: ManifestEntry | None = None
 ) -> ManifestEntry:
@@ -184,18 +201,18 @@ def _entry(
     )
 
 
-def delete_file(path: str, rows: int, size: int) -> DataFile:
-    """A position-delete file (file_path, pos) as the manifest lists it; unpartitioned tables."""
+def delete_file(path: str, rows: int, size: int, spec: int, partition: Record) -> DataFile:
+    """A position-delete file (file_path, pos) of one partition as the manifest lists it."""
     file = DataFile.from_args(
         content=DataFileContent.POSITION_DELETES,
         file_path=path,
         file_format=FileFormat.PARQUET,
-        partition=Record(),
+        partition=partition,
         record_count=rows,
         file_size_in_bytes=size,
-        spec_id=0,
+        spec_id=spec,
     )
-    file.spec_id = 0
+    file.spec_id = spec
     return file
 
 

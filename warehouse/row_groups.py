@@ -59,6 +59,15 @@ class RowGroups:
         self._opened(self._schema.empty_table())
         self._file.close()
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of the rows that wait to be written."""
+        return self._waiting_bytes
+
+    def flush(self) -> None:
+        """Write what waits as a row group of its own."""
+        self._flush()
+
     def drop(self) -> None:
         """Let go of the file, of which nothing is to be used."""
         self._waiting = []

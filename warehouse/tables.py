@@ -6,7 +6,6 @@ import dataclasses
 import os
 import random
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -16,14 +15,14 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyiceberg.exceptions import CommitFailedException, NamespaceAlreadyExistsError, NoSuchTableError
-from pyiceberg.io.pyarrow import parquet_file_to_data_file
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from schemas.errors import ShutongError
-from warehouse import columns, expiry, positions, row_delta, scan
+from schemas.partition import Partition
+from warehouse import columns, expiry, partitions, positions, row_delta, scan, writing
 from warehouse.catalog import open_catalog
 from warehouse.errors import WarehouseError
 from warehouse.faults import catalog_explained
@@ -36,7 +35,6 @@ from warehouse.state.values import Pin
 P = ParamSpec("P")
 T = TypeVar("T")
 Rows: TypeAlias = pa.Table | duckdb.DuckDBPyRelation
-ROW_GROUP, UNSORTED = 40_960, 122_880  # rows; where they are sorted a keyed look-up reads one group, so it is small
 ATTEMPTS = 60
 AT_ONCE = 65_536  # rows of a stream
 _PROPERTIES = {"format-version": "2", "write.parquet.compression-codec": "zstd", "commit.retry.num-retries": "0"}
@@ -142,6 +140,26 @@ class Tables:
                     update.update_column((field.name,), field.field_type)
         raise self._contended(name)
 
+    @_explained
+    def divide(self, name: str, partition: Partition | None) -> None:
+        """Write files from now on so divided; those there are stay as they are, and are read as before.
+
+        Nothing changes while the table has no column of that name.
+        """
+        for _attempt in range(ATTEMPTS):
+            table = self._load(name)
+            there = partition is None or partition.field in table.schema().column_names
+            if not there or partitions.partition_of(table) == partition:
+                return
+            with suppress(CommitFailedException):
+                partitions.change(table, partition)
+        raise self._contended(name)
+
+    @_explained
+    def partition(self, name: str) -> Partition | None:
+        """How the table's new files are divided."""
+        return partitions.partition_of(self._load(name))
+
     def _create(self, name: str, schema: pa.Schema) -> None:
         space, short = name.split(".", 1)
         with self.lock("catalog"):
@@ -167,7 +185,7 @@ class Tables:
     @_explained
     def place(self, name: str, suffix: str = ".parquet") -> str:
         """The name a new data file of the table may have, for `site.new` or `site.take`."""
-        return f"{file_name(self._load(name).location())}/data/{uuid.uuid4().hex}{suffix}"
+        return writing.place(self._load(name), suffix)
 
     @_explained
     def loaded(self, name: str) -> Table:
@@ -187,32 +205,8 @@ class Tables:
         return self._write(table, rows, sort, suffix)
 
     def _write(self, table: Table, rows: duckdb.DuckDBPyRelation, sort: Sequence[str], suffix: str) -> Staged:
-        name, kinds = ".".join(table.name()), {f.name: f.field_type for f in table.schema().fields}
-        if unknown := [one for one in rows.columns if one not in kinds]:
-            raise WarehouseError(
-                "WH-COLUMN-UNKNOWN",
-                zh=f"表 {name} 没有列 {'、'.join(unknown)}",
-                en=f"table {name} has no column {', '.join(unknown)}",
-                fix_zh="写入前先用 ensure 增加这些列",
-                fix_en="Add them with ensure before writing",
-            )
-        cast = [
-            f"CAST({quote(one)} AS {columns.duckdb_type(kinds[one])}) AS {quote(one)}"
-            for one in kinds
-            if one in rows.columns
-        ]
-        shaped = rows.project(", ".join(cast))
-        if sort:
-            shaped = shaped.order(", ".join(quote(one) for one in sort))
-        target = self.place(name, suffix)
-        ids = columns.field_ids(table.schema(), list(rows.columns))
-        with self.site.new(target) as file:
-            size = ROW_GROUP if sort else UNSORTED
-            shaped.to_parquet(str(file), compression="zstd", field_ids=ids, row_group_size=size)
-            count = pq.read_metadata(file).num_rows
-            if count == 0:
-                file.unlink()
-        return Staged(name, (target,) if count else (), count)
+        files, count = writing.write(self.site, table, rows, sort, suffix)
+        return Staged(".".join(table.name()), files, count)
 
     @_explained
     def commit(
@@ -235,20 +229,18 @@ class Tables:
             return head.snapshot if head else None
         if key and staged.replaced is None:
             positions.refuse_bad_keys(self.site, staged.table, staged.files, key)
-        dropped = (
-            positions.write(self.site, self._load(staged.table), staged.dropped.to_reader())
-            if staged.dropped is not None
-            else None
-        )
+        dropped: list[DataFile] | None = None
         for attempt in range(ATTEMPTS):
             table = self._load(staged.table)
-            data = [parquet_file_to_data_file(table.io, table.metadata, location(one)) for one in staged.files]
+            data = [partitions.data_file(table, location(one)) for one in staged.files]
+            if dropped is None:
+                rows = staged.dropped
+                dropped = positions.write(self.site, table, rows.to_reader(), data) if rows is not None else []
             deletes = positions.replaced(self.site, table, key, files=staged.files, keys=staged.replaced) if key else []
             with suppress(*row_delta.MOVED):
                 if whole:
                     return row_delta.commit_whole(table, data, properties or {})
-                gone = [*([dropped] if dropped else []), *deletes]
-                return row_delta.commit_row_delta(table, data, gone, properties or {})
+                return row_delta.commit_row_delta(table, data, [*dropped, *deletes], properties or {})
             for file in deletes:
                 self.site.remove(file_name(file.file_path))
             time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 25)))  # noqa: S311 (only to get out of step)
@@ -273,21 +265,21 @@ class Tables:
         return snapshot
 
     @_explained
-    def relation(self, name: str, snapshot: int | None, wanted: Sequence[str] | None = None) -> str:
+    def relation(self, name: str, snapshot: int | None, wanted: Sequence[str] | None = None, only: str = "") -> str:
         """SQL text, in brackets, with which any DuckDB connection reads the snapshot (None: no rows).
 
-        Columns the table got after the snapshot may be asked for by name; they are null.
+        Columns the table got after the snapshot may be asked for by name; they are null. `only`: see `scan.plan`.
         """
         table = self._load(name)
-        planned = scan.plan(table, snapshot)
+        planned = scan.plan(table, snapshot, only)
         if not {*(wanted or ())} <= {field.name for field in planned.schema.fields}:
             planned = dataclasses.replace(planned, schema=table.schema())
         return scan.relation(planned, wanted)
 
     @_explained
-    def plan(self, name: str, snapshot: int | None) -> scan.Plan:
-        """The files of a snapshot (None: no files); WH-SNAPSHOT-GONE when it has expired."""
-        return scan.plan(self._load(name), snapshot)
+    def plan(self, name: str, snapshot: int | None, only: str = "") -> scan.Plan:
+        """The files of a snapshot (None: no files), see `scan.plan`; WH-SNAPSHOT-GONE when it has expired."""
+        return scan.plan(self._load(name), snapshot, only)
 
     @_explained
     def alike(self, name: str, old: int, new: int) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from schemas.partition import Partition
 from schemas.values import Batch, Manifest, Position, RuleCount, Verdict
 from warehouse import landed
 from warehouse.checked import CheckedWriter, kept_check
@@ -61,6 +62,7 @@ class Warehouse:
         self.store = LocalStore(folder, locks) if bucket is None else BucketStore(bucket, folder, locks)
         site = folder / "tables" if bucket is None else BucketSite(bucket.below("tables"), folder / "tables")
         self.tables = Tables(site, self.state.url, locks)
+        self.partition: Partition | None = None
 
     def close(self) -> None:
         self.state.close()
@@ -93,6 +95,7 @@ class Warehouse:
             key=("code",),
             order=("day",),
             run=run,
+            partition=self.partition,
         )
 
     def ingest(self, records: list[Record], run: str, *, resource: str = RESOURCE) -> Landing:
