@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -16,8 +17,11 @@ from schemas.standard import Field
 from sharing.errors import MalformedError, NoGrantError
 from sharing.grant_file import Grant
 from sharing.grants import Grants, mask_of
+from sharing.ledger import Ledger
 from sharing.masks import id_number
-from sharing.sql_log import QueryLog, digest
+from sharing.quota import Quota
+from sharing.sql_log import DONE, QueryLog, digest
+from sharing.sql_quota import Bill
 from warehouse import sql_errors
 from warehouse.sql_query import Run, query
 from warehouse.sql_reading import Asked, Named, read
@@ -105,15 +109,18 @@ def hide_numbers(value: object) -> object:
 class Analysts:
     """The read-only SQL service over the newest release.
 
-    `grants` is asked anew for every query, so that one that is revoked ends with the next; `run` says where SQL runs.
+    `grants` is asked anew for every query, so that one that is revoked ends with the next; `run` says where SQL runs;
+    `meter` is the folder of the calls over HTTP, with which queries share the grants' quotas.
     """
 
     def __init__(
-        self, state: State, tables: Tables, subjects: Iterable[Subject], grants: Grants, run: Run | None = None
-    ) -> None:
+        self, state: State, tables: Tables, subjects: Iterable[Subject], grants: Grants, run: Run | None = None, *,
+        meter: Path | None = None,
+    ) -> None:  # fmt: skip
         self._state, self._tables, self._grants, self._run = state, tables, grants, run
         self._subjects = {one.name: one for one in subjects}
         self.log = QueryLog(state.engine)
+        self.quota = Quota(meter / "quota", Ledger(meter), self.log) if meter is not None else None
 
     def offers(self, analyst: Analyst) -> list[Offer]:
         """Every table the analyst may ask now, by name."""
@@ -125,31 +132,38 @@ class Analysts:
         return found
 
     def ask(self, analyst: Analyst, sql: str, limits: Limits | None = None, *, explain: bool = False) -> Answer:
-        """The answer, recorded. Raises NoGrantError, WarehouseError (WH-SQL-…), or MalformedError without a reason."""
+        """The answer, recorded and counted.
+
+        Raises NoGrantError, QuotaSpentError, WarehouseError (WH-SQL-…), or MalformedError without a reason.
+        """
         if analyst.clear and not analyst.why.strip():
             raise _no_reason()
         begun = time.monotonic()
         number = self.log.begin(analyst.who, analyst.department, analyst.why, sql, clear=analyst.clear)
+        bill = Bill(self.quota)
         try:
-            answer = self._answer(analyst, sql, limits or Limits(), number, explain=explain)
+            answer = self._answer(analyst, sql, limits or Limits(), number, bill, explain=explain)
+            self.log.end(number, DONE, answer.seconds, rows=answer.rows.num_rows, tables=answer.tables)
         except BaseException as error:
+            bill.give_back()
             code = error.code if isinstance(error, ShutongError) else type(error).__name__
             self.log.end(number, code, time.monotonic() - begun)
             raise
-        self.log.end(number, "done", answer.seconds, rows=answer.rows.num_rows, tables=answer.tables)
         return answer
 
-    def _answer(self, analyst: Analyst, sql: str, limits: Limits, number: int, *, explain: bool) -> Answer:
+    def _answer(self, analyst: Analyst, sql: str, limits: Limits, number: int, bill: Bill, *, explain: bool) -> Answer:
         begun = time.monotonic()
         asked = read(sql)
         release = self._state.release()
         offers = [self._named(analyst, asked, one) for one in asked.tables]
-        grants = tuple(dict.fromkeys(one.grant.id for one in offers if one.grant is not None))
-        matters = [one.grant.matter for one in offers if one.grant is not None]
+        used = [one.grant for one in offers if one.grant is not None]
+        grants, matters = tuple(dict.fromkeys(one.id for one in used)), [one.matter for one in used]
         purpose = "；".join(dict.fromkeys([*([analyst.why] if analyst.why else []), *matters]))
         views = [one.view for one in offers]
         self.log.allow(number, [one.name for one in views], grants, purpose, release.id if release else None)
+        bill.take(used, 1)
         rows = query(self._tables, release, asked, views, limits, explain=explain, run=self._run)
+        bill.take(used, rows.table.num_rows - 1)
         return Answer(
             rows=rows.table,
             more=rows.more,

@@ -39,6 +39,7 @@ from sharing.meter import Meter
 from sharing.problems import Answer
 from sharing.quota import Quota
 from sharing.seeking import Marks, Sought
+from sharing.sql_log import QueryLog
 
 KEY_CHECK_SECONDS: Final = 1.0  # how long another process's revocation may go unnoticed
 LONGEST_KEY: Final = 200
@@ -89,7 +90,7 @@ class Desk:
         )
         self.meter = Meter(config.meter, config.segment_bytes)
         self.ledger = Ledger(config.meter)
-        self.quota = Quota(config.meter / "quota", self.ledger)
+        self.quota = Quota(config.meter / "quota", self.ledger, QueryLog(config.engine))
         self._marks = Marks(config.secret)
         self._known: dict[str, tuple[Key, float]] = {}
 
@@ -189,7 +190,7 @@ class Desk:
         after = self._marks.opened(sought.after, about) if sought.after is not None else None
         self._charge(visit, plan, 1)
         published, found = await self._read_page(visit, target, replace(sought, after=after), plan)
-        self._charge_more(visit, plan, len(found.records) - 1)
+        self._charge(visit, plan, max(0, len(found.records) - 1))
         keys = [str(one[library.key_field]) for one in found.records]
         visit.call.keys = [self._recorded(library, key, well_formed=_well_formed(_kind(library), key)) for key in keys]
         data = [plan.show(one, steps) for one in found.records]
@@ -212,21 +213,16 @@ class Desk:
         return plan
 
     def _charge(self, visit: Visit, plan: Plan, units: int) -> None:
-        grant = plan.grant
-        if grant.per_day is not None and self.quota.take(grant.department, grant.id, grant.per_day, units) is None:
-            left = max(0, grant.per_day - self.quota.used(grant.department, grant.id))
-            raise QuotaSpentError.of(grant.id, grant.per_day, left)
-        visit.charged, visit.call.units = plan, units
-
-    def _charge_more(self, visit: Visit, plan: Plan, units: int) -> None:
-        grant = plan.grant
-        if units < 1:
-            return
-        if grant.per_day is not None and self.quota.take(grant.department, grant.id, grant.per_day, units) is None:
-            self.give_back(visit)
-            left = max(0, grant.per_day - self.quota.used(grant.department, grant.id))
-            raise QuotaSpentError.of(grant.id, grant.per_day, left)
-        visit.call.units += units
+        """So many units more; where they do not fit, those of the call before are given back."""
+        grant, quota = plan.grant, self.quota
+        try:
+            if grant.per_day is not None and quota.take(grant.department, grant.id, grant.per_day, units) is None:
+                self.give_back(visit)
+                left = max(0, grant.per_day - quota.used(grant.department, grant.id))
+                raise QuotaSpentError.of(grant.id, grant.per_day, left)
+        except SQLAlchemyError as error:  # a counter that was lost is counted again, queries in SQL too
+            raise UnavailableError.state() from error
+        visit.charged, visit.call.units = plan, visit.call.units + units
 
     async def _read_page(self, visit: Visit, target: Target, sought: Sought, plan: Plan) -> tuple[Published, Paged]:
         """In a thread: a page looks at many records, and the other calls do not wait for it."""

@@ -10,27 +10,32 @@ import shutil
 import struct
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sharing.calls import today
-
-if TYPE_CHECKING:
-    from sharing.ledger import Ledger
 
 _COUNTER = struct.Struct("<16sQ")
 _KEPT_DAYS = 7
 
 
+class Counted(Protocol):
+    """A durable record of what was answered."""
+
+    def units(self, day: str, department: str, grant: str) -> int:
+        """How much of its quota a grant has used on a day, ISO 8601, as recorded."""
+        ...
+
+
 class Quota:
-    """Counts what each grant has used today.
+    """Counts what each grant has used today, however it was asked.
 
     A counter is 24 bytes in memory shared by all processes, changed under a file lock, so it survives any process; it
-    carries the machine's boot id, and after a reboot or loss of the file it is counted again from the ledger, which is
-    durable. A process killed between counting and answering costs the caller that one call, never gives one away.
+    carries the machine's boot id, and after a reboot or loss of the file it is counted again from the durable records.
+    A process killed between counting and answering costs the caller that one call, never gives one away.
     """
 
-    def __init__(self, folder: Path, ledger: Ledger) -> None:
-        self._folder, self._ledger = folder, ledger
+    def __init__(self, folder: Path, *records: Counted) -> None:
+        self._folder, self._records = folder, records
         self._boot = _boot_id()
         self._day = ""
         self._open: dict[tuple[str, str], tuple[int, mmap.mmap]] = {}
@@ -82,7 +87,7 @@ class Quota:
         boot, used = _COUNTER.unpack_from(shared, 0)
         if boot == self._boot:
             return int(used)
-        counted = self._ledger.units(self._day, department, grant)
+        counted = sum(one.units(self._day, department, grant) for one in self._records)
         _COUNTER.pack_into(shared, 0, self._boot, counted)
         return counted
 

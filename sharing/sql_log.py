@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from warehouse.clock import now_text
 
+DONE = "done"  # outcome of a query that was answered
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _metadata = sa.MetaData()
 SQL_QUERY = sa.Table(
@@ -100,6 +101,15 @@ class QueryLog:
         query = sa.select(SQL_QUERY).order_by(SQL_QUERY.c.id.desc()).limit(limit)
         with self._engine.connect() as connection:
             return [Query(**row) for row in connection.execute(query).mappings()]
+
+    def units(self, day: str, department: str, grant: str) -> int:
+        """What answered queries cost of a grant on a day, ISO 8601: a unit for each row, one at least."""
+        of_day = SQL_QUERY.c.at.startswith(day, autoescape=True)
+        query = sa.select(SQL_QUERY.c.grants, SQL_QUERY.c.rows).where(
+            of_day, SQL_QUERY.c.department == department, SQL_QUERY.c.outcome == DONE
+        )
+        with self._engine.connect() as connection:
+            return sum(max(1, rows or 0) for grants, rows in connection.execute(query) if grant in grants)
 
     def _change(self, number: int, known: Mapping[str, object]) -> None:
         with self._engine.begin() as connection:

@@ -33,8 +33,9 @@ def analysts(wired: Wired) -> Analysts:
     resources = wired.deployment.resources
     libraries = wired.deployment.libraries
     standards = {one.id: one.standard for one in resources}
-    grants = Grants(wired.deployment.home / "grants.yaml", libraries, standards)
-    return Analysts(wired.state, wired.tables, subjects(wired.deployment), grants)
+    home = wired.deployment.home
+    grants = Grants(home / "grants.yaml", libraries, standards)
+    return Analysts(wired.state, wired.tables, subjects(wired.deployment), grants, meter=home / "meter")
 
 
 def subjects(deployment: Deployment) -> Iterator[Subject]:

@@ -17,6 +17,7 @@ from schemas.values import Json
 from sharing.app import create_app
 from sharing.catalog import CatalogEntry, Library, SharingConfig
 from sharing.keys import API_KEY, Keys
+from sharing.sql_log import SQL_QUERY
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 PERSON = "11010519491231002X"
@@ -207,6 +208,7 @@ def build(folder: Path, grants: str = GRANTS) -> Town:
     """Lay the town out in a folder and open it."""
     config = configure(folder)
     API_KEY.metadata.create_all(config.engine)
+    SQL_QUERY.metadata.create_all(config.engine)
     config.grants.write_text(grants, "utf-8")
     keys = Keys(config.engine)
     issued = {department: keys.issue(department, "test") for department in ("tax", "bank", "school", "stranger")}

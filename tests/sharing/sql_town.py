@@ -50,6 +50,13 @@ grants:
     rows: {division: ['3301*', '330203']}
     purpose: {matter: 税务登记, basis: 税收征收管理法第十五条}
     until: 2999-12-31
+  - id: school-few
+    department: school
+    library: legal_person
+    fields: [uscc, ent_name]
+    purpose: {matter: 实习单位核对, basis: 协议}
+    until: 2999-12-31
+    quota: {per_day: 6}
   - id: bank-old
     department: bank
     library: legal_person
@@ -97,7 +104,7 @@ class Town:
     def analysts(self, run: Run | None = answer) -> Analysts:
         """The service; in this process unless `run` is None."""
         grants = Grants(self.grants, {"legal_person": FIRMS}, {"market.base": FIRMS})
-        return Analysts(self.state, self.tables, subjects(), grants, run)
+        return Analysts(self.state, self.tables, subjects(), grants, run, meter=self.folder / "meter")
 
     def ask(self, sql: str, department: str | None = None, **said: object):
         return self.analysts().ask(Analyst("wang", department, **said), sql)

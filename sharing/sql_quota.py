@@ -1,0 +1,37 @@
+"""What a query in SQL costs: of each grant it is answered by a unit for each row of the answer, and one at least."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sharing.errors import QuotaSpentError
+from sharing.grant_file import Grant
+from sharing.quota import Quota
+
+
+class Bill:
+    """What one query has taken so far of the quotas that its grants share with the API; nothing without a `quota`."""
+
+    def __init__(self, quota: Quota | None) -> None:
+        self._quota = quota
+        self._taken: list[tuple[Grant, int]] = []
+
+    def take(self, grants: Iterable[Grant], units: int) -> None:
+        """Take so many units of each grant. Raises QuotaSpentError, and what was taken before is to be given back."""
+        quota = self._quota
+        if quota is None or units < 1:
+            return
+        for grant in {one.id: one for one in grants}.values():
+            if grant.per_day is None:
+                continue
+            if quota.take(grant.department, grant.id, grant.per_day, units) is None:
+                left = max(0, grant.per_day - quota.used(grant.department, grant.id))
+                raise QuotaSpentError.of(grant.id, grant.per_day, left)
+            self._taken.append((grant, units))
+
+    def give_back(self) -> None:
+        """Undo all of it: the query was not answered."""
+        taken, self._taken = self._taken, []
+        for grant, units in taken:
+            if self._quota is not None:
+                self._quota.give_back(grant.department, grant.id, units)
