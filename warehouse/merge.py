@@ -70,7 +70,7 @@ def merge(state: State, tables: Tables, library: str, standard: Standard, contri
     half way is completed when its inputs are still the newest, and dropped otherwise.
     """
     crosswalk.key_of(standard)
-    with tables.lock(f"merge-{library}"):
+    with tables.lock(f"merge-{library}") as still_alone:
         release, memory = state.release(), LibraryState(state.engine)
         there = [one for one in contributions if _snapshot(release, one.table) is not None]
         inputs = {one.table: snapshot for one in there if (snapshot := _snapshot(release, one.table)) is not None}
@@ -96,11 +96,13 @@ def merge(state: State, tables: Tables, library: str, standard: Standard, contri
                     tables.rollback_to(name, _snapshot(release, name))
             earlier = None if whole else last
             outcome, built = _build(tables, job, rules, run, last=earlier, before=before, spreading=spreading)
+            still_alone()  # building takes its time
             done = _commit(tables, job, outcome, run, rules)
             done = Made(library, run, done.snapshot, job.at, rules, inputs, {**done.told, "whole": built})
             memory.record(done)
         reached("merge.committed")
         pins = {name: tables.pin(name, head.snapshot) for name in names if (head := tables.head(name))}
+        still_alone()  # else another process may have taken back what was committed here
         number = state.commit_release(run, pins, kind="merge").id
         reached("merge.released")
         return _merged(done, number, changed=True, whole=bool(done.told["whole"]))

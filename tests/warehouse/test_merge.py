@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from schemas.standard import Field, Standard
+from warehouse.errors import WarehouseError
 from warehouse.merge import Contribution, agreeing, merge
 from warehouse.publish import NotMergedError, publish
 from warehouse.said import explain
@@ -287,3 +289,24 @@ def test_killed_at_any_point_and_run_again_it_is_as_if_undisturbed(home, tmp_pat
     heads = [head.snapshot if (head := tables.head(name)) else None for name in NAMES]
     assert heads == [state.released(name) for name in NAMES]
     assert not merge(state, tables, "legal_person", STANDARD, BOTH).changed
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_a_merge_that_lost_its_lock_releases_nothing_and_the_next_one_does(home, monkeypatch, asked):
+    state, tables = home
+    merge(state, tables, "legal_person", STANDARD, (FIRST, SECOND))
+    before, count = contents(state, tables), []
+    land(state, tables, FIRST.table, registry_rows(moved=True), "run-3")
+
+    def lost():
+        count.append(1)
+        if len(count) == asked:
+            raise WarehouseError("WH-LOCK-LOST", zh="锁", en="lost", fix_zh="再来", fix_en="again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "lock", lambda _name: nullcontext(lost))
+        with pytest.raises(WarehouseError, match="WH-LOCK-LOST"):
+            merge(state, tables, "legal_person", STANDARD, (FIRST, SECOND))
+    assert contents(state, tables) == before
+    assert merge(state, tables, "legal_person", STANDARD, (FIRST, SECOND)).changed
+    assert contents(state, tables) != before
