@@ -7,6 +7,7 @@ import pytest
 from shutong.deployment import DeploymentSecrets, load
 from shutong.layout import SetupError, examples, init, read_secrets
 from shutong.settings import read
+from shutong.wiring import read_authority
 
 
 @pytest.fixture
@@ -142,6 +143,18 @@ def test_a_department_that_is_not_registered_is_named_with_those_that_are(home):
     with pytest.raises(SetupError, match="SYS-DEPARTMENT-UNKNOWN") as raised:
         load(settings(home)).department("gat")
     assert "gongan" in raised.value.en
+
+
+def test_a_merge_rule_that_names_an_unknown_department_is_refused_before_anything_runs(home):
+    init(home, "zhejiang")
+    path = home / "departments.yaml"
+    before, _, after = path.read_text("utf-8").partition("authority:\n  legal_person:")
+    assert after
+    path.write_text(before + "authority:\n  legal_person:\n    ent_name: [scjg, nobody]\n", "utf-8")
+    with pytest.raises(SetupError, match="SYS-DEPARTMENT-UNKNOWN") as raised:
+        read_authority(load(settings(home)))
+    assert "nobody" in raised.value.zh
+    assert "scjg" in raised.value.en
 
 
 def test_placeholders_are_filled_in_wherever_they_stand(home):
