@@ -57,8 +57,7 @@ class Column:
         """Which values are not null."""
         if not self.values.null_count:
             return np.ones(len(self.values), np.bool_)
-        marks: Booleans = self.values.is_valid().to_numpy(zero_copy_only=False)
-        return marks
+        return booleans(self.values.is_valid())
 
     def known(self, answer: Booleans) -> Truth:
         """An answer that holds wherever there is a value."""
@@ -73,8 +72,7 @@ class Column:
         if self._name.startswith(MARKS) and self.values.null_count:
             message = f"column {self._name.split(':', 2)[2]} holds bytes that are not UTF-8"
             raise UnreadableError(message)
-        flags: Booleans = self.values.fill_null(False).to_numpy(zero_copy_only=False)  # noqa: FBT003 - a value
-        return flags
+        return booleans(self.values)
 
     @cached_property
     def texts(self) -> pa.Array:
@@ -86,7 +84,7 @@ class Column:
 
     def _readable(self, texts: pa.Array) -> pa.Array:
         try:
-            texts.validate(full=not _is_ascii(texts))
+            texts.validate(full=not plain(texts))
         except pa.ArrowInvalid as error:
             message = f"column {self._name} holds bytes that are not UTF-8"
             raise UnreadableError(message) from error
@@ -118,7 +116,7 @@ class Column:
     @cached_property
     def edges(self) -> Numbers:
         """Where in `data` each text begins, and where the last one ends."""
-        return _edges(self.texts)
+        return edges_of(self.texts)
 
     @cached_property
     def data(self) -> npt.NDArray[np.uint8]:
@@ -192,7 +190,32 @@ class Part:
         return self._columns[name]
 
 
-def _edges(texts: pa.Array) -> Numbers:
+def booleans(answer: pa.Array) -> Booleans:
+    """A boolean array as bytes, of a null false."""
+    bits = answer.buffers()[1]
+    if bits is None or not len(answer):
+        return np.zeros(len(answer), np.bool_)
+    flags = _unpacked(bits, answer.offset, len(answer))
+    if answer.null_count:
+        flags &= _unpacked(answer.buffers()[0], answer.offset, len(answer))
+    return flags
+
+
+def bits(flags: Booleans) -> pa.BooleanArray:
+    """Truth values as a boolean array without nulls."""
+    return pa.Array.from_buffers(pa.bool_(), len(flags), [None, pa.py_buffer(np.packbits(flags, bitorder="little"))])
+
+
+def _unpacked(bits: pa.Buffer, offset: int, length: int) -> Booleans:
+    """The bits as bytes: numpy does that ten times as fast as Arrow."""
+    first = offset // 8
+    packed = np.frombuffer(bits, np.uint8, (offset + length + 7) // 8 - first, first)
+    flags: Booleans = np.unpackbits(packed, bitorder="little")[offset - first * 8 :][:length].view(np.bool_)
+    return flags
+
+
+def edges_of(texts: pa.Array) -> Numbers:
+    """Where in their bytes each text begins, and where the last one ends."""
     wide = pa.types.is_large_string(texts.type)
     offsets = texts.buffers()[1]
     if offsets is None:
@@ -202,10 +225,10 @@ def _edges(texts: pa.Array) -> Numbers:
     return cast("Numbers", edges)
 
 
-def _is_ascii(texts: pa.Array) -> bool:
+def plain(texts: pa.Array) -> bool:
     """Whether all bytes are plain signs, which is seen many times faster than that they are UTF-8."""
     if not len(texts) or not is_text(texts.type) or texts.buffers()[2] is None:
         return False
-    edges = _edges(texts)
+    edges = edges_of(texts)
     signs = np.frombuffer(texts.buffers()[2], np.int8)[edges[0] : edges[-1]]
     return bool(signs.min(initial=0) >= 0)

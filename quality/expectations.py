@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from quality.columns import MARKS
+from quality.columns import MARKS, bits, booleans
 from quality.dialect import quote
 from quality.divisions import guarded
 from quality.engine import validate as _  # noqa: F401 - sets up the import of Great Expectations
@@ -46,16 +46,17 @@ def marked(table: pa.Table, kind: str, column: str, today: date, *, required: bo
     """
     values = table[column]
     try:
-        right = pc.fill_null(arrow.valid(kind, values, today), not required)
-        answer = right.to_numpy(zero_copy_only=False)
+        right = arrow.valid(kind, values, today)
+        answer = booleans(right)
+        if right.null_count and not required:
+            answer |= ~booleans(right.is_valid())
         wrong = np.flatnonzero(~answer)
-        others = values.take(pa.array(wrong))
-        others.validate(full=True)  # what is valid is made of plain signs
-        if required or not len(wrong):
-            return right
-        answer = answer.copy()
-        answer[wrong] = pc.equal(pc.utf8_trim(others.cast(pa.large_string()), BLANKS), "").to_numpy()
-        return pa.array(answer)
+        if len(wrong):
+            others = values.take(pa.array(wrong))
+            others.validate(full=True)  # what is valid is made of plain signs
+            if not required:
+                answer[wrong] = pc.equal(pc.utf8_trim(others.cast(pa.large_string()), BLANKS), "").to_numpy()
+        return bits(answer)
     except pa.ArrowInvalid:
         return pa.nulls(table.num_rows, pa.bool_())
 

@@ -80,6 +80,9 @@ class Query:
         self._kept, self._sql = kept, sql
         self.reads: tuple[str, ...] = ()
 
+    def take(self, part: object) -> None:
+        """Nothing to take from a part."""
+
     def columns(self, name: str) -> Sequence[object]:  # noqa: ARG002 - nothing is asked of a part
         """Nothing to select from each part."""
         return ()

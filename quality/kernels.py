@@ -7,6 +7,7 @@ that its shape says what it means. What is not surely the same on columns has no
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -20,10 +21,13 @@ from sqlalchemy.sql import elements, operators
 
 from quality import kernels_text as text
 from quality.columns import Part, Truth, is_text
+from quality.errors import QualityError
 from quality.limits import heavy
+from quality.spoken import Tree, UnspokenError, spoken
 
 Kernel = Callable[[Part], Truth]
 Listed = Callable[[Any], pa.Array]  # a SELECT of one column → its values
+Parsed = Callable[[str], Tree]  # a text of SQL → DuckDB's tree of it
 Comparison = Callable[[Any, Any], Any]
 
 _COMPARISONS: Mapping[Any, Comparison] = {
@@ -43,32 +47,37 @@ _TURNED: Mapping[Comparison, Comparison] = {
     operator.ge: operator.le,
 }
 _LARGEST = 1 << 62
+_FAR = 1 << 20  # the farthest place and the most characters of a piece
+_PAIR = 2
 
 
 class _NoKernelError(Exception):
     """SQL must answer."""
 
 
-def kernel(condition: sa.ColumnElement[Any], schema: pa.Schema, listed: Listed) -> Kernel | None:
+_REFUSALS = (_NoKernelError, UnspokenError, QualityError, pa.ArrowException, duckdb.Error, sa.exc.SQLAlchemyError)
+
+
+def kernel(condition: sa.ColumnElement[Any], schema: pa.Schema, listed: Listed, parsed: Parsed) -> Kernel | None:
     """A function from a part, whose columns are of `schema`, to the truth of the condition; None when SQL must answer.
 
     The function raises DeclinedError for a part that holds values it cannot judge. `listed` gives the values of a
-    SELECT that a value is looked for in; they may not change while the kernel is used.
+    SELECT that a value is looked for in; they may not change while the kernel is used. `parsed` reads a part of the
+    condition that is written in SQL, and may refuse with a QualityError.
     """
     try:
-        return _Compiler(schema, listed).truth(condition)
-    except (_NoKernelError, pa.ArrowException, duckdb.Error, sa.exc.SQLAlchemyError):
+        return _Compiler(schema, listed, parsed).truth(condition)
+    except _REFUSALS:
         return None  # what is wrong with it, SQL says better
 
 
 class _Compiler:
-    def __init__(self, schema: pa.Schema, listed: Listed) -> None:
-        self._schema, self._listed = schema, listed
+    def __init__(self, schema: pa.Schema, listed: Listed, parsed: Parsed) -> None:
+        self._schema, self._listed, self._parsed = schema, listed, parsed
 
-    def truth(self, one: Any) -> Kernel:  # noqa: ANN401 - any SQLAlchemy element
+    def truth(self, one: Any) -> Kernel:  # noqa: ANN401, PLR0911 - any SQLAlchemy element, one kind after the other
         """The kernel of a condition."""
-        if isinstance(one, elements.Grouping):
-            return self.truth(one.element)
+        one = _inner(one)
         if isinstance(one, elements.True_ | elements.False_):
             return _constant(isinstance(one, elements.True_))
         if isinstance(one, elements.BooleanClauseList):
@@ -77,12 +86,32 @@ class _Compiler:
         if isinstance(one, elements.UnaryExpression):
             return self._unary(one)
         if isinstance(one, elements.ColumnClause):
+            if one.is_literal:
+                return self._written(str(one.name))
             name, kind = self._column(one)
             if not pa.types.is_boolean(kind):
                 raise _NoKernelError
             return _flag(name)
         if isinstance(one, elements.BinaryExpression):
             return self._binary(one)
+        if isinstance(one, sa.Function):
+            return self._call(one)
+        raise _NoKernelError
+
+    def _written(self, sql: str) -> Kernel:
+        said = spoken(self._parsed(sql))
+        cases = Counter(name.lower() for name in self._schema.names)
+        names = [str(each.name) for each in sa.sql.visitors.iterate(said) if isinstance(each, elements.ColumnClause)]
+        if any(cases[name.lower()] != 1 for name in names):
+            raise _NoKernelError  # SQL knows no upper and lower case
+        return self.truth(said)
+
+    def _call(self, one: sa.Function[Any]) -> Kernel:
+        given = [_inner(each) for each in one.clauses]
+        if one.name == "coalesce" and len(given) == _PAIR and isinstance(given[1], elements.True_ | elements.False_):
+            return _known_or(self.truth(given[0]), otherwise=isinstance(given[1], elements.True_))
+        if one.name == "starts_with" and len(given) == _PAIR and isinstance(given[1], elements.BindParameter):
+            return text.beginning(self._text_column(given[0]), str(given[1].value))
         raise _NoKernelError
 
     def _unary(self, one: elements.UnaryExpression[Any]) -> Kernel:
@@ -128,15 +157,46 @@ class _Compiler:
             (argument,) = left.clauses
             number = _exact(right.value, 0)
             return text.length(self._text_column(_inner(argument)), *_whole(sign, number))
+        if _is_truth(left) and _is_truth(right) and sign in (operator.eq, operator.ne):
+            same = _same(self.truth(left), self.truth(right))
+            return same if sign is operator.eq else _not(same)
+        if isinstance(left, sa.Function) or isinstance(right, sa.Function):
+            return self._cut(left, sign, right)
         name, kind = self._column(left)
         if isinstance(right, elements.BindParameter):
             return _limited(name, kind, sign, right.value)
-        other, same = self._column(right)
-        if kind != same:
+        other, same_kind = self._column(right)
+        if kind != same_kind:
             raise _NoKernelError
         return _paired(name, other, kind, sign)
 
+    def _cut(self, left: Any, sign: Comparison, right: Any) -> Kernel:  # noqa: ANN401 - SQLAlchemy's
+        """A piece of a text beside a text, or beside one that is known beforehand."""
+        if not isinstance(left, sa.Function):
+            left, sign, right = right, _TURNED[sign], left
+        piece = self._piece(left)
+        if isinstance(right, elements.BindParameter) and isinstance(right.value, str):
+            return piece.compared(sign, right.value)
+        other = self._text_column(right)
+        if self._schema.field(piece.column).type != self._schema.field(other).type:
+            raise _NoKernelError
+        return piece.paired(other, sign)
+
+    def _piece(self, one: Any) -> text.Piece:  # noqa: ANN401 - any SQLAlchemy element
+        """What a substr takes, said with numbers that are known."""
+        given = [_inner(each) for each in one.clauses] if isinstance(one, sa.Function) and one.name == "substr" else []
+        numbers = [one.value for one in given[1:] if isinstance(one, elements.BindParameter)]
+        start, most = numbers if len(numbers) == _PAIR == len(given) - 1 else (None, None)
+        if not isinstance(start, int) or not isinstance(most, int) or not (0 < start <= _FAR and 0 < most <= _FAR):
+            raise _NoKernelError
+        return text.Piece(self._text_column(given[0]), start - 1, most)
+
     def _in(self, left: Any, right: Any) -> Kernel:  # noqa: ANN401 - SQLAlchemy's
+        if isinstance(left, sa.Function) and isinstance(right, elements.BindParameter):
+            wanted = list(right.value or ())
+            if not all(isinstance(one, str) for one in wanted):
+                raise _NoKernelError
+            return self._piece(left).among(pa.array(wanted, pa.string()))
         name, kind = self._column(left)
         if isinstance(right, elements.BindParameter):
             values = right.value
@@ -200,6 +260,29 @@ def _all(ones: Sequence[Kernel]) -> Kernel:
 
 def _any(ones: Sequence[Kernel]) -> Kernel:
     return _not(_all([_not(one) for one in ones]))
+
+
+def _is_truth(one: Any) -> bool:  # noqa: ANN401 - any SQLAlchemy element
+    """Whether it surely is true, false or neither."""
+    kinds = (elements.BooleanClauseList, elements.UnaryExpression, elements.BinaryExpression)
+    return isinstance(one, kinds) or (isinstance(one, sa.Function) and one.name == "coalesce")
+
+
+def _known_or(one: Kernel, *, otherwise: bool) -> Kernel:
+    def settled(part: Part) -> Truth:
+        truth = one(part)
+        return Truth(~truth.false, truth.false) if otherwise else Truth(truth.true, ~truth.true)
+
+    return settled
+
+
+def _same(one: Kernel, other: Kernel) -> Kernel:
+    def compared(part: Part) -> Truth:
+        first, second = one(part), other(part)
+        true = first.true & second.true | first.false & second.false
+        return Truth(true, first.true & second.false | first.false & second.true)
+
+    return compared
 
 
 def _present(name: str) -> Kernel:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from quality.columns import Booleans, Column, DeclinedError, Part, Truth
+from quality.columns import Booleans, Column, DeclinedError, Part, Truth, booleans, edges_of, plain
 from quality.shapes import found, shape
 
 Kernel = Callable[[Part], Truth]
@@ -83,17 +84,63 @@ def compared(name: str, sign: Comparison, value: str) -> Kernel:
     return _by_value(name, lambda texts: _ARROW[sign](texts, pa.scalar(value, texts.type)))
 
 
+def beginning(name: str, sign: str) -> Kernel:
+    """Whether a text begins with another."""
+    return _by_value(name, lambda texts: pc.starts_with(texts, sign))
+
+
 def paired(name: str, other: str, sign: Comparison) -> Kernel:
     """The texts of two columns against each other, byte by byte."""
+    return lambda part: _beside(part, name, other, sign, part[name].texts)
 
-    def beside(part: Part) -> Truth:
-        first, second = part[name], part[other]
-        answer = _ARROW[sign](first.texts, second.texts)
-        both = first.valid & second.valid
-        true = _booleans(answer) & both
-        return Truth(true, both & ~true)
 
-    return beside
+def _beside(part: Part, name: str, other: str, sign: Comparison, texts: pa.Array) -> Truth:
+    both = part[name].valid & part[other].valid
+    true = booleans(_ARROW[sign](texts, part[other].texts)) & both
+    return Truth(true, both & ~true)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of each text of a column: from a place, the first is 0, at most so many characters."""
+
+    column: str
+    start: int
+    most: int
+
+    def paired(self, other: str, sign: Comparison) -> Kernel:
+        """The pieces against the texts of another column, byte by byte."""
+        return lambda part: _beside(part, self.column, other, sign, self._of(part[self.column].texts))
+
+    def compared(self, sign: Comparison, value: str) -> Kernel:
+        """The pieces against one text, byte by byte."""
+        return _by_value(self.column, lambda texts: _ARROW[sign](self._of(texts), pa.scalar(value, texts.type)))
+
+    def among(self, wanted: pa.Array) -> Kernel:
+        """Whether a piece is one of some texts."""
+        return _by_value(self.column, lambda texts: pc.is_in(self._of(texts), wanted.cast(texts.type)))
+
+    def _of(self, texts: pa.Array) -> pa.Array:
+        """DeclinedError where a character may be several bytes, since SQL must say what it takes for one."""
+        if not plain(texts):
+            raise DeclinedError
+        return _cut(texts, self.start, self.most)
+
+
+def _cut(texts: pa.Array, start: int, most: int) -> pa.Array:
+    """Pieces of texts of plain signs, of a null any."""
+    edges, buffer = edges_of(texts), texts.buffers()[2]
+    lengths = edges[1:] - edges[:-1]
+    whole = lengths >= start + most
+    if not whole.any() or not (whole | (lengths == 0)).all() or not pa.types.is_string(texts.type):
+        return pc.utf8_slice_codeunits(texts, start, start + most)
+    # Texts of an identifier all have the piece: it is the same number of bytes of each.
+    pieces = np.lib.stride_tricks.sliding_window_view(np.frombuffer(buffer, np.uint8), most)
+    taken = pieces[edges[:-1][whole] + start]
+    ends = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum(whole, out=ends[1:], dtype=np.int32)
+    ends *= most
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(taken))
 
 
 def _by_value(name: str, judged: Callable[[pa.Array], pa.Array]) -> Kernel:
@@ -102,11 +149,11 @@ def _by_value(name: str, judged: Callable[[pa.Array], pa.Array]) -> Kernel:
         _refuse_huge(column)
         distinct = column.distinct
         if distinct is None:
-            return column.known(_booleans(judged(column.texts)))
+            return column.known(booleans(judged(column.texts)))
         places, values = distinct
         if not len(values):
             return column.known(np.zeros(part.rows, np.bool_))
-        return column.known(_booleans(judged(values)).take(places))
+        return column.known(booleans(judged(values)).take(places))
 
     return answered
 
@@ -114,10 +161,3 @@ def _by_value(name: str, judged: Callable[[pa.Array], pa.Array]) -> Kernel:
 def _refuse_huge(column: Column) -> None:
     if column.longest > _HUGE:
         raise DeclinedError
-
-
-def _booleans(answer: pa.Array) -> Booleans:
-    if answer.null_count:
-        answer = answer.fill_null(False)  # noqa: FBT003 - the value to fill with
-    booleans: Booleans = answer.to_numpy(zero_copy_only=False)
-    return booleans

@@ -11,7 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
+from quality.columns import Booleans, Part, booleans
 from quality.dialect import quote
+from quality.keys import Hasher, hashable
+from schemas.values import ROW
 
 Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
@@ -21,21 +24,29 @@ _SPARE, _LEAST, _MOST = 6, 12, 24
 
 
 class Repeats:
-    """The keys of all rows that have one, as two 64-bit hashes each, the second one salted for this check alone.
+    """The keys of all rows that have one, as two 64-bit hashes each, made with what is drawn for this check alone.
 
-    That two different keys of one batch agree in all 128 bits is far less likely than that the machine errs, and
-    whoever makes keys agree in the first 64 does not know the salt of the others. Rows with a null in their key have
-    none.
+    That two different keys of one batch agree in all 128 bits is far less likely than that the machine errs. Keys of
+    texts, whole numbers and days are hashed by `Hasher`; SQL hashes others, where whoever makes keys agree in the first
+    64 bits does not know the salt of the others. Rows with a null in their key have none.
     """
 
     def __init__(self, columns: Sequence[str], schema: pa.Schema) -> None:
         self.reads = self._columns = tuple(columns)
         self._schema = schema
         self._salt = secrets.token_hex(5)
+        self._hasher = Hasher(self._columns) if hashable(self._columns, schema) else None
         self._parts: list[tuple[Hashes, Hashes, Rows | range]] = []
 
+    def take(self, part: Part) -> None:
+        """Hash the keys of a part, unless SQL has to; from several threads. UnreadableError."""
+        if self._hasher is not None:
+            self._note(*self._hasher(part), part[ROW].numbers)
+
     def columns(self, name: str) -> list[Any]:
-        """What to select from each part, under names that begin with `name`."""
+        """What to select from each part, under names that begin with `name`; nothing when `take` sees to it."""
+        if self._hasher is not None:
+            return []
         texts = [self._text(one) for one in self._columns]
         given = " AND ".join(f"{quote(one)} IS NOT NULL" for one in self._columns)
         salted = [f"'{self._salt}' || {one}" for one in texts]
@@ -52,21 +63,19 @@ class Repeats:
 
     def add(self, answer: pa.Table, name: str) -> None:
         """Take the hashes of the next part."""
-        first, second = (answer[f"{name}_{place}"].combine_chunks() for place in range(2))
-        rows = answer["r"].combine_chunks()
-        if first.null_count:
-            there = first.is_valid()
-            first, second, rows = first.filter(there), second.filter(there), rows.filter(there)
-        numbers = rows.to_numpy()
-        whole = bool((np.diff(numbers) == 1).all()) and len(numbers) > 0  # as batches are numbered
         # Copies: a view would keep alive all else that was selected from the part.
-        self._parts.append(
-            (
-                first.to_numpy().copy(),
-                second.to_numpy().copy(),
-                range(int(numbers[0]), int(numbers[-1]) + 1) if whole else numbers.astype(np.int64),
-            )
-        )
+        first, second = (_numbers(answer[f"{name}_{place}"]) for place in range(2))
+        one = answer[f"{name}_0"]
+        there = booleans(one.combine_chunks().is_valid()) if one.null_count else None
+        self._note(first, second, there, answer["r"].to_numpy())
+
+    def _note(self, first: Hashes, second: Hashes, there: Booleans | None, rows: npt.NDArray[np.integer]) -> None:
+        numbers = _together(rows)
+        if there is not None:
+            places = np.flatnonzero(there)
+            first, second = first[places], second[places]
+            numbers = places + numbers.start if isinstance(numbers, range) else numbers[places]
+        self._parts.append((first, second, numbers))
 
     def rows(self) -> Rows:
         """The `_row`s, ordered, that share their key."""
@@ -87,6 +96,20 @@ class Repeats:
         same[1:-1] = (np.diff(first[order]) == 0) & (np.diff(second[order]) == 0)
         shared = order[same[1:] | same[:-1]]
         return np.sort(rows[shared])
+
+
+def _numbers(hashes: pa.ChunkedArray) -> Hashes:
+    """A copy of hashes, of a null any."""
+    pieces = [np.frombuffer(one.buffers()[1], np.uint64, len(one), one.offset * 8) for one in hashes.chunks if len(one)]
+    return np.concatenate([np.empty(0, np.uint64), *pieces])
+
+
+def _together(numbers: npt.NDArray[np.integer]) -> Rows | range:
+    """Row numbers as batches have them, one after the other, by their ends; others copied."""
+    low, high = (int(numbers[0]), int(numbers[-1])) if len(numbers) else (0, 0)
+    if high - low == len(numbers) - 1 and bool((numbers[1:] > numbers[:-1]).all()):
+        return range(low, high + 1)
+    return numbers.astype(np.int64)
 
 
 def _beginnings(repeated: Hashes) -> npt.NDArray[np.bool_]:

@@ -19,10 +19,12 @@ import sqlalchemy as sa
 
 from quality import limits
 from quality.columns import Booleans, DeclinedError, Part, UnreadableError, is_text
+from quality.condition import expression
 from quality.fused import Condition, Marks, marks_of, together
 from quality.kept import Kept
 from quality.kernels import Kernel, kernel
 from quality.parts import Parts
+from quality.spoken import Tree
 from schemas.values import ROW
 
 _REFUSALS = (duckdb.Error, sa.exc.SQLAlchemyError, NotImplementedError)
@@ -38,6 +40,10 @@ class Late(Protocol):
     @property
     def reads(self) -> Sequence[str]:
         """The columns of a part it reads."""
+        ...
+
+    def take(self, part: Part) -> None:
+        """Take what is needed from the next part, if no SQL is; UnreadableError. Several threads do so."""
         ...
 
     def columns(self, name: str) -> Sequence[Any]:
@@ -121,6 +127,7 @@ class Stream:
         self._looked_into: set[str] = set()
         self._heavy = False
         self._learnt = False
+        self._queries: dict[Any, str] = {}
 
     def again(self, late: Mapping[Key, Late], kept: Kept | None) -> Stream:
         """A pass over other parts with the same columns, for the same conditions; it begins with what was learnt."""
@@ -156,8 +163,9 @@ class Stream:
                 self._left[key] = one
                 self._heavy = self._heavy or self._is_heavy(one)
         texts = {one.name for one in schema if is_text(one.type)}
-        for key in self._left.keys() | self._late.keys():
-            self._texts[key] = texts & _named(self._conditions[key])
+        for key, one in self._conditions.items():
+            if key in self._left or key in self._late or _written(one):
+                self._texts[key] = texts & _named(one)
         self._looked_into = set[str]().union(
             *self._texts.values(), texts & (self._kept.wanted if self._kept else set())
         )
@@ -180,7 +188,7 @@ class Stream:
             return False  # it is refused where it is asked
 
     def _judge(self, one: Condition, schema: pa.Schema) -> Judge | None:
-        made = [kernel(clause, schema, self._listed) for clause in (one.expression, *one.where)]
+        made = [kernel(clause, schema, self._listed, self._parsed) for clause in (one.expression, *one.where)]
         first, *rest = made
         if first is None or None in rest:
             return None
@@ -190,6 +198,9 @@ class Stream:
         query: Any = select.element if isinstance(select, sa.ScalarSelect) else select
         found = self._connection.execute(self._text(query)).to_arrow_table()
         return found.column(0).combine_chunks()
+
+    def _parsed(self, sql: str) -> Tree:
+        return expression(self._connection, sql)
 
     def _worked(self, parts: Parts) -> Iterator[_Work]:
         """The parts, in their order, as kernels leave them; several are worked on at the same time."""
@@ -228,6 +239,12 @@ class Stream:
         for key, names in self._texts.items():
             for name in names & work.broken.keys():
                 work.unreadable[key] = work.broken[name]
+        for key, late in self._late.items():
+            if key not in work.unreadable:
+                try:
+                    late.take(part)
+                except UnreadableError as error:
+                    work.unreadable[key] = str(error)
         return work
 
     def _finished(self, parts: Parts, work: _Work) -> Marks:
@@ -277,6 +294,20 @@ class Stream:
         except _REFUSALS as error:
             self._failed[key] = str(error)
 
+    def _select(self, left: Mapping[Key, Condition], keys: Mapping[Key, Late]) -> str:
+        """The text of a query, which is the same for nearly all parts."""
+        asked = (tuple(left), tuple(keys))
+        if asked not in self._queries:
+            picked: list[Any] = [sa.column(ROW).label("r")]
+            for place, one in enumerate(left.values()):
+                picked.append(_flag(sa.and_(one.expression, *one.where)).label(f"h{place}"))
+                if one.where:
+                    picked.append(_flag(sa.and_(*one.where)).label(f"w{place}"))
+            for place, late in enumerate(keys.values()):
+                picked += late.columns(f"k{place}")
+            self._queries[asked] = self._text(sa.select(*picked).select_from(self._selectable))
+        return self._queries[asked]
+
     def _query(
         self,
         left: Mapping[Key, Condition],
@@ -286,14 +317,7 @@ class Stream:
         noted: bool = True,
         seconds: float | None = None,
     ) -> dict[Key, _Answer]:
-        picked: list[Any] = [sa.column(ROW).label("r")]
-        for place, one in enumerate(left.values()):
-            picked.append(_flag(sa.and_(one.expression, *one.where)).label(f"h{place}"))
-            if one.where:
-                picked.append(_flag(sa.and_(*one.where)).label(f"w{place}"))
-        for place, late in enumerate(keys.values()):
-            picked += late.columns(f"k{place}")
-        query = self._text(sa.select(*picked).select_from(self._selectable))
+        query = self._select(left, keys)
         with limits.query(self._connection, limits.PART if seconds is None else seconds):
             answer = self._connection.execute(query).to_arrow_table()
         order = _order(answer["r"].to_numpy(), rows)
@@ -312,6 +336,12 @@ def _named(one: Condition) -> set[str]:
     """The columns a condition is about, and those it names."""
     clauses = (each for clause in (one.expression, *one.where) for each in sa.sql.visitors.iterate(clause))
     return {*one.columns, *(str(each.name) for each in clauses if isinstance(each, sa.ColumnClause))}
+
+
+def _written(one: Condition) -> bool:
+    """Whether a rule's own SQL is in it: every text it is about must be one, whoever judges it."""
+    clauses = (each for clause in (one.expression, *one.where) for each in sa.sql.visitors.iterate(clause))
+    return any(isinstance(each, sa.ColumnClause) and each.is_literal for each in clauses)
 
 
 def _broken(part: Part, names: Iterable[str]) -> dict[str, str]:
