@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -27,6 +27,7 @@ from schemas.mapping import resolve, schema, standardise_batches
 from schemas.standard import ROWSETS, bind
 from schemas.values import DETAIL, LINE, OP, RAW_COLUMNS, REJECT, ROW, Batch, Manifest, Severity
 from warehouse.keep import keep, received_batches, received_rows
+from warehouse.spread import Spread
 
 if TYPE_CHECKING:
     from runs.steps import Steps
@@ -57,6 +58,24 @@ class Back:
     runs: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Rows of one quarantined batch that a worker judges."""
+
+    resource: str
+    batch: str
+    rows: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Into how many shares what lies in quarantine is cut, who takes them, and what these call: `judge`."""
+
+    spread: Spread
+    buckets: int
+    judge: Callable[[Share], Numbers]
+
+
 def in_quarantine(parts: Parts, resource: Resource) -> list[Quarantined]:
     """Everything in quarantine that has not come back, the batches that the source delivered first coming first."""
     snapshot = parts.state.released(resource.quarantine)
@@ -81,18 +100,24 @@ def in_quarantine(parts: Parts, resource: Resource) -> list[Quarantined]:
 
 
 def recheck(  # noqa: PLR0917 - as below
-    steps: Steps, parts: Parts, resource_id: str, by: str, at: datetime, name: str
+    steps: Steps, parts: Parts, resource_id: str, by: str, at: datetime, name: str, judging: Judging | None = None
 ) -> Back:
     """Judge what lies in quarantine by the rules of today, and land the rows that pass, each once.
 
-    `name` begins the names of the runs. What landed later under the same key stays. Killed at any point and called
-    again, or by the next run of the resource, it ends in the same.
+    `name` begins the names of the runs; the workers of `judging` judge, where it is given. What landed later under the
+    same key stays. Killed at any point and called again, or by the next run of the resource, it ends in the same.
     """
     resource = _resource(parts, resource_id)
     backs = []
     with parts.store.lock(f"return-{resource.id}"):
-        for number, lying in enumerate(in_quarantine(parts, resource), start=1):
-            passing, _ = _judged(parts, resource, lying, _received(parts, lying.batch, lying.rows), {})
+        every = in_quarantine(parts, resource)
+        # What lands may be what the next batch's rules look at: then each batch is judged when it is its turn.
+        ahead = [] if judging is None or resource.references else _passing(resource, every, judging)
+        for number, lying in enumerate(every, start=1):
+            if judging is None:
+                passing = judge(parts, Share(resource.id, lying.batch.batch, lying.rows))
+            else:
+                passing = ahead[number - 1] if ahead else _passing(resource, [lying], judging)[0]
             if len(passing):
                 run, rows = f"{name}-{number}", _received(parts, lying.batch, passing)
                 _keep(parts, resource, lying.batch, passing, rows, "recheck", run, {}, (), by, "", at)
@@ -100,6 +125,31 @@ def recheck(  # noqa: PLR0917 - as below
             else:
                 backs.append(Back(resource.id, len(lying.rows), 0, 0, 0, ()))
     return _together(resource.id, backs)
+
+
+def judge(parts: Parts, share: Share) -> Numbers:
+    """The rows of a share that pass the rules of today, ordered."""
+    resource = _resource(parts, share.resource)
+    batch = next(one for one in parts.state.manifests(resource.id, limit=10**6) if one.batch == share.batch)
+    rows = _received(parts, batch, share.rows)
+    return _judged(parts, resource, Quarantined(batch, share.rows), rows, {})[0]
+
+
+def _passing(resource: Resource, every: Sequence[Quarantined], judging: Judging) -> list[Numbers]:
+    """The rows of each batch that pass, as the workers say; a batch is cut unless its rules look at all of it."""
+    rules = (*resource.checked.rules, *resource.rules)
+    whole = any(one.kind in ROWSETS for one in rules)
+    rows = sum(len(one.rows) for one in every)
+    shares = [
+        (place, Share(resource.id, one.batch.batch, some))
+        for place, one in enumerate(every)
+        for some in np.array_split(one.rows, 1 if whole else -(-len(one.rows) * judging.buckets // rows))
+    ]
+    found: list[list[Numbers]] = [[] for _ in every]
+    passing = judging.spread.each(judging.judge, [share for _, share in shares])
+    for (place, _), some in zip(shares, passing, strict=True):
+        found[place].append(some)
+    return [np.concatenate(one) for one in found]
 
 
 def release(  # noqa: PLR0917 - which row, by whom, why and when, in the order they are said

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -13,6 +13,10 @@ from warehouse import spread_merge
 from warehouse.spread import Here, Spread, opened
 from warehouse.spread_merge import Bucket, Piece, Spreading
 from warehouse.tables import Tables
+
+if TYPE_CHECKING:
+    from runs.batch import Parts
+    from runs.recheck import Judging, Numbers, Share
 
 F = TypeVar("F", bound=Callable[..., object])
 AT_LEAST = 4  # buckets per worker of a machine, where nobody says how many: the last ones even out
@@ -35,18 +39,47 @@ def combine(bucket: Bucket) -> Piece:
         tables.close()
 
 
+def judge(share: Share) -> Numbers:
+    """Judge quarantined rows, likewise."""
+    from runs import recheck
+    from shutong.settings import read
+    from shutong.wiring import open_deployment
+
+    with open_deployment(read()) as wired:
+        return recheck.judge(wired.parts, share)
+
+
 @contextmanager
 def shared(tables: Tables, where: str, buckets: int | None) -> Iterator[Spreading | None]:
     """How a merge is spread over whoever `where` means; None where neither was asked for."""
+    with _asked(where, buckets) as found:
+        if found is None:
+            yield None
+        else:
+            here = isinstance(found[0], Here)
+            yield Spreading(*found, partial(spread_merge.combine, tables) if here else combine)
+
+
+@contextmanager
+def shared_check(parts: Parts, where: str, buckets: int | None) -> Iterator[Judging | None]:
+    """How a check of what lies in quarantine is spread; None where neither was asked for."""
+    from runs import recheck
+
+    with _asked(where, buckets) as found:
+        if found is None:
+            yield None
+        else:
+            here = isinstance(found[0], Here)
+            yield recheck.Judging(*found, partial(recheck.judge, parts) if here else judge)
+
+
+@contextmanager
+def _asked(where: str, buckets: int | None) -> Iterator[tuple[Spread, int] | None]:
     if where == "local" and buckets is None:
         yield None
         return
     with opened(where) as spread:
-        yield Spreading(spread, buckets or AT_LEAST * spread.workers, _combining(spread, tables))
-
-
-def _combining(spread: Spread, tables: Tables) -> Callable[[Bucket], Piece]:
-    return partial(spread_merge.combine, tables) if isinstance(spread, Here) else combine
+        yield spread, buckets or AT_LEAST * spread.workers
 
 
 def buckets_option(command: F) -> F:

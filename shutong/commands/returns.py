@@ -9,6 +9,7 @@ import click
 from runs.holds_store import Holds
 from runs.recheck import Back, correct, recheck, release
 from shutong.session import Session, command
+from shutong.spreading import buckets_option, shared_check, where_option
 from shutong.watching import now, person
 from shutong.wiring import Wired, new_run_id, open_deployment
 
@@ -63,13 +64,15 @@ def correct_command(  # noqa: PLR0917 - the options
 @click.command("recheck", help="按现行规则重新检查隔离的行 | judge quarantined rows by the rules of today")
 @click.argument("resource")
 @click.option("--by", default="system", help="办理人 | who does this")
+@buckets_option
+@where_option
 @command
-def recheck_command(session: Session, resource: str, by: str) -> None:
+def recheck_command(session: Session, resource: str, by: str, *, buckets: int | None, where: str) -> None:
     """Land the rows that pass now; newer records of the same key stay."""
-    with open_deployment(session.settings) as wired:
+    with open_deployment(session.settings) as wired, shared_check(wired.parts, where, buckets) as judging:
         chosen = wired.deployment.resource(resource)
         who = by if by == "system" else person(wired.deployment, by).actor.id
-        back = recheck(wired.steps, wired.parts, chosen.id, who, now(), f"recheck-{new_run_id()}")
+        back = recheck(wired.steps, wired.parts, chosen.id, who, now(), f"recheck-{new_run_id()}", judging)
         _merge(wired, back)
     _tell(session, back)
 

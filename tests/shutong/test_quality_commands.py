@@ -70,6 +70,7 @@ def test_rows_come_back_from_quarantine_and_the_way_they_took_is_told(home):
     (shown,) = told(home, "quality", "show", FIRMS, "--rows", "10")["resources"]
     batch = shown["quarantine"][0]["_batch"]
     assert told(home, "quality", "recheck", FIRMS)["passed"] == 0
+    assert told(home, "quality", "recheck", FIRMS, "--buckets", "2")["looked_at"] == 2
     by = ("--batch", batch, "--by", "chen", "--why", "seen the licence")
     assert told(home, "quality", "release", FIRMS, "--row", "4", *by)["landed"] == 1
     assert "RUN-RETURN-FAILS" in run(
