@@ -13,6 +13,7 @@ from warehouse import backup, upkeep, verify
 from warehouse.backup import Backup, Place
 from warehouse.clock import now
 from warehouse.compaction import Compacted, Tended, compact
+from warehouse.keyed_care import keep_twins
 from warehouse.verify import Looked
 
 RELEASES = 10**6
@@ -56,6 +57,8 @@ class Nightly:
         """Write the tables that have become disordered anew in the order of their keys; with `always`, all of them."""
         for one in self.tables(names):
             yield compact(self._parts.state, self._parts.tables, one, always=always)
+            if one.library is not None:
+                keep_twins(self._parts.state, self._parts.tables, one.library, on=self._parts.kept.twins)
 
     def expire(self) -> Iterator[Removed]:
         """Forget the snapshots that no release kept, no publication and no library needs."""

@@ -22,6 +22,7 @@ from schemas.values import Batch, Manifest
 from warehouse.clock import now
 from warehouse.faults import room
 from warehouse.keep import keep_pieces, pulled
+from warehouse.keyed_care import keep_twins
 from warehouse.land import quarantine_table
 from warehouse.merge import Contribution, merge
 from warehouse.publish import publish, publish_landed
@@ -254,6 +255,7 @@ class Steps:
             )
             reach.note(parts, library, now())
             tidy(parts.state, parts.tables, library_tables(library), parts.kept)
+            keep_twins(parts.state, parts.tables, library, on=parts.kept.twins)
             parts.state.step(run, "merge", counts={"landed": merged.records})
             return LibraryReport(
                 run,

@@ -26,6 +26,7 @@ POINTS = (
 )
 CARE = (  # of what is done beside the steps of a record
     "merge.bucket",
+    "keyed.written",
     "fold.written",
     "compact.range",
     "compact.written",

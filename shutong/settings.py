@@ -12,6 +12,7 @@ from schemas.errors import ShutongError
 LARGEST_PORT, MOST_WORKERS, DIGITS = 65535, 256, 5
 SECURITIES = ("starttls", "tls", "none")
 ADDRESSINGS = ("path", "virtual")
+SWITCHES = ("on", "off")
 LONGEST_DAYS = 36_500
 MOST_RELEASES = 1000  # each may keep a snapshot of a table, and every commit reads them all
 
@@ -77,6 +78,13 @@ SETTINGS = (
         "Beside them, of so many newest days with a release the last one",
     ),
     Setting(
+        "SHUTONG_KEYED_TWINS",
+        "on",
+        "为数据文件保留按主键取行的副本（最多占其十倍磁盘），使归并的开销只随变更：on 或 off",
+        "Whether data files have keyed twins, for up to ten times their disk, so that a merge costs what changed:"
+        " on or off",
+    ),
+    Setting(
         "SHUTONG_BACKUPS",
         "",
         "备份所在目录，缺省为部署目录中的 backups；宜放在另一块磁盘",
@@ -129,7 +137,8 @@ class Smtp:
 class Storage:
     """Where the warehouse lies: `url` and `catalog_url` as they are said, empty where the deployment's folder is meant.
 
-    `keep_releases` and `keep_days` say how far back releases can be read; backups lie in `backups`. The rest is about
+    `keep_releases` and `keep_days` say how far back releases can be read, `keyed_twins` whether merges may find rows
+    by key in twins of data files; backups lie in `backups`. The rest is about
     an object store and counts where `url` begins with s3://; `retain` in days.
     """
 
@@ -142,6 +151,7 @@ class Storage:
     retain: int = 0
     keep_releases: int = 20
     keep_days: int = 7
+    keyed_twins: bool = True
     backups: Path = Path("backups")
 
 
@@ -206,6 +216,7 @@ def _storage(said: Mapping[str, str], home: Path) -> Storage:
         retain=_number(said, "SHUTONG_S3_RETAIN_DAYS", 0, LONGEST_DAYS),
         keep_releases=_number(said, "SHUTONG_KEEP_RELEASES", 1, MOST_RELEASES),
         keep_days=_number(said, "SHUTONG_KEEP_DAYS", 0, MOST_RELEASES),
+        keyed_twins=_choice(said, "SHUTONG_KEYED_TWINS", SWITCHES) == "on",
         backups=Path(said["SHUTONG_BACKUPS"] or home / "backups").expanduser(),
     )
 

@@ -123,7 +123,7 @@ class Wired:
             today=today,
             orders=self.orders,
             references=reference_tables(self._home / "references"),
-            kept=Kept(storage.keep_releases, storage.keep_days),
+            kept=Kept(storage.keep_releases, storage.keep_days, storage.keyed_twins),
             received=self.deployment.received,
         )
 

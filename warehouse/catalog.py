@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-from pyiceberg.catalog.sql import SqlCatalog
+from pathlib import Path
 
-from warehouse.site import Site, location
+import sqlalchemy as sa
+from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
+from pyiceberg.table import Table
+
+from warehouse.site import SCHEME, Site, location
 
 NAME = "shutong"  # rows of the catalog's database carry it
 _PATIENCE = {  # by kind of database: what its driver is told of time, in seconds
@@ -14,11 +17,34 @@ _PATIENCE = {  # by kind of database: what its driver is told of time, in second
 }
 
 
+class _Remembering(SqlCatalog):
+    """Parses a table's metadata file once as long as the table stands at that file, which never changes."""
+
+    def __init__(self, name: str, **properties: str) -> None:
+        super().__init__(name, **properties)
+        self._parsed: dict[tuple[str, ...], tuple[tuple[str, int, int], Table]] = {}
+
+    def _convert_orm_to_iceberg(self, orm_table: IcebergTables) -> Table:
+        place = str(orm_table.metadata_location)
+        try:
+            there = Path(place.removeprefix(SCHEME)).stat() if place.startswith(SCHEME) else None
+        except OSError:  # a file that is gone is explained by whoever reads it
+            there = None
+        if there is None:
+            return super()._convert_orm_to_iceberg(orm_table)
+        name, seen = (orm_table.table_namespace, orm_table.table_name), (place, there.st_mtime_ns, there.st_size)
+        told = self._parsed.get(name)
+        if told is None or told[0] != seen:
+            told = self._parsed[name] = seen, super()._convert_orm_to_iceberg(orm_table)
+        known = told[1]
+        return Table(known._identifier, known.metadata, place, known.io, self)  # noqa: SLF001 - its own name
+
+
 def open_catalog(url: str, site: Site) -> SqlCatalog:
     """The catalog at a database URL, made where it is not there yet, of tables whose files lie at `site`."""
     parsed = sa.make_url(url)
     parsed = parsed.update_query_dict({**_PATIENCE.get(parsed.get_backend_name(), {}), **parsed.query})
-    return SqlCatalog(
+    return _Remembering(
         NAME,
         uri=parsed.render_as_string(hide_password=False),
         warehouse=location(site.root),

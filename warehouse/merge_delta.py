@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -10,14 +11,16 @@ import duckdb
 
 from schemas.points import reached
 from schemas.values import Json
-from warehouse import crosswalk, library_job, links, merge_whole, survivors, words
+from warehouse import crosswalk, keyed, keyed_rows, library_job, links, merge_whole, survivors, words
 from warehouse.crosswalk import ENTITY, LOOSE, OWN
+from warehouse.keyed import DamagedTwinError
+from warehouse.keyed_rows import Pair
 from warehouse.library_job import EVENT, EVENTS, Change, Job, Outcome
 from warehouse.library_state import Made
 from warehouse.moved import NEW, OLD, Between
-from warehouse.sql import quote
+from warehouse.sql import literal, quote
 from warehouse.survivors import Compared, Part
-from warehouse.tables import Tables
+from warehouse.tables import Staged, Tables
 
 FEW = 100_000  # rows or keys; so many, or a fifth of all, and the whole is rebuilt
 _SHARE = 5
@@ -30,34 +33,43 @@ class _Side:
     """One contribution between the merge before and this one."""
 
     number: int
-    between: Between
-    columns: list[str]
+    pair: Pair
     fields: tuple[str, ...]
 
 
 def build(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, last: Made) -> Outcome | None:
-    """Stage what changes in the library since the merge `last`; None where rebuilding the whole costs less."""
+    """Stage what changes in the library since the merge `last`; None where rebuilding the whole costs less.
+
+    A keyed twin found damaged is removed, and the merge begins again without it.
+    """
+    while True:
+        try:
+            return _build(connection, tables, job, last)
+        except DamagedTwinError as damaged:
+            damaged.twin.discard()
+
+
+def _build(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, last: Made) -> Outcome | None:
     sides = [_side(tables, job, last, number) for number in range(len(job.contributions))]
     rows = sum(tables.row_count(one.table, job.inputs[one.table]) for one in job.contributions)
-    if sum(one.between.rewritten for one in sides) > max(FEW, rows // _SHARE):
+    if sum(one.pair.between.rewritten for one in sides) > max(FEW, rows // _SHARE):
         return None
     renamed, was = words.resolve(job.words)[0], words.resolve(last.words)[0]
     links.rename(connection, renamed)
     links.rename(connection, was, _WAS)
-    moved = [one for one in sides if not one.between.same]
-    for one in moved:
-        names = one.columns
-        one.between.moved(connection, names, f"_moved_{one.number}")
+    for one in sides:
+        one.pair.read_moved(connection)
         typed = crosswalk.typed(
-            job.standard, job.contributions[one.number], f"_moved_{one.number}", names, more=(OLD, NEW)
+            job.standard, job.contributions[one.number], one.pair.moved, one.pair.columns, more=(OLD, NEW)
         )
         connection.execute(f"CREATE OR REPLACE TEMP VIEW _delta_{one.number} AS {typed}")
+    moved = [one for one in sides if not one.pair.between.same]
     turned = sorted(
         {key for key in {*renamed, *was} if renamed.get(key) != was.get(key)}
         | {place[key] for place in (renamed, was) for key in place if renamed.get(key) != was.get(key)}
     )
     _affect(connection, moved, turned)
-    relinked = _relink(connection, tables, job, last, moved, turned)
+    relinked = _relink(connection, tables, job, last, sides, turned)
     affected = connection.execute(f"SELECT count(*) FROM {_AFFECTED}").fetchall()[0][0]
     if affected > max(FEW, int(cast("int", last.told["records"])) // _SHARE):
         return None
@@ -71,8 +83,10 @@ def _side(tables: Tables, job: Job, last: Made, number: int) -> _Side:
     new = job.inputs[one.table]
     old = tables.alike(one.table, last.inputs[one.table], new)
     between = Between(tables.plan(one.table, old), tables.plan(one.table, new))
-    columns = crosswalk.wanted(job.standard, one, between.columns())
-    return _Side(number, between, columns, crosswalk.delivered(job.standard, columns))
+    lens = keyed_rows.lens_of(job.standard, one, between.schema)
+    folder = keyed_rows.folder_of(tables.folder, job.library, one.table)
+    there = keyed_rows.twins(folder, (*between.old.data, *between.new.data), lens)
+    return _Side(number, Pair(number, between, lens.columns, there), crosswalk.delivered(job.standard, lens.columns))
 
 
 def _affect(connection: duckdb.DuckDBPyConnection, moved: list[_Side], turned: list[str]) -> None:
@@ -89,7 +103,7 @@ def _affect(connection: duckdb.DuckDBPyConnection, moved: list[_Side], turned: l
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {_AFFECTED} AS SELECT DISTINCT key FROM {_AFFECTED}")
 
 
-def _relink(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, last: Made, moved: list[_Side],  # noqa: PLR0917
+def _relink(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, last: Made, sides: list[_Side],  # noqa: PLR0917
             turned: list[str]) -> bool:  # fmt: skip
     """Make LINKS anew of the rows without a key whose link may have changed; whether there were any.
 
@@ -97,6 +111,7 @@ def _relink(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, las
     """
     names = crosswalk.weaker(job.standard)
     said = "".join(f", {quote(name)}" for name in names)
+    moved = [one for one in sides if not one.pair.between.same]
     old = tables.relation(job.xref, _stands(tables, job))
     parts = [
         f"SELECT * EXCLUDE (rows), {sign} * rows AS rows FROM ("
@@ -110,7 +125,7 @@ def _relink(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, las
         "CREATE OR REPLACE TEMP TABLE _loosened AS SELECT * FROM"
         f" ({' UNION ALL '.join([f'{shape} LIMIT 0', *parts]) if not parts else ' UNION ALL '.join(parts)})"
     )
-    _touch(connection, job, moved)
+    _touch(connection, job, moved, tables.row_count(job.xref, _stands(tables, job)))
     decided = [id_ for id_ in {*last.words.decisions, *job.words.decisions}
                if last.words.decisions.get(id_) != job.words.decisions.get(id_)]  # fmt: skip
     hits = " OR ".join(
@@ -131,8 +146,8 @@ def _relink(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, las
     some = bool(
         connection.execute(f"SELECT (SELECT count(*) FROM _asking) + (SELECT count(*) FROM {_XREF})").fetchall()[0][0]
     )
-    keyed = [library_job.read(connection, tables, job, n)[0] for n in range(len(job.contributions))] if some else []
-    links.link(connection, job.standard, "_asking", keyed, job.words.decisions)
+    pointing = [_pointing(connection, job, one) for one in sides] if some else []
+    links.link(connection, job.standard, "_asking", pointing, job.words.decisions)
     connection.execute(
         f"INSERT INTO {_AFFECTED} SELECT DISTINCT key FROM (SELECT key FROM {_XREF} UNION ALL SELECT key FROM"
         f" {links.LINKS}) WHERE key IS NOT NULL AND key NOT IN (SELECT key FROM {_AFFECTED})"
@@ -147,31 +162,44 @@ def _relink(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, las
     return some
 
 
+def _pointing(connection: duckdb.DuckDBPyConnection, job: Job, one: _Side) -> str:
+    """A view of the rows of a contribution that use an identifier which rows in _asking have, others perhaps too."""
+    asked = {name: f"SELECT {quote(name)} FROM _asking" for name in crosswalk.weaker(job.standard)}
+    view, rows = f"_keyed_{one.number}", one.pair.pointing(connection, asked)
+    typed = crosswalk.typed(job.standard, job.contributions[one.number], rows, one.pair.columns)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {typed}")
+    return view
+
+
 def _stands(tables: Tables, job: Job) -> int | None:
     """The snapshot of the cross-walk as the merge before released it: a merge begins by going back to that."""
     head = tables.head(job.xref)
     return head.snapshot if head else None
 
 
-def _touch(connection: duckdb.DuckDBPyConnection, job: Job, moved: list[_Side]) -> None:
-    """Make _touched (strength, value): identifiers that some key of a row which moved gained or lost."""
+def _touch(connection: duckdb.DuckDBPyConnection, job: Job, moved: list[_Side], rows: int) -> None:
+    """Make _touched (strength, value): identifiers that some key of a row which moved gained or lost.
+
+    `rows` is how many rows without a key there were; without any, none can have been led by those identifiers.
+    """
     connection.execute("CREATE OR REPLACE TEMP TABLE _touched (strength INTEGER, value VARCHAR)")
     names = crosswalk.weaker(job.standard)
-    if not moved or not names:
+    if not moved or not names or not rows:
         return
+
+    listed = ", ".join(f"{crosswalk.identifier(job.standard, name)} AS _v{at}" for at, name in enumerate(names))
 
     def used(flag: str) -> str:
         return " UNION ".join(
-            f"SELECT {strength} AS strength, {crosswalk.identifier(job.standard, name)} AS value, {OWN} AS own"
-            f" FROM _delta_{one.number} WHERE {OWN} IS NOT NULL AND {flag}"
-            for one in moved
-            for strength, name in enumerate(names)
+            f"SELECT {OWN}, {listed} FROM _delta_{one.number} WHERE {OWN} IS NOT NULL AND {flag}" for one in moved
         )
 
     connection.execute(
-        f"INSERT INTO _touched SELECT DISTINCT strength, value FROM ((({used(OLD)}) EXCEPT ({used(NEW)}))"
-        f" UNION ALL (({used(NEW)}) EXCEPT ({used(OLD)}))) WHERE value IS NOT NULL"
+        "CREATE OR REPLACE TEMP TABLE _using AS"
+        f" (({used(OLD)}) EXCEPT ({used(NEW)})) UNION ALL (({used(NEW)}) EXCEPT ({used(OLD)}))"
     )
+    told = " UNION ".join(f"SELECT {at} AS strength, _v{at} AS value FROM _using" for at in range(len(names)))
+    connection.execute(f"INSERT INTO _touched SELECT strength, value FROM ({told}) WHERE value IS NOT NULL")
 
 
 def _combine(connection: duckdb.DuckDBPyConnection, job: Job, sides: list[_Side]) -> tuple[Compared, ...]:
@@ -184,12 +212,16 @@ def _combine(connection: duckdb.DuckDBPyConnection, job: Job, sides: list[_Side]
     loose = {name for (name,) in connection.execute(f"SELECT DISTINCT resource FROM {_LED}").fetchall()}
     for one in sides:
         key, contribution = quote(job.key), job.contributions[one.number]
-        where = f"r.{key} IN (SELECT own FROM {_PROBE})" if job.key in one.columns else "false"
+        where = f"r.{key} IN (SELECT own FROM {_PROBE})" if job.key in one.pair.columns else "false"
+        asked = f"SELECT own FROM {_PROBE}"
         if contribution.resource in loose:
-            none = f"r.{key} IS NULL OR r.{key} = ''" if job.key in one.columns else "true"
+            none = f"r.{key} IS NULL OR r.{key} = ''" if job.key in one.pair.columns else "true"
             where = f"({where}) OR {none}"
-        one.between.rows(connection, one.columns, f"_hits_{one.number}", where)
-        typed = crosswalk.typed(job.standard, contribution, f"_hits_{one.number}", one.columns, more=(OLD, NEW))
+            asked += f" UNION ALL SELECT id FROM {_LED} WHERE resource = {literal(contribution.resource)}"
+        stayed = f"_stayed_{one.number}"
+        one.pair.read_both(connection, stayed, where, {keyed.OWN: asked})
+        rows = f"(FROM {one.pair.moved} UNION ALL FROM {stayed})"
+        typed = crosswalk.typed(job.standard, contribution, rows, one.pair.columns, more=(OLD, NEW))
         connection.execute(f"CREATE OR REPLACE TEMP VIEW _found_{one.number} AS {typed}")
     compared = []
     for into, flag, renamed, led in (("_before", OLD, _WAS, "was"), ("_after", NEW, links.RENAMED, "now")):
@@ -213,8 +245,8 @@ def _outcome(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, la
     key = quote(job.key)
     chosen = f"SELECT * FROM _after WHERE {key} IN (SELECT {library_job.KEY} FROM {EVENTS})"
     base = library_job.stage(connection, tables, job.base, chosen, [job.key])
-    stood = f"SELECT {library_job.KEY} FROM {EVENTS} WHERE {EVENT} <> 'added' ORDER BY ALL"
-    base = library_job.replacing(base, library_job.keys(connection.execute(stood).fetchall(), job.key))
+    stood = f"SELECT {library_job.KEY} FROM {EVENTS} WHERE {EVENT} <> 'added'"
+    base, by = _replacing(connection, tables, job, base, stood)
     changes = []
     told = dict(last.told)
     if relinked:
@@ -235,7 +267,23 @@ def _outcome(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, la
     earlier = tuple(Compared(**one) for one in cast("list[dict[str, object]]", last.told["compared"]))  # type: ignore[arg-type]
     told["compared"] = cast("Json", survivors.as_json(survivors.summed((1, earlier), (1, compared))))
     told["freshness"] = cast("Json", newest)
-    return Outcome((*changes, Change(base, (job.key,))), told)
+    return Outcome((*changes, Change(base, by)), told)
+
+
+def _replacing(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, base: Staged,
+               stood: str) -> tuple[Staged, tuple[str, ...]]:  # fmt: skip
+    """The staged records with what they take the place of: places where twins tell them, or keys to be looked for."""
+    head = tables.head(job.base)
+    plan = tables.plan(job.base, head.snapshot if head else None)
+    folder = keyed_rows.folder_of(tables.folder, job.library, job.base)
+    there = keyed_rows.twins(folder, plan.data, keyed_rows.lens_of_base(job.key, plan.schema))
+    if there.there:
+        places = keyed_rows.places(connection, plan, there, stood)
+        if places is not None:
+            none = library_job.keys([], job.key)
+            return dataclasses.replace(base, replaced=none, dropped=places if places.num_rows else None), ()
+    keys = library_job.keys(connection.execute(f"{stood} ORDER BY ALL").fetchall(), job.key)
+    return library_job.replacing(base, keys), (job.key,)
 
 
 def _freshness(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, last: Made,

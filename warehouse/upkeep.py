@@ -27,10 +27,12 @@ class Kept:
     """How far back releases can be read: the newest so many, and the last one of each of the newest so many days.
 
     Days count on which something was released. What libraries were merged from and publications answer from stays.
+    `twins`: beside them, keyed twins of the data files that libraries are merged from.
     """
 
     releases: int = 20
     days: int = 7
+    twins: bool = True
 
 
 def library_tables(library: str) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""Merge three departments: rebuilt whole beside a bare DuckDB join, sort and write; changes beside the rebuild."""
+"""Merge three departments: rebuilt whole beside a bare DuckDB join, sort and write; changes beside the rebuild.
+
+Changes are merged through keyed twins of data files, whose making is a step of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ import duckdb
 
 from schemas.standard import Field, Standard
 from warehouse.crosswalk import Contribution
+from warehouse.keyed_care import tend
 from warehouse.merge import merge
 from warehouse.state import State
 from warehouse.tables import Tables
 
-STEPS = ("land", "bare", "whole", "change", "changes", "again")
+STEPS = ("land", "bare", "whole", "twins", "change", "changes", "again")
 TARGETS = {"merge_whole_over_bare": 2.5, "merge_whole_over_changes": 50.0, "merge_peak_mib": 4_096.0}
 AT_MOST = ("merge_whole_over_bare", "merge_peak_mib")
 CHANGED = (35_000, 10_000, 5_000)  # rows of each department, of ten million firms or of fewer
@@ -101,15 +105,27 @@ def change(rows: int, folder: Path) -> dict[str, object]:
     return {}
 
 
-def merged(folder: Path, *, whole: bool) -> dict[str, object]:
-    """One merge; what it counted, as a digest."""
+def twinned(folder: Path) -> dict[str, object]:
+    """The keyed twins of what was merged, and their disk."""
     state, tables = opened(folder)
+    made = tend(state, tables, "legal_person")
+    size = sum(one.stat().st_size for one in (tables.folder / "keyed").rglob("*") if one.is_file())
+    return {"rows": made.rows, "mib": size / 2**20}
+
+
+def merged(folder: Path, *, whole: bool) -> dict[str, object]:
+    """One merge in a process that looked at the tables before; what it counted, as a digest."""
+    state, tables = opened(folder)
+    for one in WHO:
+        tables.plan(one.table, state.released(one.table))
+    began = _cpu()
     made = merge(state, tables, "legal_person", STANDARD, WHO, whole=whole)
+    used = _cpu() - began
     counted = [made.records, *(number for one in made.compared for number in (one.records, one.differing))]
     with tables.connect() as connection:
         base = tables.relation("base.legal_person", state.released("base.legal_person"))
         (digest,) = connection.execute(f"SELECT bit_xor(hash(r)) FROM {base} AS r").fetchone() or (0,)
-    return {"whole": int(made.whole), "records": made.records, "counted": sum(counted), "digest": digest}
+    return {"whole": int(made.whole), "records": made.records, "counted": sum(counted), "digest": digest, "cpu": used}
 
 
 def opened(folder: Path) -> tuple[State, Tables]:
@@ -127,10 +143,12 @@ def figures(steps: Mapping[str, Any]) -> dict[str, float]:
     return {
         "merge_bare_cpu_s": cpu["bare"],
         "merge_whole_cpu_s": cpu["whole"],
+        "merge_twins_cpu_s": cpu["twins"],
+        "merge_twins_disk_mib": float(steps["twins"].said["mib"]),
         "merge_changes_cpu_s": cpu["changes"],
         "merge_whole_over_bare": cpu["whole"] / cpu["bare"],
         "merge_whole_over_changes": cpu["whole"] / cpu["changes"],
-        "merge_peak_mib": max(steps[name].mib for name in ("whole", "changes", "again")),
+        "merge_peak_mib": max(steps[name].mib for name in ("whole", "twins", "changes", "again")),
         "merge_same": float(alike and not changes["whole"]),
     }
 
@@ -146,6 +164,7 @@ def main(step: str, rows: int, folder: Path) -> None:
         "land": lambda: land(rows, folder),
         "bare": lambda: bare(rows, folder),
         "whole": lambda: merged(folder, whole=False),
+        "twins": lambda: twinned(folder),
         "change": lambda: change(rows, folder),
         "changes": lambda: merged(folder, whole=False),
         "again": lambda: merged(folder, whole=True),
