@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,11 +12,18 @@ from land_factory import RESOURCE, Record, Warehouse
 from land_kills import FIRST, SECOND
 from pair_kills import EACH, SHARED
 from pairs import PAIRS, Pair, assert_released, fresh, run_kills
+from test_merge import BOTH, NAMES, STANDARD, firm, land, registry_rows, tax_rows
 
-from warehouse import backup, compaction
+from warehouse import backup, compaction, history
+from warehouse.bundle_export import LAST, Order, export
+from warehouse.bundle_file import reading
+from warehouse.bundle_import import take
+from warehouse.bundle_keys import Keys
 from warehouse.compaction import Tended, compact, fold
 from warehouse.errors import WarehouseError
 from warehouse.land import Landing, landed_table, lock_name, quarantine_table
+from warehouse.merge import merge
+from warehouse.said import explain
 from warehouse.site import size_of
 
 TABLE = landed_table(RESOURCE)
@@ -214,3 +222,35 @@ def test_folded_compacted_backed_up_and_restored_the_rows_stay_what_they_were(
     )
     with pytest.raises(WarehouseError, match="WH-BACKUP-FILES"):
         backup.restore(place, made, site)
+
+
+@pytest.mark.parametrize("kind", [PAIRS[-1], *PROVEN])
+def test_a_library_whose_rows_came_together_by_their_identifiers_travels_from_one_to_another(
+    kind: str, tmp_path: Path, bucket_server, database_server
+) -> None:
+    sender, receiver = (fresh(kind, tmp_path / name, bucket_server, database_server).open() for name in "ab")
+    ours, theirs = Keys.new(), Keys.new()
+    order = Order("legal_person", STANDARD, "them", theirs.card, "us", "li")
+    land(sender.state, sender.tables, BOTH[1].table, tax_rows(), "tax")
+    for number, moved in enumerate((False, True)):
+        land(sender.state, sender.tables, BOTH[0].table, registry_rows(moved=moved), f"run-{number}")
+        merge(sender.state, sender.tables, "legal_person", STANDARD, BOTH)
+        file = tmp_path / f"{number}.stb"
+        export(sender.state, sender.tables, replace(order, since=LAST if number else None), ours, file)
+        with reading(file, {"us": ours.card}) as got:
+            taken = take(receiver.state, receiver.tables, got, "legal_person", STANDARD, theirs)
+        assert (taken.changed, taken.bundle.previous is None) == (True, number == 0)
+        for name in NAMES:
+            there = [sorted(one.tables.read(name, one.state.released(name)).to_pylist(), key=str)
+                     for one in (sender, receiver)]  # fmt: skip
+            assert there[0] == there[1], name
+        for key in (firm(0)["uscc"], firm(12)["uscc"], firm(39)["uscc"]):
+            said = [explain(one.state, one.tables, "legal_person", key) for one in (sender, receiver)]
+            assert said[0] == said[1]
+    began = [history.began(one.state, "legal_person") for one in (sender, receiver)]
+    assert began[0] == began[1]
+    then = [history.whole(one.state, one.tables, "legal_person", began[0]) for one in (sender, receiver)]
+    assert then[0].equals(then[1])
+    assert then[0].num_rows == 30
+    sender.close()
+    receiver.close()
