@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -15,12 +16,11 @@ from pyiceberg.table import Table
 from pyiceberg.typedef import Record
 from pyiceberg.types import StringType
 
-from warehouse import partitions, row_delta, scan
+from warehouse import columns, partitions, row_delta, scan
 from warehouse.errors import WarehouseError
-from warehouse.site import SCHEME, Site, location, name
+from warehouse.site import Site, location, name
 from warehouse.sql import literal, quote
 
-_ROWS = 100_000  # places written at once
 _SCHEMA = pa.schema(  # field ids reserved by the Iceberg v2 specification, "Position Delete Files"
     [
         pa.field("file_path", pa.string(), nullable=False, metadata={b"PARQUET:field_id": b"2147483546"}),
@@ -54,24 +54,47 @@ def replaced(
         return []
     current = table.current_snapshot()
     planned = scan.plan(table, current.snapshot_id if current else None)
-    names = ", ".join(quote(one) for one in key)
+    every = {one.name: columns.duckdb_type(one.field_type) for one in table.schema().fields}
+    kinds = {one: every[one] for one in key}
     with site.connect() as connection:
-        if keys is not None:
-            connection.register("incoming", keys)
-        else:
-            connection.execute(f"CREATE TEMP VIEW incoming AS SELECT {names} FROM read_parquet({_listed(files)})")
+        _know(connection, kinds, keys if keys is not None else f"read_parquet({_listed(files)})")
         first = quote(key[0])
         low, high = connection.execute(f"SELECT min({first}), max({first}) FROM incoming").fetchone() or (None, None)
         candidates = [file for file in planned.data if _may_hold(table, file, key[0], low, high)]
-        if not candidates:
-            return []
-        live = scan.located(planned, candidates, list(key))
-        scheme = "" if "://" in site.root else SCHEME
-        found = connection.execute(
-            f"SELECT '{scheme}' || t.filename AS file_path, t.file_row_number AS pos FROM {live} t "
-            f"SEMI JOIN incoming USING ({names}) ORDER BY ALL"
-        )
-        return write(site, table, found.to_arrow_reader(_ROWS), candidates)
+        found = _found(connection, scan.located(planned, candidates, list(key)), kinds) if candidates else {}
+    return write(site, table, places(found).to_reader(), candidates) if found else []
+
+
+def _know(connection: duckdb.DuckDBPyConnection, kinds: Mapping[str, str], source: pa.Table | str) -> None:
+    """Make a table `incoming` of the keys of an Arrow table, or of SQL, as the table has them, each with its hash."""
+    if isinstance(source, pa.Table):
+        connection.register("given", source)
+        source = "given"
+    typed = ", ".join(f"CAST({quote(one)} AS {kind}) AS {quote(one)}" for one, kind in kinds.items())
+    connection.execute(
+        f"CREATE TEMP TABLE incoming AS SELECT *, {_hash('s', kinds)} AS _of_key FROM (SELECT {typed} FROM {source}) s"
+    )
+
+
+def _found(
+    connection: duckdb.DuckDBPyConnection, live: str, kinds: Mapping[str, str]
+) -> dict[str, npt.NDArray[np.int64]]:
+    """The places, by file, of the live rows whose key is among `incoming`.
+
+    Hashes of keys are looked up first, which costs less than looking up text, then the keys of what that finds.
+    """
+    names, of_row = ", ".join(map(quote, kinds)), ", ".join(f"t.{quote(one)}" for one in kinds)
+    rows = connection.execute(
+        f"WITH near AS MATERIALIZED (SELECT t.filename AS _path, t.file_row_number AS _at, {of_row} FROM {live} t"
+        f" SEMI JOIN incoming i ON {_hash('t', kinds)} = i._of_key)"
+        f" SELECT _path, list(_at) FROM near SEMI JOIN incoming USING ({names}) GROUP BY _path"
+    ).to_arrow_table()
+    numbers = (one.values.to_numpy() for one in rows.column(1).combine_chunks())
+    return {path: np.sort(one) for path, one in zip(rows.column(0).to_pylist(), numbers, strict=True)}
+
+
+def _hash(of: str, kinds: Mapping[str, str]) -> str:
+    return f"hash({', '.join(f'CAST({of}.{quote(one)} AS {kind})' for one, kind in kinds.items())})"
 
 
 def places(files: Mapping[str, npt.NDArray[np.int64]]) -> pa.Table:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyiceberg.table.update.snapshot import _SnapshotProducer
 
-from warehouse import columns
+from warehouse import columns, site
 from warehouse.errors import WarehouseError
 from warehouse.tables import Tables
 
@@ -149,6 +150,32 @@ def test_an_integer_may_widen_but_no_other_type_may_change(tables: Tables) -> No
     assert tables.read("t.x", snapshot).to_pylist() == [{"n": 2**40}]
     with pytest.raises(WarehouseError, match=r"WH-COLUMN-TYPE.* t\.x .*n"):
         tables.ensure("t.x", pa.schema([("n", pa.string())]))
+
+
+def test_a_key_of_two_columns_is_found_in_files_from_before_one_was_widened(tables: Tables) -> None:
+    def keyed(numbers: list[int | None], kind: pa.DataType, label: str) -> pa.Table:
+        texts = ["𠮷" * 9, "b", "c"][: len(numbers)]
+        return pa.table({"n": pa.array(numbers, kind), "t": texts, "v": [label] * len(numbers)})
+
+    tables.ensure("t.x", keyed([1, 2, 3], pa.int32(), "old").schema)
+    tables.upsert("t.x", keyed([1, 2, 3], pa.int32(), "old"), key=["n", "t"])
+    tables.ensure("t.x", pa.schema([("n", pa.int64())]))
+    snapshot = tables.upsert("t.x", keyed([1, 2**40], pa.int64(), "new"), key=["n", "t"])
+    found = sorted((row["n"], row["t"][0], row["v"]) for row in tables.read("t.x", snapshot).to_pylist())
+    assert found == [(1, "𠮷", "new"), (2, "b", "old"), (3, "c", "old"), (2**40, "b", "new")]
+
+
+def test_an_upsert_of_many_rows_names_each_place_once_in_order(tables: Tables) -> None:
+    every = [f"{n:06}" for n in range(9000)]
+    for part in (every[::2], every[1::2]):
+        tables.append(NAME, rows(part, "1"))
+    snapshot = tables.upsert(NAME, rows(every[::3], "2"), key=["k"])
+    (deletes,) = tables.plan(NAME, snapshot).deletes
+    named = [(row["file_path"], row["pos"]) for row in pq.read_table(site.name(deletes)).to_pylist()]
+    assert named == sorted(set(named))
+    assert len(named) == 3000
+    said = values(tables, snapshot)
+    assert said == {one: "2" if number % 3 == 0 else "1" for number, one in enumerate(every)}
 
 
 @pytest.mark.parametrize(
