@@ -228,6 +228,20 @@ def test_in_the_clear_only_when_asked_for(homes: Town, tmp_path: Path) -> None:
     same_on_both(homes, city)
 
 
+def test_a_bundle_that_was_taken_back_is_taken_again(homes: Town, tmp_path: Path) -> None:
+    city = homes.taker(tmp_path / "city")
+    (city / "people.yaml").write_text("people:\n  - {id: wang, name: 王伟, roles: [data_manager]}\n", encoding="utf-8")
+    for file in (homes.whole, homes.step):
+        answered(city, "library", "import", str(file))
+    first = answered(city, "warehouse", "releases", TAKEN)["releases"][-1]["release"]
+    words = ("--yes", "--by", "wang", "--why", "看一看")
+    answered(city, "warehouse", "rollback", TAKEN, "--to", str(first), *words)
+    assert answered(city, "bundle", "list")["received"][TAKEN]["bundle"] == homes.made[0]["id"]
+    assert said(city, TAKEN, 5) == []
+    assert answered(city, "library", "import", str(homes.step))["changed"] is True
+    same_on_both(homes, city)
+
+
 def dying(point: str, work: Callable[[], object]) -> int:
     """Do the work in a process that kills itself at a point; its exit status."""
 
