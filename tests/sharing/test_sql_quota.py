@@ -5,22 +5,32 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from sql_town import BASE, Town, firm
 
 from sharing.analysts import Analyst
 from sharing.errors import QuotaSpentError
+from sharing.sql_log import SQL_QUERY
 from warehouse.errors import WarehouseError
 
 
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    made = Town(tmp_path)
+@pytest.fixture(scope="module")
+def asked_before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    made = Town(tmp_path_factory.mktemp("quota"))
     made.put(BASE, [firm(number) for number in range(4)])
     yield made
     made.close()
+
+
+@pytest.fixture
+def town(asked_before: Town) -> Town:
+    """Where nobody has asked anything yet."""
+    shutil.rmtree(asked_before.folder / "meter", ignore_errors=True)
+    with asked_before.state.engine.begin() as connection:
+        connection.execute(sa.delete(SQL_QUERY))
+    return asked_before
 
 
 def used(town: Town) -> int:
