@@ -40,7 +40,7 @@ from warehouse.spread import opened as spread_over  # noqa: E402
 from warehouse.spread_merge import Bucket, Piece, Spreading  # noqa: E402
 
 ROWS, SMALL_ROWS = 10_000_000, 100_000
-STEPS = ("land", "alone", "one", "two")
+STEPS = ("land", "first", "alone", "one", "two")  # the first has no history to compare with
 TARGETS = {"cluster_over_alone": 1.15, "cluster_worker_mib": 1_024.0, "cluster_gain_of_second": 1.7}
 AT_MOST = ("cluster_over_alone", "cluster_worker_mib")
 BUCKETS = 16
@@ -103,7 +103,7 @@ def _cluster(folder: Path) -> Iterator[str]:
 
 def figures(ended: Mapping[str, Any]) -> dict[str, float]:
     """Ratios of CPU seconds, the most memory of a worker, and whether all came to the same."""
-    said = {name: one.said for name, one in ended.items() if name != "land"}
+    said = {name: one.said for name, one in ended.items() if name not in {"land", "first"}}
     total = {name: one["cpu"] + sum(worker["cpu"] for worker in one["workers"]) for name, one in said.items()}
     longest = {name: one["cpu"] + max(w["cpu"] for w in one["workers"]) for name, one in said.items() if one["workers"]}
     workers = [worker["mib"] for one in said.values() for worker in one["workers"]]
@@ -132,7 +132,7 @@ def step(name: str, rows: int, folder: Path) -> dict[str, object]:
         return land(rows, folder)
     if name == "dask":
         return dask(folder)
-    return merged(folder, {"alone": None, "one": "processes:1", "two": "processes:2"}[name])
+    return merged(folder, {"first": None, "alone": None, "one": "processes:1", "two": "processes:2"}[name])
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""The factory that turns resource files into DAGs: one per resource, one per library, one for care (airflow dag)."""
+"""The factory that turns resource files into DAGs: one per resource, two per library, one for care (airflow dag)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from airflow.sdk import DAG, Asset, AssetAny, AssetOrTimeSchedule, CronTriggerTi
 from dags import steps_in_airflow as steps
 from dags.care_in_airflow import CARE, care_dag
 from dags.held_in_airflow import held_dag
+from dags.spread_in_airflow import WHOLE, spread_dag
 from shutong.index import IndexEntry, read_index
 from shutong.settings import read
 
@@ -78,6 +79,8 @@ def build() -> dict[str, DAG]:
         if wanted in (None, f"merge__{library}"):
             dag = merge_dag(library, [entry for entry in entries if entry.library == library])
             made[dag.dag_id] = dag
+        if wanted in (None, WHOLE.format(library)):
+            made[WHOLE.format(library)] = spread_dag(library)
     if wanted in (None, steps.DECIDE):
         made[steps.DECIDE] = held_dag()
     if wanted in (None, CARE):

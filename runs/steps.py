@@ -26,7 +26,7 @@ from warehouse.keyed_care import keep_twins
 from warehouse.land import quarantine_table
 from warehouse.merge import Contribution, merge
 from warehouse.publish import publish, publish_landed
-from warehouse.spread_merge import Spreading
+from warehouse.spread_merge import Returned, Spreading
 from warehouse.state import Release
 from warehouse.state.rollbacks import TAKEN_BACK
 from warehouse.state.streams import Streams
@@ -232,7 +232,7 @@ class Steps:
         )
 
     def merge(
-        self, library: str, run: str, *, whole: bool = False, spreading: Spreading | None = None
+        self, library: str, run: str, *, whole: bool = False, spreading: Spreading | Returned | None = None
     ) -> LibraryReport:
         """Merge a library from its resources' newest releases; all of it with `whole`, by whom `spreading` says."""
         parts = self._parts

@@ -114,6 +114,10 @@ COMMANDS = {
         "library_history:show_command",
         "一条记录现在或当时的样子 | a record as it stands, or as it stood",
     ),
+    "library sql": (
+        "library_sql:sql_command",
+        "以 SQL 写出最近一次合并，供 Spark 等引擎执行 | the newest merge as SQL, for Spark and others",
+    ),
     "library verify": (
         "serving:verify_command",
         "逐字节核对发布文件 | compare the published files with their seals, byte by byte",

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 import duckdb
@@ -21,7 +21,7 @@ from warehouse.errors import WarehouseError
 from warehouse.library_job import BASE, Job, Outcome
 from warehouse.library_state import LibraryState, Made, newest
 from warehouse.said import explain
-from warehouse.spread_merge import Spreading
+from warehouse.spread_merge import Returned, Spreading
 from warehouse.state import Release, State
 from warehouse.survivors import Compared
 from warehouse.tables import Tables
@@ -61,7 +61,7 @@ def base_table(library: str) -> str:
 
 
 def merge(state: State, tables: Tables, library: str, standard: Standard, contributions: Sequence[Contribution],
-          *, whole: bool = False, spreading: Spreading | None = None) -> Merged:  # fmt: skip
+          *, whole: bool = False, spreading: Spreading | Returned | None = None) -> Merged:  # fmt: skip
     """Bring a library up to the released snapshots of its contributions and release its tables together.
 
     Only what changed since the merge before is combined anew; all is, with `whole`, where rules changed, or where an
@@ -76,16 +76,18 @@ def merge(state: State, tables: Tables, library: str, standard: Standard, contri
         inputs = {one.table: snapshot for one in there if (snapshot := _snapshot(release, one.table)) is not None}
         if not there:
             return Merged(0, (), {}, {}, changed=False, release=None)
-        words = memory.words(library)
-        job = Job(library, standard, tuple(there), inputs, words, now_text())
-        rules = _rules(job)
+        job = Job(library, standard, tuple(there), inputs, memory.words(library), now_text())
+        if isinstance(spreading, Returned):
+            job = spreading.plan.job
+        inputs, rules = dict(job.inputs), _rules(job)
         before = _snapshot(release, job.base)
         last = memory.made(library, snapshot=before) if before is not None else None
-        if last is not None and last.rules == rules and dict(last.inputs) == inputs and not whole:
+        again = isinstance(spreading, Returned) and last is not None and last.run == spreading.plan.run
+        if last is not None and (again or (last.rules == rules and dict(last.inputs) == inputs and not whole)):
             made = state.releases(limit=1, changed=job.base)
             return _merged(last, made[0].id if made else None, changed=False, whole=False)
-        if last is not None and last.at > job.at:  # the clock was set back: history keeps its order
-            job = Job(library, standard, tuple(there), inputs, words, last.at)
+        if last is not None and last.at > job.at and not isinstance(spreading, Returned):
+            job = replace(job, at=last.at)  # the clock was set back: history keeps its order
         run = f"merge-{library}-{_digest([rules, inputs, whole])}-{before or 0}"
         done = memory.made(library, run=run)
         names = (job.base, job.said, job.xref, job.history)
@@ -128,7 +130,7 @@ def _compared(told: Mapping[str, Json]) -> tuple[Compared, ...]:
 
 
 def _build(tables: Tables, job: Job, rules: Mapping[str, Json], run: str, *, last: Made | None, before: int | None,
-           spreading: Spreading | None) -> tuple[Outcome, bool]:  # fmt: skip
+           spreading: Spreading | Returned | None) -> tuple[Outcome, bool]:  # fmt: skip
     """Stage what changed since `last`, or everything; tells whether it was everything."""
     with tables.connect() as connection:
         if last is not None and _without_words(last.rules) == _without_words(rules):
@@ -137,6 +139,8 @@ def _build(tables: Tables, job: Job, rules: Mapping[str, Json], run: str, *, las
                 outcome = _delta(connection, tables, job, last)
             if outcome is not None:
                 return outcome, False
+        if isinstance(spreading, Returned):
+            return spread_merge.collected(spreading, run), True
         if spreading is not None:
             return spread_merge.build(tables, job, rules, run, before=before, spreading=spreading), True
         return merge_whole.build(connection, tables, job, before), True

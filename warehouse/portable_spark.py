@@ -11,9 +11,9 @@ from sqlglot import exp
 def spark(query: str, tables: Mapping[str, str]) -> str:
     """The query as Spark SQL; `tables` say where each input lies (``parquet.`/folder` ``, ``iceberg.`…` ``, a view)."""
     tree = sqlglot.parse_one(query, read="duckdb")
-    for node in list(tree.find_all(exp.Table)):
-        if node.name in tables and not node.db:
-            node.replace(_named(tables[node.name], node.alias))
+    for table in list(tree.find_all(exp.Table)):
+        if table.name in tables and not table.db:
+            table.replace(_named(tables[table.name], table.alias))
     for node in reversed(list(tree.walk())):  # what lies inside comes first
         if (said := _as_spark(node)) is not node:
             node.replace(said)

@@ -21,7 +21,7 @@ from warehouse.library_state import Made
 from warehouse.links import rename
 from warehouse.merge_whole import SPECIAL, Beside, Range
 from warehouse.said import rules_of
-from warehouse.spread import Room, Spread
+from warehouse.spread import MEMORY, R, Room, Spread, V
 from warehouse.sql import literal, quote
 from warehouse.survivors import DEPARTMENTS, SOURCES, Compared
 from warehouse.tables import Staged, Tables
@@ -81,6 +81,32 @@ class Plan:
     beside: Beside
 
 
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A merge that was begun and handed to others (`Handing`), and what they made of its buckets."""
+
+    plan: Plan
+    pieces: tuple[Piece, ...]
+
+
+class HandedError(Exception):
+    """The buckets of a merge that somebody else is to spread; no failure."""
+
+    def __init__(self, buckets: Sequence[Bucket]) -> None:
+        super().__init__(len(buckets))
+        self.buckets = tuple(buckets)
+
+
+class Handing:
+    """Hands the buckets to whoever began the merge, by raising HandedError, and leaves the plan where it is."""
+
+    room, workers = Room(1, MEMORY), 1
+
+    def each(self, act: Callable[[V], R], values: Sequence[V]) -> list[R]:  # noqa: ARG002
+        """See Spread."""
+        raise HandedError([one for one in values if isinstance(one, Bucket)])
+
+
 def build(tables: Tables, job: Job, rules: Mapping[str, Json], run: str, *, before: int | None,
           spreading: Spreading) -> Outcome:  # fmt: skip
     """Stage the whole library with the workers' help; see merge_whole.build."""
@@ -88,9 +114,14 @@ def build(tables: Tables, job: Job, rules: Mapping[str, Json], run: str, *, befo
     file = write(tables, plan)
     try:
         asked = buckets(plan, file, spreading.spread.room)
-        return collected(plan, spreading.spread.each(spreading.combine, asked))
-    finally:
+        pieces = spreading.spread.each(spreading.combine, asked)
+    except HandedError:
+        raise
+    except BaseException:
         forget(tables, plan, file)
+        raise
+    forget(tables, plan, file)
+    return collected(Returned(plan, tuple(pieces)), run)
 
 
 def begun(tables: Tables, job: Job, rules: Mapping[str, Json], run: str, *, before: int | None,
@@ -176,9 +207,15 @@ def combine(tables: Tables, bucket: Bucket) -> Piece:
     return Piece(bucket.number, records.files, records.rows, happened.files, happened.rows, counted)
 
 
-def collected(plan: Plan, pieces: Sequence[Piece]) -> Outcome:
-    """What the buckets made, as one; WH-SPREAD-PIECES where one is missing or told twice."""
-    told = sorted(pieces, key=lambda one: one.number)
+def collected(returned: Returned, run: str) -> Outcome:
+    """What the buckets made, as one; WH-SPREAD-PIECES where one is missing or told twice.
+
+    `run` is what the merge would be called now: another one where the library was merged meanwhile, and what differs
+    from it cannot be told any more; then WH-SPREAD-STALE.
+    """
+    plan, told = returned.plan, sorted(returned.pieces, key=lambda one: one.number)
+    if plan.run != run:
+        raise _stale(plan.job.library)
     if [one.number for one in told] != list(range(len(plan.ranges))):
         raise _not_whole(len(plan.ranges), [one.number for one in told])
     compared: tuple[Compared, ...] = ()
@@ -231,6 +268,16 @@ def _unseen(file: str) -> WarehouseError:
         fix_zh="各工作机器须使用同一存储：共享目录挂在同一路径，或 s3:// 存储桶；计划已删除时重新开始合并",
         fix_en="All workers need the same storage, a shared folder at the same path or an s3:// bucket; where the plan"
         " was removed begin the merge anew",
+    )
+
+
+def _stale(library: str) -> WarehouseError:
+    return WarehouseError(
+        "WH-SPREAD-STALE",
+        zh=f"{library} 在分份合并期间已被另一次合并更新，未提交任何内容",
+        en=f"{library} was merged by somebody else while its buckets were combined; nothing was committed",
+        fix_zh="重新开始这次合并；合并期间不要对同一基础库再做合并",
+        fix_en="Begin the merge anew; let nobody merge the same library meanwhile",
     )
 
 

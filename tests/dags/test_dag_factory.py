@@ -24,6 +24,7 @@ INGESTS = {
     "ingest__swj__taxpayer": "legal_person",
 }
 MERGES = {"merge__legal_person", "merge__population"}
+WHOLES = {"merge_whole__legal_person", "merge_whole__population"}
 DECIDE = {"decide__held"}
 CARE = {"care__warehouse"}
 HEAVY = {"great_expectations", "duckdb", "pyiceberg", "lmdb", "pandas", "fastapi"}
@@ -50,7 +51,7 @@ def built(home):
 
 def test_every_resource_and_every_library_is_one_dag_and_nothing_fails_to_import(bag):
     assert bag.import_errors == {}
-    assert set(bag.dags) == {*INGESTS, *MERGES, *DECIDE, *CARE}
+    assert set(bag.dags) == {*INGESTS, *MERGES, *WHOLES, *DECIDE, *CARE}
     assert bag.captured_warnings == {}
 
 
@@ -113,7 +114,19 @@ def test_the_warehouse_is_cared_for_every_night_and_backed_up_only_when_nothing_
     assert (dag.timetable.expression, dag.max_active_runs, dag.catchup) == ("30 2 * * *", 1, False)
 
 
-@pytest.mark.parametrize("wanted", ["ingest__swj__taxpayer", "merge__legal_person", "decide__held", "care__warehouse"])
+@pytest.mark.parametrize("dag_id", sorted(WHOLES))
+def test_a_library_is_rebuilt_in_buckets_by_hand_each_a_task_of_its_own_and_one_commit_takes_them(bag, dag_id):
+    dag, pool = bag.dags[dag_id], dag_id.replace("_whole__", "_")
+    assert [task.task_id for task in dag.topological_sort()] == ["begin", "bucket", "finish", "publish"]
+    assert {task.task_id: (task.pool, task.is_mapped) for task in dag.tasks} == {
+        "begin": (pool, False), "bucket": ("default_pool", True), "finish": (pool, False), "publish": (pool, False),
+    }  # fmt: skip
+    assert (type(dag.timetable).__name__, dict(dag.params)) == ("NullTimetable", {"buckets": 16})
+
+
+@pytest.mark.parametrize(
+    "wanted", ["ingest__swj__taxpayer", "merge__legal_person", *sorted(WHOLES), "decide__held", "care__warehouse"]
+)
 def test_a_worker_that_runs_one_dag_builds_that_one_alone(airflow, laid_out, monkeypatch, wanted):
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", wanted)
     assert set(built(laid_out)) == {wanted}
@@ -126,26 +139,26 @@ def test_a_resource_without_a_schedule_is_only_run_by_hand(home):
 
 
 def test_a_broken_resource_file_keeps_its_last_good_dag_and_every_other(home, caplog):
-    assert set(built(home)) == {*INGESTS, *MERGES, *DECIDE, *CARE}
+    assert set(built(home)) == {*INGESTS, *MERGES, *WHOLES, *DECIDE, *CARE}
     path = home / "resources" / "swj" / "taxpayer.yaml"
     path.write_text("resource: [taxpayer\n")
     made = built(home)
-    assert set(made) == {*INGESTS, *MERGES, *DECIDE, *CARE}
+    assert set(made) == {*INGESTS, *MERGES, *WHOLES, *DECIDE, *CARE}
     assert made["ingest__swj__taxpayer"].timetable.expression == "*/1 * * * *"
     assert "taxpayer.yaml" in caplog.text
 
 
 def test_a_resource_file_that_never_was_right_costs_only_its_own_dag(home):
     (home / "resources" / "swj" / "taxpayer.yaml").write_text("resource: taxpayer\nstandard: legal_person@1\n")
-    assert set(built(home)) == {*INGESTS, *MERGES, *DECIDE, *CARE} - {"ingest__swj__taxpayer"}
+    assert set(built(home)) == {*INGESTS, *MERGES, *WHOLES, *DECIDE, *CARE} - {"ingest__swj__taxpayer"}
 
 
 def test_a_resource_file_removed_takes_its_dag_away_and_one_added_brings_one(home):
-    assert set(built(home)) == {*INGESTS, *MERGES, *DECIDE, *CARE}
+    assert set(built(home)) == {*INGESTS, *MERGES, *WHOLES, *DECIDE, *CARE}
     path = home / "resources" / "mzj" / "social_org.yaml"
     path.with_name("charity.yaml").write_text(path.read_text().replace("resource: social_org", "resource: charity"))
     path.unlink()
-    assert set(built(home)) == {*INGESTS, *MERGES, *DECIDE, *CARE} - {"ingest__mzj__social_org"} | {
+    assert set(built(home)) == {*INGESTS, *MERGES, *WHOLES, *DECIDE, *CARE} - {"ingest__mzj__social_org"} | {
         "ingest__mzj__charity"
     }
 
@@ -162,6 +175,6 @@ def test_parsing_the_dag_file_imports_nothing_heavy(laid_out, tmp_path):
         check=True,
     )
     ids, modules = json.loads(done.stdout.splitlines()[-1])
-    assert set(ids) == {*INGESTS, *MERGES, *DECIDE, *CARE}
+    assert set(ids) == {*INGESTS, *MERGES, *WHOLES, *DECIDE, *CARE}
     assert "airflow.sdk" in modules
     assert HEAVY & set(modules) == set()
