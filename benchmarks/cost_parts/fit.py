@@ -24,7 +24,7 @@ class Line:
 
 
 def line(shape: str, points: Sequence[tuple[float, float]]) -> Line:
-    """The line of least squares of relative errors through (rows, cost); nothing costs less than nothing to begin."""
+    """The line of least squares of relative errors through (rows, cost): never below nothing, never falling."""
     of = SHAPES[shape]
     told = [(of(rows), cost) for rows, cost in points if cost > 0]
     if len(told) < 2:  # noqa: PLR2004 - one point says nothing of what is fixed
@@ -40,6 +40,8 @@ def line(shape: str, points: Sequence[tuple[float, float]]) -> Line:
     fixed = (sy - slope * sx) / s
     if fixed < 0:
         fixed, slope = 0.0, sxy / sxx
+    if slope < 0:  # noise: what grows was too little to be seen
+        fixed, slope = sy / s, 0.0
     off = max(abs(fixed + slope * x - y) / y for x, y in told)
     return Line(shape, fixed, slope, off)
 
