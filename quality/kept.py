@@ -79,6 +79,7 @@ class Query:
     def __init__(self, kept: Kept, sql: str) -> None:
         self._kept, self._sql = kept, sql
         self.reads: tuple[str, ...] = ()
+        self.apart = False
 
     def take(self, part: object) -> None:
         """Nothing to take from a part."""

@@ -21,6 +21,7 @@ Rows = npt.NDArray[np.int64]
 
 # Bits by which a hash is told from repeated ones without a search: so many more than count them leave one in dozens.
 _SPARE, _LEAST, _MOST = 6, 12, 24
+_FEW = 1 << 22
 
 
 class Repeats:
@@ -76,6 +77,11 @@ class Repeats:
             first, second = first[places], second[places]
             numbers = places + numbers.start if isinstance(numbers, range) else numbers[places]
         self._parts.append((first, second, numbers))
+
+    @property
+    def apart(self) -> bool:
+        """Whether there are so few rows that the copies of their hashes take little room beside others'."""
+        return sum(len(first) for first, _, _ in self._parts) <= _FEW
 
     def rows(self) -> Rows:
         """The `_row`s, ordered, that share their key."""

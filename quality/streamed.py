@@ -54,6 +54,11 @@ class Late(Protocol):
         """Take what was selected from the next part, and its rows' numbers as `r`."""
         ...
 
+    @property
+    def apart(self) -> bool:
+        """Whether the rows may be found beside those of others: without the connection, and in little memory."""
+        ...
+
     def rows(self) -> npt.NDArray[np.int64]:
         """The `_row`s it holds for, ordered; what `columns` or the query may raise."""
         ...
@@ -172,11 +177,13 @@ class Stream:
         self._learnt = True
 
     def _in_the_end(self) -> dict[Key, npt.NDArray[np.int64]]:
+        late = {key: one for key, one in self._late.items() if key not in self._failed}
         found = {}
-        for key, one in self._late.items():
-            if key not in self._failed:
+        with ThreadPoolExecutor(_WORKERS, "check") as pool:
+            coming = {key: pool.submit(one.rows) for key, one in late.items() if one.apart}
+            for key, one in late.items():
                 try:
-                    found[key] = one.rows()
+                    found[key] = coming[key].result() if key in coming else one.rows()
                 except _REFUSALS as error:
                     self._failed[key] = str(error)
         return found

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from quality_parts import great, peers  # noqa: E402 # isort: skip
 from quality_parts.rules import CODES, THREADS, TODAY, connected, rules, violated  # noqa: E402 # isort: skip
 
 Found = dict[str, int]
-REPEATED = ["status", "type", "industry", "division", "currency", "scope"]
+REPEATED = ["status", "type", "industry", "division", "currency", "scope", "legal_rep", "address", "postcode"]
 BATCH, WARMING, BATCHES = 5_000, 2, 5
 
 
@@ -66,31 +68,38 @@ def opened(file: str) -> pq.ParquetFile:
 
 
 def parts(file: str, *others: str) -> Iterator[pa.Table]:
-    """The table, row group by row group, each read while the one before is looked at; `others` as `_groups`."""
-    groups = _groups(file, *others)
-    with ThreadPoolExecutor(1, "read") as pool:
-        coming = pool.submit(next, groups, None)
-        while (table := coming.result()) is not None:
-            coming = pool.submit(next, groups, None)
-            yield table
+    """The table, row group by row group; the next ones are read while one is looked at.
 
-
-def _groups(file: str, *others: str) -> Iterator[pa.Table]:
-    """The row groups; and again, each time with the columns of one of the others in place of its.
-
-    A group is read by one thread: several take a third more of the processors, which have other work.
+    And again, each time with the columns of one of the others in place of its.
     """
-    for other in (None, *others):
-        with opened(file) as whole, opened(other or file) as instead:
-            names = whole.schema_arrow.names
-            own = instead.schema_arrow.names if other else []
-            rest = [name for name in names if name not in own]
-            for group in range(whole.num_row_groups):
-                table = whole.read_row_group(group, columns=rest, use_threads=False)
-                if own:
-                    beside = instead.read_row_group(group, use_threads=False)
-                    table = pa.table({name: (beside if name in own else table)[name] for name in names})
-                yield table
+    here = threading.local()
+    groups = [(other, group) for other in (None, *others) for group in range(pq.read_metadata(file).num_row_groups)]
+    waiting: deque[Future[pa.Table]] = deque()
+    with ThreadPoolExecutor(THREADS, "read") as pool:
+        for other, group in groups:
+            waiting.append(pool.submit(_group, here, file, other, group))
+            if len(waiting) == THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _group(here: Any, file: str, other: str | None, group: int) -> pa.Table:  # noqa: ANN401 - thread-local
+    """One row group, through the files that this thread has open.
+
+    It is read by one thread: several take a third more of the processors, which have other work.
+    """
+    known: dict[str, pq.ParquetFile] = here.__dict__
+    for one in (file, other):
+        if one is not None and one not in known:
+            known[one] = opened(one)
+    names = known[file].schema_arrow.names
+    own = known[other].schema_arrow.names if other else []
+    table = known[file].read_row_group(group, columns=[name for name in names if name not in own], use_threads=False)
+    if not other:
+        return table
+    beside = known[other].read_row_group(group, use_threads=False)
+    return pa.table({name: (beside if name in own else table)[name] for name in names})
 
 
 def ours(file: str, *others: str) -> Callable[[], Found]:

@@ -14,6 +14,7 @@ from schemas.validators.spec import FIRST_YEAR, SPECS, Birth, Fixed, Joined, hyb
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
+Edges = npt.NDArray[np.integer]
 Booleans = npt.NDArray[np.bool_]
 
 _BLOCK = 1 << 16  # rows worked on at once: small enough for the caches, large enough to forget the Python around it
@@ -43,7 +44,7 @@ def _chunk(spec: Fixed | Joined, values: pa.Array, today: date) -> pa.BooleanArr
     for first in range(0, len(texts), _BLOCK):
         edges = offsets[first : first + _BLOCK + 1]
         if isinstance(spec, Fixed):
-            rows, identifiers = _identifiers(edges, data, spec.length)
+            rows, identifiers = of_length(edges, data, spec.length)
             right[first + rows] = _fixed(spec, identifiers, today)
         else:
             rows, starts, lengths = _within(edges, *spec.lengths)
@@ -65,27 +66,31 @@ def _buffers(texts: pa.Array) -> tuple[Numbers, Bytes]:
     return edges, np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(0, dtype=np.uint8)
 
 
-def _within(edges: Numbers, least: int, most: int) -> tuple[Numbers, Numbers, Numbers]:
+def _within(edges: Edges, least: int, most: int) -> tuple[Numbers, Edges, Edges]:
     """Places, first bytes and lengths of the texts that have between `least` and `most` bytes."""
     lengths = np.diff(edges)
     rows = np.flatnonzero((lengths >= least) & (lengths <= most))
     return rows, edges[:-1][rows], lengths[rows]
 
 
-def _identifiers(edges: Numbers, data: Bytes, length: int) -> tuple[Numbers, Bytes]:
-    """Places of the texts of exactly `length` bytes, and those bytes: text × position."""
-    rows, starts, _ = _within(edges, length, length)
+def of_length(edges: Edges, data: Bytes, length: int) -> tuple[Numbers, Bytes]:
+    """Places of the texts of exactly `length` bytes, and those bytes: text × position.
+
+    The texts are from each edge to the next in `data`.
+    """
+    lengths = np.diff(edges)
+    right = lengths == length
+    rows = np.flatnonzero(right)
     if len(rows) * length == edges[-1] - edges[0]:  # one after the other, between them empty ones: a view is enough
         return rows, data[edges[0] : edges[-1]].reshape(-1, length)
-    if len(data) < length:
-        return rows, np.zeros((0, length), np.uint8)
-    lengths = np.diff(edges)
-    others = np.flatnonzero((lengths != length) & (lengths != 0))
+    others = np.flatnonzero(~right & (lengths != 0))
     if len(others) * _SELDOM < len(rows):  # what lies between the few others is taken in one piece each
         begun, ended = np.append(edges[0], edges[others + 1]), np.append(edges[others], edges[-1])
         pieces = [data[first:last] for first, last in zip(begun.tolist(), ended.tolist(), strict=True)]
         return rows, np.concatenate(pieces).reshape(-1, length)
-    return rows, np.lib.stride_tricks.sliding_window_view(data, length)[starts]
+    if len(data) < length:
+        return rows, np.zeros((0, length), np.uint8)
+    return rows, np.lib.stride_tricks.sliding_window_view(data, length)[edges[:-1][rows]]
 
 
 def _fixed(spec: Fixed, identifiers: Bytes, today: date) -> Booleans:
@@ -149,7 +154,7 @@ def _born(birth: Birth, identifiers: Bytes, today: date) -> Booleans:
     return within
 
 
-def _joined(spec: Joined, data: Bytes, starts: Numbers, lengths: Numbers) -> Booleans:
+def _joined(spec: Joined, data: Bytes, starts: Edges, lengths: Edges) -> Booleans:
     """Walk all texts at once, a character a step: one table follows the shape, the other the check."""
     shape, ends, check = _walks(spec.kind)
     place = np.ones(len(starts), dtype=np.int32)
