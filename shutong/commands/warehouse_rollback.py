@@ -89,7 +89,7 @@ def _what(voice: Voice, release: Release, said: Rollback | None) -> str:
             f"回退到 {said.back_to}（{said.who}：{said.why}）", f"back to {said.back_to} ({said.who}: {said.why})"
         )
     kind, _, by = release.kind.partition(UNDONE)
-    zh, en = KINDS[kind]
+    zh, en = KINDS.get(kind, (kind, kind))
     return voice.say(f"{zh} {release.run}", f"{en} {release.run}") + (
         voice.say(f"，被 {by} 回退", f", taken back by {by}") if by else ""
     )
@@ -128,7 +128,7 @@ def _say(voice: Voice, going: Going, library: str | None, *, asked: bool) -> Non
     voice.table((f"{going.target} → 发布 {number}", f"{going.target} → release {number}"), columns, rows)
     for (zh, en), found in ((("回退", "taken back"), going.effects.undone), (("恢复", "back"), going.effects.restored)):
         for one in found if going.changes else ():
-            kind = KINDS[one.kind.partition(UNDONE)[0]]
+            kind = KINDS.get(one.kind.partition(UNDONE)[0], (one.kind, one.kind))
             voice.line(f"{zh}：{one.id} {kind[0]} {one.run}", f"{en}: {one.id} {kind[1]} {one.run}")
     if not going.changes:
         voice.line("现在就是这次发布的内容，没有变更", "That is what readers see already: nothing changes")

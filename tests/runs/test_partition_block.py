@@ -63,19 +63,14 @@ def test_what_it_is_refused_for_names_file_line_and_what_to_write(tmp_path, said
     assert caught.value.fix_zh
 
 
-def test_landing_divides_files_as_the_block_says_and_as_it_says_later(tmp_path):
+def test_landing_divides_files_as_the_block_says(tmp_path):
     home = lay_out(tmp_path / "home")
     partition(home, "{partition: {period: appr_date, by: year}}")
     drop(home, "a.csv", [firm(1, day="2023-05-01"), firm(2, day="2024-05-01"), firm(3, day="2024-06-01")])
     with opened(home) as wired:
         wired.steps.ingest(FIRMS, "r1")
         assert divided(wired) == [[53], [54]]  # years since 1970
-    partition(home, "{partition: {period: appr_date, by: month}}")
-    drop(home, "b.csv", [firm(2, "乙", day="2024-07-01")])
-    with opened(home) as wired:
-        wired.steps.ingest(FIRMS, "r2")
-        assert divided(wired) == [[53], [54], [654]]
-        assert landed(wired) == {code(1): "甲有限公司", code(2): "乙", code(3): "甲有限公司"}
+        assert landed(wired) == dict.fromkeys(map(code, (1, 2, 3)), "甲有限公司")
 
 
 def divided(wired):

@@ -73,30 +73,23 @@ def test_the_resource_its_own_lookups_and_its_library_follow_and_the_same_conten
         assert bad.batch in {one.batch for one in wired.state.releases(run="r2")}
 
 
-def test_a_run_taken_back_lands_when_it_is_run_again_under_its_name(home):
+def test_forward_brings_back_what_was_taken_back_and_so_does_running_the_run_again(home):
     with opened(home) as wired:
         delivered(wired, home, "r1", firm(1, "甲"))
         (good,) = newest(wired)
         first = delivered(wired, home, "r2", firm(1, "乙", "2025-01-01"), BAD)
+        later = newest(wired)[0]
         back(wired, FIRMS, good, "b1")
+        back(wired, FIRMS, later, "b2")
+        assert (landed(wired), looked_up(home, 1)["ent_name"]) == ({code(1): "乙"}, "乙")
+        count = len(wired.state.releases())
+        assert wired.steps.ingest(FIRMS, "r3").batch is None
+        assert (wired.state.run("r2").status, len(wired.state.releases())) == ("done", count)
+        back(wired, FIRMS, good, "b3")
         again = wired.steps.ingest(FIRMS, "r2")
         assert (again.landed, again.quarantined) == (first.landed, first.quarantined) == (1, 1)
         assert landed(wired) == {code(1): "乙"}
         assert wired.state.run("r2").status == "done"
-
-
-def test_forward_brings_back_what_was_taken_back_and_nothing_lands_twice(home):
-    with opened(home) as wired:
-        delivered(wired, home, "r1", firm(1, "甲"))
-        delivered(wired, home, "r2", firm(1, "乙", "2025-01-01"))
-        second, first = newest(wired)
-        back(wired, FIRMS, first, "b1")
-        back(wired, FIRMS, second, "b2")
-        assert landed(wired) == {code(1): "乙"}
-        assert looked_up(home, 1)["ent_name"] == "乙"
-        count = len(wired.state.releases())
-        assert wired.steps.ingest(FIRMS, "r3").batch is None
-        assert (wired.state.run("r2").status, len(wired.state.releases())) == ("done", count)
 
 
 def test_a_library_goes_back_as_a_whole_until_its_next_merge(home):
@@ -131,7 +124,6 @@ def test_rows_out_of_quarantine_are_in_quarantine_again_when_their_landing_is_ta
 
 def test_only_a_data_manager_takes_releases_back_and_unknown_names_are_told(home):
     with opened(home) as wired:
-        delivered(wired, home, "r1", firm(1))
         with pytest.raises(RunError, match="RUN-ROLLBACK-RIGHT"):
             back(wired, FIRMS, 1, "b1", by=CLERK)
         with pytest.raises(RunError, match="RUN-RESOURCE-UNKNOWN"):

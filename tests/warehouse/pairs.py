@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from land_factory import RESOURCE, Warehouse
 
 from infra.testing.postgres import Postgres
@@ -20,6 +21,7 @@ from warehouse.land import landed_table, quarantine_table
 from warehouse.s3 import Bucket
 
 PAIRS = [f"{place}-{catalog}" for place in ("folder", "bucket") for catalog in ("sqlite", "postgres")]
+ENDS = [PAIRS[0], *(pytest.param(one, marks=pytest.mark.prove) for one in PAIRS[1:3]), PAIRS[3]]  # the others: proven
 HERE = Path(__file__).parent
 _numbers = itertools.count()
 
