@@ -319,13 +319,6 @@ def test_explain_names_the_department_behind_each_field(town):
 
 def test_merging_and_publishing_again_gives_the_same_library(town):
     assert told(town.home, "library", "merge", "legal_person")["records"] == 47
-    assert told(town.home, "library", "merge", "legal_person", "--whole", "--buckets", "3")["records"] == 47
-    asked = told(town.home, "library", "sql", "legal_person")
-    assert set(asked["queries"]) == {"records", "links", "compared"}
-    assert asked["inputs"]["input_0"] in asked["queries"]["records"]
-    assert "-- records" in run(town.home, "library", "sql", "legal_person", "--dialect", "duckdb").stdout
-    wrong = told(town.home, "library", "merge", "legal_person", "--whole", "--on", "nobody", code=1)
-    assert wrong["error"]["code"] == "WH-SPREAD-WHERE"
     assert told(town.home, "library", "publish", "legal_person")["records"] == 47
 
 
