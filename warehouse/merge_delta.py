@@ -226,13 +226,14 @@ def _combine(connection: duckdb.DuckDBPyConnection, job: Job, sides: list[_Side]
     compared = []
     for into, flag, renamed, led in (("_before", OLD, _WAS, "was"), ("_after", NEW, links.RENAMED, "now")):
         parts = []
+        own = not loose and connection.execute(f"SELECT count(*) FROM {renamed}").fetchone() == (0,)
+        entity = f"f.{OWN}" if own else f"coalesce(n.new, f.{OWN}, l.{led})"
+        others = f" LEFT JOIN {renamed} AS n ON n.old = f.{OWN} LEFT JOIN {_LED} AS l ON l.id = f.{LOOSE}"
         for one in sides:
             view = f"{into}_{one.number}"
-            entity = f"coalesce(n.new, f.{OWN}, l.{led})"
             connection.execute(
                 f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT f.*, {entity} AS {ENTITY} FROM _found_{one.number} AS f"
-                f" LEFT JOIN {renamed} AS n ON n.old = f.{OWN} LEFT JOIN {_LED} AS l ON l.id = f.{LOOSE}"
-                f" WHERE f.{flag} AND {entity} IN (SELECT key FROM {_AFFECTED})"
+                f"{'' if own else others} WHERE f.{flag} AND {entity} IN (SELECT key FROM {_AFFECTED})"
             )
             parts.append(Part(job.contributions[one.number], view, one.fields))
         compared.append(survivors.make(connection, job.standard, parts, into))

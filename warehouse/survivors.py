@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.standard import Standard
 from warehouse.crosswalk import ENTITY, OBSERVED, Contribution, key_of, sql_type
@@ -17,6 +19,8 @@ from warehouse.sql import literal, quote
 SOURCES, DEPARTMENTS = "_sources", "_departments"  # columns of a base table
 _JOINED, _LABELS = "_joined", "_labels"
 _RULED_LAST = 999  # rank of a department the field's authority does not name
+_BESIDE = "_beside"
+_FEW = 600_000  # rows of all parts whose columns are put beside each other in memory
 _BITS = 62  # of a BIGINT, used to pack small numbers
 _NEITHER, _AGREE, _DIFFER = range(3)
 
@@ -59,10 +63,7 @@ def make(connection: duckdb.DuckDBPyConnection, standard: Standard, parts: Seque
     packed |= _packed("_whose", winners, width := len(parts).bit_length())
     packed |= (pairwise := _packed("_agreed", agreed, 2))
     fields = [f"{_value(standard, parts, one.name)} AS {quote(one.name)}" for one in standard.fields]
-    joined = f"(SELECT *, true AS _there FROM {folded[0]}) AS c0" + "".join(
-        f" FULL JOIN (SELECT *, true AS _there FROM {name}) AS c{number} USING ({ENTITY})"
-        for number, name in enumerate(folded[1:], 1)
-    )
+    joined = _side_by_side(connection, parts, folded)
     small = ", ".join(f"{sql} AS {name}" for name, sql in packed.items())
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {_JOINED} AS SELECT {ENTITY}, {', '.join(fields)}, {small} FROM {joined}"
@@ -76,6 +77,31 @@ def make(connection: duckdb.DuckDBPyConnection, standard: Standard, parts: Seque
         f" SELECT {listed}, {SOURCES}, {DEPARTMENTS} FROM {_JOINED} JOIN {_LABELS} USING ({using})"
     )
     return _counted(connection, pairs, list(pairwise))
+
+
+def _side_by_side(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part], folded: Sequence[str]) -> str:
+    """SQL of all keys with what each part says of them as c0, c1 …, which have `_there` where it says something.
+
+    DuckDB joins by copying wide rows twice; as long as there are few, Arrow puts the columns beside each other.
+    """
+    many = sum(connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in folded)
+    if many > _FEW:
+        return f"(SELECT *, true AS _there FROM {folded[0]}) AS c0" + "".join(
+            f" FULL JOIN (SELECT *, true AS _there FROM {name}) AS c{number} USING ({ENTITY})"
+            for number, name in enumerate(folded[1:], 1)
+        )
+    tables = []
+    for part, name in zip(parts, folded, strict=True):
+        listed = ", ".join([ENTITY, *(quote(field) for field in part.fields)])
+        rows = connection.execute(f"SELECT {listed}, true AS _there FROM {name}").to_arrow_table()
+        tables.append(rows.combine_chunks())
+    keys = pa.chunked_array([chunk for rows in tables for chunk in rows[ENTITY].chunks], pa.string()).unique()
+    beside = {ENTITY: keys}
+    for number, rows in enumerate(tables):
+        placed = rows.drop_columns([ENTITY]).take(pc.index_in(keys, rows[ENTITY])).combine_chunks()
+        beside[f"c{number}"] = placed.to_struct_array()
+    connection.register(_BESIDE, pa.table(beside))
+    return _BESIDE
 
 
 def _folded(connection: duckdb.DuckDBPyConnection, standard: Standard, part: Part, number: int) -> str:
@@ -238,16 +264,13 @@ def _counted(connection: duckdb.DuckDBPyConnection, pairs: Sequence[tuple[str, s
     if not pairs:
         return ()
     using = ", ".join(packed)
-    asked = ", ".join(
-        f"coalesce(sum(_n) FILTER (WHERE {said} > 0), 0)::BIGINT,"
-        f" coalesce(sum(_n) FILTER (WHERE {said} = {_DIFFER}), 0)::BIGINT"
-        for place in range(len(pairs))
-        for said in [_unpacked("_agreed", place, 2)]
-    )
-    row = connection.execute(
-        f"SELECT {asked} FROM (SELECT {using}, count(*) AS _n FROM {_JOINED} GROUP BY {using})"
-    ).fetchall()[0]
-    found = (Compared(*pair, row[2 * at], row[2 * at + 1]) for at, pair in enumerate(pairs))
+    said = connection.execute(f"SELECT {using}, count(*) AS _n FROM {_JOINED} GROUP BY {using}").fetchnumpy()
+    found = []
+    for place, pair in enumerate(pairs):
+        column, shift = divmod(place, _BITS // 2)
+        told = (said[packed[column]] >> (2 * shift)) & 3
+        records, differing = (int(said["_n"][which].sum()) for which in (told != _NEITHER, told == _DIFFER))
+        found.append(Compared(*pair, records, differing))
     return tuple(sorted((one for one in found if one.records), key=lambda one: (one.field, one.department, one.other)))
 
 
