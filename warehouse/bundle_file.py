@@ -248,9 +248,12 @@ def _bundle(content: bytes) -> Bundle:
             fix_zh="升级本部署的数通，或请发送方用相同版本导出",
             fix_en="Upgrade Shutong here, or ask the sender to export with the same version",
         )
-    parts = tuple(Part(**{**one, "key": tuple(one["key"]), "sort": tuple(one["sort"])}) for one in said["parts"])
-    members = tuple(Member(**one) for one in cast("Sequence[dict[str, object]]", said["members"]))  # type: ignore[arg-type]
-    return Bundle(**{**said, "parts": parts, "members": members})
+    try:
+        parts = tuple(Part(**{**one, "key": tuple(one["key"]), "sort": tuple(one["sort"])}) for one in said["parts"])
+        members = tuple(Member(**one) for one in cast("Sequence[dict[str, object]]", said["members"]))  # type: ignore[arg-type]
+        return Bundle(**{**said, "parts": parts, "members": members})
+    except (TypeError, KeyError) as error:
+        raise damaged("清单的内容不完整", "its manifest is incomplete") from error
 
 
 def _refuse_others(bundle: Bundle, infos: Mapping[str, zipfile.ZipInfo], size: int) -> None:
