@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -86,6 +87,22 @@ def test_rows_are_ordered_inside_each_group_and_the_file_says_so(store: LocalSto
                 group[0],
                 max(c for c in group if c),
             )
+
+
+def test_a_reader_passes_over_the_groups_that_cannot_hold_a_key(store: LocalStore) -> None:
+    codes = [f"{number * 7919 % 150_000:06}" for number in range(150_000)]
+    found = kept(store, codes, 30_000)
+    file = str(store.local(found.files[0]))
+    with duckdb.connect() as connection:
+
+        def passed_over(code: str) -> list[bool]:
+            probe = "SELECT bloom_filter_excludes FROM parquet_bloom_probe(?, 'code', ?) ORDER BY row_group_id"
+            return [one for (one,) in connection.execute(probe, [file, code]).fetchall()]
+
+        there = [passed_over(codes[number]) for number in range(0, 150_000, 5_000)]
+        absent = [passed_over(f"{number:06}x") for number in range(0, 150_000, 5_000)]
+    assert all(False in one for one in there)
+    assert sum(all(one) for one in absent) > len(absent) / 2
 
 
 def test_a_check_is_read_in_parts_and_by_column(store: LocalStore) -> None:
