@@ -87,3 +87,14 @@ def test_who_said_what_is_masked_too(home):
         assert "欧阳娜娜" in run(home, *command, "--clear").stdout
     assert told(home, "explain", code(1))["libraries"][LIBRARY][0]["key"] == code(1)
     assert told(home, "explain", code(9), code=1)["libraries"] == {}
+
+
+def test_a_library_is_rebuilt_in_buckets_and_its_newest_merge_is_told_as_sql(home):
+    records = told(home, "library", "merge", LIBRARY)["records"]
+    assert told(home, "library", "merge", LIBRARY, "--whole", "--buckets", "3")["records"] == records
+    wrong = told(home, "library", "merge", LIBRARY, "--whole", "--on", "nobody", code=1)
+    assert wrong["error"]["code"] == "WH-SPREAD-WHERE"
+    asked = told(home, "library", "sql", LIBRARY)
+    assert set(asked["queries"]) == {"records", "links", "compared"}
+    assert asked["inputs"]["input_0"] in asked["queries"]["records"]
+    assert "-- records" in run(home, "library", "sql", LIBRARY, "--dialect", "duckdb").stdout
