@@ -153,13 +153,19 @@ class _Reading:
 
     def all_packed(self, wanted: Iterable[str]) -> tuple[list[str], list[memoryview]]:
         """Those of the keys that are there, and their records."""
-        if len(self._open) > 1:
-            each = [(key, one[0]) for key in wanted if (one := self.packed(index_key(key))) is not None]
-        else:
-            ((file, read),) = self._open
-            get, records = read.get, file.records
-            each = [(key, one) for key in wanted if (one := get(index_key(key), None, records)) is not None]
-        return [key for key, _ in each], [one for _, one in each]
+        base, read = self._open[-1]
+        get, records, found, packed = read.get, base.records, list[str](), list[memoryview]()
+        changes = [(file.records, changed.get) for file, changed in self._open[:-1]]
+        for key in wanted:
+            name, one = index_key(key), None
+            for database, changed in changes:
+                one = changed(name, None, database)
+            if one is None:
+                one = get(name, None, records)
+            if one is not None and len(one) > len(GONE):
+                found.append(key)
+                packed.append(one)
+        return found, packed
 
     def record(self, key: bytes) -> Record | None:
         packed = self.packed(key)
