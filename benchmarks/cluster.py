@@ -43,7 +43,7 @@ ROWS, SMALL_ROWS = 10_000_000, 100_000
 STEPS = ("land", "first", "alone", "one", "two")  # the first has no history to compare with
 TARGETS = {"cluster_over_alone": 1.15, "cluster_worker_mib": 1_024.0, "cluster_gain_of_second": 1.7}
 AT_MOST = ("cluster_over_alone", "cluster_worker_mib")
-BUCKETS = 16
+AT_LEAST, AT_ONCE = 8, 300_000  # buckets; firms in one
 
 
 def combine(folder: Path, bucket: Bucket) -> Piece:
@@ -56,7 +56,7 @@ def combine(folder: Path, bucket: Bucket) -> Piece:
     return piece
 
 
-def merged(folder: Path, where: str | None) -> dict[str, object]:
+def merged(folder: Path, rows: int, where: str | None) -> dict[str, object]:
     """One whole merge; a digest of what came of it, and the CPU seconds and memory of each worker."""
     state, tables = opened(folder)
     for one in folder.glob("worker-*.json"):
@@ -68,7 +68,7 @@ def merged(folder: Path, where: str | None) -> dict[str, object]:
         with spread_over(where) as spread:
             if where.startswith("dask"):
                 spread.wait_for(2)  # type: ignore[attr-defined]
-            spreading = Spreading(spread, BUCKETS, partial(combine, folder))
+            spreading = Spreading(spread, max(AT_LEAST, rows // AT_ONCE), partial(combine, folder))
             made = merge(state, tables, "legal_person", STANDARD, WHO, whole=True, spreading=spreading)
     used = _cpu() - began
     with tables.connect() as connection:
@@ -79,10 +79,10 @@ def merged(folder: Path, where: str | None) -> dict[str, object]:
     return {"cpu": used, "records": made.records, "digest": digest, "counted": repr(counted), "workers": workers}
 
 
-def dask(folder: Path) -> dict[str, object]:
+def dask(folder: Path, rows: int) -> dict[str, object]:
     """The same on a Dask cluster of two workers."""
     with _cluster(folder) as address:
-        return merged(folder, f"dask://{address}")
+        return merged(folder, rows, f"dask://{address}")
 
 
 @contextmanager
@@ -131,8 +131,8 @@ def step(name: str, rows: int, folder: Path) -> dict[str, object]:
     if name == "land":
         return land(rows, folder)
     if name == "dask":
-        return dask(folder)
-    return merged(folder, {"first": None, "alone": None, "one": "processes:1", "two": "processes:2"}[name])
+        return dask(folder, rows)
+    return merged(folder, rows, {"first": None, "alone": None, "one": "processes:1", "two": "processes:2"}[name])
 
 
 def main() -> int:

@@ -74,3 +74,13 @@ def test_without_the_client_of_dask_the_command_that_installs_it_is_told(monkeyp
     with pytest.raises(WarehouseError, match="shutong\\[cluster\\]") as told, opened("dask://127.0.0.1:8786"):
         pass
     assert told.value.code == "WH-DRIVER"
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(7_200)
+def test_ten_million_firms_of_three_departments_are_rebuilt_alike_by_one_process_and_by_two_workers():
+    """On two processes, and on Dask where it is installed; ratios are the benchmark's to judge."""
+    command = [sys.executable, HERE.parents[1] / "benchmarks" / "cluster.py"]
+    surroundings = {one: said for one, said in os.environ.items() if one != "TMPDIR"}  # 20 GB lie on the disk
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=True)
+    assert "RESULT cluster_same 1.00" in done.stdout
