@@ -43,6 +43,8 @@ class _Remembering(SqlCatalog):
 def open_catalog(url: str, site: Site) -> SqlCatalog:
     """The catalog at a database URL, made where it is not there yet, of tables whose files lie at `site`."""
     parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:  # the state database may lie elsewhere
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     parsed = parsed.update_query_dict({**_PATIENCE.get(parsed.get_backend_name(), {}), **parsed.query})
     return _Remembering(
         NAME,

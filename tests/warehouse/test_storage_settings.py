@@ -42,6 +42,12 @@ def test_without_settings_everything_lies_in_the_deployment(tmp_path: Path) -> N
     assert found.catalog_url == f"sqlite:///{tmp_path}/state/catalog.db"
 
 
+def test_a_catalog_is_made_where_the_state_lies_in_a_database_and_no_folder_is_there_yet(tmp_path: Path) -> None:
+    tables = said(tmp_path).tables()
+    assert tables.names() == []
+    assert (tmp_path / "state" / "catalog.db").is_file()
+
+
 @pytest.mark.parametrize("url", ["/srv/lake", "file:///srv/lake"])
 def test_a_folder_may_be_named_either_way(tmp_path: Path, url: str) -> None:
     assert said(tmp_path, WAREHOUSE_URL=url).folder == Path("/srv/lake")
