@@ -111,7 +111,9 @@ class _Compiler:
         if one.name == "coalesce" and len(given) == _PAIR and isinstance(given[1], elements.True_ | elements.False_):
             return _known_or(self.truth(given[0]), otherwise=isinstance(given[1], elements.True_))
         if one.name == "starts_with" and len(given) == _PAIR and isinstance(given[1], elements.BindParameter):
-            return text.beginning(self._text_column(given[0]), str(given[1].value))
+            if not isinstance(given[1].value, str):
+                raise _NoKernelError  # DuckDB takes no number for a text
+            return text.beginning(self._text_column(given[0]), given[1].value)
         raise _NoKernelError
 
     def _unary(self, one: elements.UnaryExpression[Any]) -> Kernel:

@@ -15,7 +15,7 @@ Booleans = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
 _CLASS = r"\[(?P<not>\^?)(?P<inside>(?:[0-9A-Za-z _@*?.,:;/#=+()!-]|\\[-.])+)\]"
-_ONE = re.compile(rf"(?:{_CLASS}|(?P<plain>[0-9A-Za-z_@#=:,/ -]))(?:\{{(?P<count>[0-9]{{1,3}})\}})?")
+_ONE = re.compile(rf"(?:{_CLASS}|(?P<plain>[0-9A-Za-z_@#=:,/ -]))(?:\{{(?P<count>0|[1-9][0-9]{{0,2}})\}})?")
 _FREE = re.compile(rf"\^{_CLASS}(?P<many>[+*])\$")
 _RANGE = re.compile(r"(\\.|[^\\])(?:-(\\.|[^\\]))?")
 _SELDOM = 64  # times a byte is looked for one after the other

@@ -33,6 +33,6 @@ def test_bytes_and_regular_expressions_agree(texts, times, skipped, pattern):
     assert answer.tolist() == expected
 
 
-@pytest.mark.parametrize("pattern", ["[0-9]", "^[0-9]+$", "^a|b$", "^[9-0]$x", "^(a)$", "^数$", "^.$"])
+@pytest.mark.parametrize("pattern", ["[0-9]", "^[0-9]+$", "^a|b$", "^[9-0]$x", "^(a)$", "^数$", "^.$", "^a{02}$"])
 def test_other_patterns_are_left_to_the_engine(pattern):
     assert shape(pattern) is None

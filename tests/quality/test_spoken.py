@@ -77,6 +77,7 @@ UNSAID = (
     '"nowhere" = 1',
     '"n" = NULL',
     '"n" IN (1, NULL)',
+    'starts_with("a", 9)',
 )
 TEXTS = st.sampled_from(["", "ab", "abc", "a1c", "91330106MA2ABCDE1X", "2ABCDE1X1", "MA2ABCDE1", "3", "数通", None])
 ROWS = st.lists(
