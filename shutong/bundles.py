@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from schemas.lines import Node, read
 from schemas.load import find_standard
@@ -77,19 +77,33 @@ def agreed(home: Path) -> Agreed:
         return Agreed(home.resolve().name, {})
     node = read(file).only("name", "partners")
     named = node.named("partners") if node.has("partners") else {}
-    partners = {name: _partner(name, below, (home / "standards",)) for name, below in named.items()}
+    taken: dict[str, str] = {}
+    partners = {name: _partner(name, below, (home / "standards",), taken) for name, below in named.items()}
     return Agreed(node.pattern("name", _NAME, "province"), partners)
 
 
-def _partner(name: str, node: Node, folders: tuple[Path, ...]) -> Partner:
+def _partner(name: str, node: Node, folders: tuple[Path, ...], taken: dict[str, str]) -> Partner:
     node.only("card", "sends", "receives")
     below = node.node("sends")
     sends = {}
     for theirs, one in (below.children() if below else {}).items():
         one.only("standard", "as")
         ours = one.pattern("as", _NAME, "province_legal_person", theirs)
+        if taken.setdefault(ours, name) != name or ours in sends:
+            _refuse_twice(one, ours, taken[ours])
         sends[ours] = Received(theirs, replace(find_standard(one.text("standard"), folders), library=ours))
     return Partner(name, node.text("card"), sends, tuple(node.texts("receives") if node.has("receives") else ()))
+
+
+def _refuse_twice(node: Node, ours: str, other: str) -> NoReturn:
+    """One bundle would replace what another partner sent."""
+    node.fail(
+        None,
+        zh=f"{other} 送来的另一个库已叫 {ours}",
+        en=f"another library, from {other}, is called {ours} already",
+        fix_zh=f"用 as 给其中一个另起名称，例如 as: {ours}_2",
+        fix_en=f"Give one of them another name, such as as: {ours}_2",
+    )
 
 
 def keys(secrets: Secrets) -> Keys:

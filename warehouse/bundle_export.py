@@ -80,10 +80,10 @@ def export(
     file of that name, and the same call begins anew. Raises NotMergedError, WH-BUNDLE-SINCE, WH-BUNDLE-NOTHING,
     WH-BUNDLE-FILE.
     """
-    if file.exists():
-        raise file_there(str(file))
     memory = BundleState(state.engine)
     with tables.lock(f"bundle-{order.library}"):
+        if file.exists():
+            raise file_there(str(file))
         made, sources = _read(state, tables, order)
         before = _since(memory, order, made)
         bundle = _named(order, made, before, keys, began(state, order.library))
@@ -92,7 +92,8 @@ def export(
         memory.begin(sent)
         reached("export.recorded")
         part = file.with_name(file.name + ".part")
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        part.unlink(missing_ok=True)  # of an export that was killed, or somebody's who would like to read along
+        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with room(str(file.parent)), os.fdopen(handle, "w+b") as out:
                 whole = _written(

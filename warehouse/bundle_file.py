@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ FORMAT = 1
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 _MOST, _LINE, _ENCRYPTED = 32 << 20, 64, 0x1  # bytes of a manifest; of a signature; a flag of ZIP
 _AT_ONCE = 1 << 20
+# What zipfile raises over a file that was changed, or a disk that cannot be read.
+_BROKEN = (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, struct.error)
 ROWS, GONE, MERGE = "rows", "gone", "merge"  # what a member holds: rows, keys of rows that go, how it was merged
 
 
@@ -186,7 +189,7 @@ class Reading:
         try:
             with self._zip.open(one.name) as file:
                 yield cast("BinaryIO", file)
-        except (zipfile.BadZipFile, EOFError) as error:
+        except _BROKEN as error:
             raise damaged(f"成员 {one.name} 读不出来", f"its member {one.name} cannot be read") from error
 
 
@@ -199,7 +202,7 @@ def reading(path: Path, trusted: Mapping[str, Card]) -> Iterator[Reading]:
     with path.open("rb") as file:
         try:
             whole = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+        except _BROKEN as error:
             raise damaged("不是完整的数据包文件", "it is no whole bundle") from error
         with whole:
             infos = {one.filename: one for one in whole.infolist()}
@@ -226,7 +229,7 @@ def _small(whole: zipfile.ZipFile, infos: Mapping[str, zipfile.ZipInfo], name: s
         raise damaged(f"没有 {name}", f"it has no {name}")
     try:
         return whole.read(name)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except _BROKEN as error:
         raise damaged(f"{name} 读不出来", f"its {name} cannot be read") from error
 
 

@@ -76,11 +76,16 @@ class BundleState:
         self._engine = engine
 
     def begin(self, sent: Sent) -> None:
-        """Remember a bundle before it is written; what was cut short before for the same partner is forgotten."""
+        """Remember a bundle before it is written; what was cut short before for the same partner is forgotten.
+
+        One that was made before and is made again stays made, however the second time comes out.
+        """
         with database.serialised(self._engine) as connection:
             same = sa.and_(SENT.c.library == sent.library, SENT.c.partner == sent.partner)
+            before = connection.execute(sa.select(SENT.c.id).where(SENT.c.id == sent.id, SENT.c.done)).first()
             connection.execute(sa.delete(SENT).where(sa.or_(SENT.c.id == sent.id, sa.and_(same, ~SENT.c.done))))
-            connection.execute(sa.insert(SENT).values({**asdict(sent), "at": now_text()}))
+            told = {**asdict(sent), "done": before is not None, "at": now_text()}
+            connection.execute(sa.insert(SENT).values(told))
 
     def finish(self, bundle: str) -> None:
         """Remember that it is whole."""

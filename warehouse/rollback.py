@@ -91,7 +91,8 @@ def plan(state: State, tables: Tables, target: Target, back_to: int) -> Going:
     Raises WH-ROLLBACK-UNKNOWN, WH-ROLLBACK-EARLY where the release is older than the target's first one, and
     WH-ROLLBACK-GONE where it is no longer kept; each says which releases can be had.
     """
-    newest, chosen = state.release(), state.release(back_to)
+    newest = state.release()
+    chosen = state.release(back_to) if newest is not None and back_to <= newest.id else None
     if newest is None or chosen is None:
         raise _unknown(state, tables, target, back_to)
     known = _loaded(tables, target)

@@ -16,6 +16,19 @@ from warehouse.bundle_file import Bundle, reading
 from warehouse.bundle_keys import Keys
 from warehouse.bundle_state import BundleState, origin
 
+_SAID = {
+    "signer": ("签名方", "signer"),
+    "id": ("编号", "id"),
+    "library": ("基础库（发送方的名称）", "library, as its sender calls it"),
+    "standard": ("标准", "standard"),
+    "previous": ("接在其后", "follows"),
+    "merged_at": ("归并于", "merged"),
+    "made_at": ("导出于", "made"),
+    "by": ("发送方自称", "the sender calls itself"),
+    "encrypted": ("加密", "encrypted"),
+    "bytes": ("字节", "bytes"),
+}
+
 
 @click.command(
     "keys", help="本部署的名片与指纹，首次执行时生成密钥 | this deployment's card; makes the keys the first time"
@@ -98,10 +111,13 @@ def show_command(session: Session, file: Path) -> None:
     if session.voice.as_json:
         session.voice.answer({"signer": got.signer, **shown(got.bundle)})
         return
-    rows = [[name, value] for name, value in shown(got.bundle).items() if not isinstance(value, dict)]
-    session.voice.table(("数据包", "Bundle"), [("项", "what"), ("值", "value")], [["signer", got.signer], *rows])
+    voice = session.voice
+    told = {"signer": got.signer, **shown(got.bundle)}
+    told["encrypted"] = voice.say("是", "yes") if got.bundle.receiver is not None else voice.say("否", "no")
+    rows = [[voice.say(zh, en), told[name]] for name, (zh, en) in _SAID.items()]
+    voice.table(("数据包", "Bundle"), [("项", "what"), ("值", "value")], rows)
     parts = [[one.table, f"{one.rows:,}", "✓" if one.whole else ""] for one in got.bundle.parts]
-    session.voice.table(("各表", "Tables"), [("表", "table"), ("行数", "rows"), ("全量", "whole")], parts)
+    voice.table(("各表", "Tables"), [("表", "table"), ("行数", "rows"), ("全量", "whole")], parts)
 
 
 def shown(bundle: Bundle) -> dict[str, object]:

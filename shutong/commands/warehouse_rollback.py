@@ -57,7 +57,9 @@ def releases_command(session: Session, name: str, limit: int) -> None:
 def rollback_command(session: Session, name: str, back_to: int, *, yes: bool, by: str | None, why: str | None) -> None:
     """Say what going back would change; with --yes, --by and --why, do it, and let what is served follow."""
     if yes and not (by and why):
-        raise click.UsageError("--yes: --by, --why")
+        raise click.UsageError(
+            "执行回退须写明由谁（--by）与为何（--why） | --yes needs --by and --why: who does it, and why"
+        )
     with open_deployment(session.settings) as wired:
         chosen, library = _named(wired, name), None
         if by and why and yes:

@@ -18,10 +18,12 @@ from types import SimpleNamespace
 
 import pytest
 from bundle_town import TAKEN, answered, asked, deliver, history_of, refused, said, taker, town
+from click.testing import CliRunner
 from forks import done, struck
 from small_deployment import LIBRARY, code, firm, opened, shown
 
 from schemas.points import CARE
+from shutong.cli import main
 from warehouse import bundle_import
 from warehouse.bundle_keys import Keys
 from warehouse.serving import ServingStore
@@ -130,6 +132,38 @@ def test_what_was_lost_on_the_way_is_made_once_more_as_the_same_bundle(homes: To
     assert homes.made[2]["previous"] == homes.made[0]["id"]
 
 
+def test_an_export_that_fails_forgets_nothing_that_was_made_before(homes: Town, tmp_path: Path) -> None:
+    before = answered(homes.province, "bundle", "list")["sent"]
+    to = str(tmp_path / "no folder" / "file")
+    again = ("library", "export", LIBRARY, "--since", "last", "--for", "city", "--to", to)
+    assert refused(homes.province, *again) == "RUN-EXPORT-FILE"
+    assert {one["id"] for one in answered(homes.province, "bundle", "list")["sent"]} == {one["id"] for one in before}
+
+
+def test_nobody_reads_along_in_a_file_that_lay_there_before_the_export(homes: Town, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text("")
+    (tmp_path / "new.part").symlink_to(theirs)
+    exported(homes.province, tmp_path / "new", "--plain")
+    assert theirs.read_text() == ""
+    assert (tmp_path / "new").lstat().st_mode == stat.S_IFREG | 0o600
+
+
+def test_show_names_what_it_tells_in_the_language_of_the_reader(homes: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHUTONG_HOME", str(homes.city))
+    for lang, words in (("zh", ("签名方", "接在其后")), ("en", ("signer", "follows"))):
+        monkeypatch.setenv("SHUTONG_LANG", lang)
+        told = CliRunner().invoke(main, ["bundle", "show", str(homes.step)])
+        assert all(one in told.stdout for one in (*words, "province", homes.made[0]["id"])), told.output
+
+
+def test_two_libraries_that_come_may_not_have_one_name_here(homes: Town, tmp_path: Path) -> None:
+    city = homes.taker(tmp_path / "city")
+    said = (city / "bundles.yaml").read_text("utf-8")
+    (city / "bundles.yaml").write_text(said + said.partition("partners:\n")[2].replace("province:", "region:"), "utf-8")
+    assert refused(city, "bundle", "list") == "STD-YAML-VALUE"
+
+
 def test_an_increment_without_its_predecessor_is_refused_with_the_name_of_what_is_missing(
     homes: Town, tmp_path: Path
 ) -> None:
@@ -180,6 +214,17 @@ def flipped(name: str) -> Callable[[Path], None]:
     return act
 
 
+def listed_wrongly(at: int, value: int) -> Callable[[Path], None]:
+    """Another byte in the ZIP's own entry of its first member."""
+
+    def act(file: Path) -> None:
+        content = bytearray(file.read_bytes())
+        content[content.index(b"PK\x01\x02") + at] = value
+        file.write_bytes(content)
+
+    return act
+
+
 def cut(file: Path) -> None:
     os.truncate(file, file.stat().st_size * 2 // 3)
 
@@ -200,13 +245,16 @@ def more(name: str, kind: int = zipfile.ZIP_STORED) -> Callable[[Path], None]:
         flipped("data/000000"),
         flipped("manifest.json"),
         flipped("manifest.sig"),
+        listed_wrongly(8, 1 << 5),
+        listed_wrongly(8, 1 << 6),
+        listed_wrongly(45, 0xFF),
         cut,
         more("../../outside"),
         more("data/999999"),
         more("bomb", zipfile.ZIP_DEFLATED),
         lambda file: file.write_bytes(b"nothing of a bundle"),
     ],
-    ids=["data", "manifest", "signature", "cut", "outside", "unlisted", "bomb", "other"],
+    ids=["data", "manifest", "signature", "patched", "strong", "far", "cut", "outside", "unlisted", "bomb", "other"],
 )
 def test_a_file_that_is_not_what_was_signed_is_refused_before_anything_is_read_from_it(
     homes: Town, tmp_path: Path, harm: Callable[[Path], None]
