@@ -170,6 +170,7 @@ def configured(site, upstream, port=8443, api=8600):
     places = {
         "/etc/nginx/mime.types": str(site / "mime.types"), "/etc/nginx/conf.d": str(site / "conf.d"), "8443": str(port),
         "/etc/shutong/tls": str(site), " /tmp/": f" {site}/", "127.0.0.1:8600": f"127.0.0.1:{api}",
+        "/var/log/nginx": str(site),
     }  # fmt: skip
     sources = {"nginx.conf": TOP / "infra/nginx/nginx.conf", "conf.d/shutong.conf": TOP / "infra/nginx/shutong.conf"}
     for name, source in {**sources, "conf.d/upstream.conf": upstream}.items():
@@ -187,6 +188,14 @@ def test_nginx_accepts_its_configuration(site, upstream):
     )
     assert tested.returncode == 0, tested.stderr
     assert "[warn]" not in tested.stderr.replace('the "user" directive', "")
+
+
+def test_nginx_starts_where_its_output_is_the_journal(site):
+    ours, journal = socket.socketpair()
+    with ours, journal:
+        command = [*configured(site, TOP / "infra/nginx/upstream.conf"), "-t"]
+        tested = subprocess.run(command, check=False, stdout=journal, stderr=subprocess.PIPE, text=True)
+    assert tested.returncode == 0, tested.stderr
 
 
 def test_a_call_goes_through_nginx_to_the_sharing_api(site, deployment, tmp_path):
@@ -210,5 +219,7 @@ def test_a_call_goes_through_nginx_to_the_sharing_api(site, deployment, tmp_path
     ):
         until(lambda: answers("/openapi.json"), serving, tmp_path / "api")
         assert answers("/v1/libraries/legal_person/91330000000000000X", 401)  # the API's own answer to a nobody
-        assert "91330000000000000X" not in (tmp_path / "nginx").read_text()  # keys stand in no log of nginx
         assert ended(proxy) == 0
+    logs = [tmp_path / "nginx", site / "access.log", site / "error.log"]
+    assert " GET 401 " in logs[1].read_text()
+    assert not any("91330000000000000X" in log.read_text() for log in logs)  # keys stand in no log of nginx

@@ -100,5 +100,7 @@ def test_the_values_of_airflow_agree_with_what_else_is_deployed():
     assert f'"apache-airflow=={values["airflowVersion"]}"' in (TOP / "pyproject.toml").read_text()
     (started,) = values["scheduler"]["extraInitContainers"]
     assert started["image"] == f"{image['newName']}:{image['newTag']}"
+    contexts = [started["securityContext"], values["securityContexts"]["containers"]]
+    assert contexts == [{"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}] * 2
     assert yaml.safe_load(values["extraEnvFrom"])[0]["configMapRef"]["name"] == "shutong-settings"
     compile(values["airflowLocalSettings"], "airflow_local_settings.py", "exec")
