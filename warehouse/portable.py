@@ -224,7 +224,7 @@ def _compared(job: Job, there: Sequence[Sequence[str]]) -> str:
             f"count(CASE WHEN {one} IS NOT NULL AND {two} IS NOT NULL THEN 1 END) AS records_{place}",
             f"count(CASE WHEN {one} <> {two} THEN 1 END) AS differing_{place}",
         ]
-    return f"SELECT {', '.join(asked) or '0 AS nobody'} FROM _joined"
+    return f"SELECT {', '.join(asked) or 'count(*) AS records'} FROM _joined"
 
 
 def _pairs(job: Job, there: Sequence[Sequence[str]]) -> Iterator[tuple[str, str, str]]:

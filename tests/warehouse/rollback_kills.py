@@ -1,4 +1,4 @@
-"""Run by test_rollback.py: kill a process that goes back to an earlier release at each point, then let others work.
+"""Run by test_taken_back.py: kill a process that goes back to an earlier release at each point, then let others work.
 
 It imports everything first and forks afterwards, before any thread exists: one start for all the kills.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 import engines
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_merge_delta import STEP, WHO, Town
 
@@ -73,6 +73,7 @@ def in_order(rows):
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@example([("replace", 0, [])])
 @given(st.lists(STEP, min_size=4, max_size=8))
 def test_in_duckdb_random_histories_come_to_the_same(tmp_path_factory, steps):
     town = Town(tmp_path_factory.mktemp("town"))
