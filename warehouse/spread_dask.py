@@ -52,7 +52,10 @@ class Dask:
 
 @contextmanager
 def cluster(address: str) -> Iterator[Dask]:
-    """The workers of the scheduler at `host:port`; WH-DRIVER without `distributed`, WH-CLUSTER when nobody answers."""
+    """The workers of the scheduler at `host:port`; WH-DRIVER without `distributed`, WH-CLUSTER when nobody answers.
+
+    They are spoken to in TLS where Dask's configuration has a certificate for clients.
+    """
     try:
         distributed = importlib.import_module("distributed")
     except ImportError as missing:
@@ -64,7 +67,9 @@ def cluster(address: str) -> Iterator[Dask]:
             fix_en="Run: pip install 'shutong[cluster]', on the workers too",
         ) from missing
     try:
-        client = distributed.Client(f"tcp://{address}", timeout=REACHED_WITHIN, set_as_default=False)
+        secured = distributed.Security().get_connection_args("client")["ssl_context"] is not None
+        where = f"{'tls' if secured else 'tcp'}://{address}"
+        client = distributed.Client(where, timeout=REACHED_WITHIN, set_as_default=False)
     except (OSError, TimeoutError) as gone:
         raise ClusterError(
             "WH-CLUSTER",

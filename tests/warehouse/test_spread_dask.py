@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -25,10 +26,10 @@ installed = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, 
 
 
 @contextmanager
-def cluster(folder, workers):
-    """A scheduler and its workers, each a process of its own; the scheduler's host and port."""
+def cluster(folder, workers, protocol="tcp", **told):
+    """A scheduler and its workers, each a process of its own and `told` more; the scheduler's host and port."""
     address = f"127.0.0.1:{free_port()}"
-    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
+    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)]), **told}
 
     def start(stack, kind, *said):
         command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1", "--no-dashboard", *said]
@@ -37,9 +38,10 @@ def cluster(folder, workers):
         stack.callback(one.kill)
 
     with ExitStack() as stack:
-        start(stack, "scheduler", "--port", address.rpartition(":")[2])
+        start(stack, "scheduler", "--port", address.rpartition(":")[2], "--protocol", protocol)
         for _ in range(workers):
-            start(stack, "worker", address, "--nthreads", "1", "--no-nanny", "--local-directory", str(folder))
+            where = f"{protocol}://{address}"
+            start(stack, "worker", where, "--nthreads", "1", "--no-nanny", "--local-directory", str(folder))
         yield address
 
 
@@ -59,6 +61,24 @@ def test_two_workers_of_which_one_dies_make_the_same_library(tmp_path):
     assert (made.records, made.compared, made.unlinked) == (alone.records, alone.compared, alone.unlinked)
     tables.close()
     state.close()
+
+
+@installed
+def test_a_cluster_whose_configuration_has_certificates_is_spoken_to_in_tls(tmp_path):
+    import dask
+
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    asked = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=dask", "-days", "2"]
+    subprocess.run([*asked, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    parts = {who: {"cert": certificate, "key": key} for who in ("client", "scheduler", "worker")}
+    configured = {"distributed": {"comm": {"require-encryption": True, "tls": {"ca-file": certificate, **parts}}}}
+    (tmp_path / "tls.yaml").write_text(json.dumps(configured))
+    with (
+        cluster(tmp_path, 1, "tls", DASK_CONFIG=str(tmp_path / "tls.yaml")) as address,
+        dask.config.set(dask.config.merge(dask.config.config, configured)),
+        opened(f"dask://{address}") as spread,
+    ):
+        assert spread.each(abs, [-1, 2]) == [1, 2]
 
 
 @installed
