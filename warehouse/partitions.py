@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
 from pyiceberg.manifest import DataFile
-from pyiceberg.table import Table
+from pyiceberg.partitioning import PartitionField, partition_record_value
+from pyiceberg.table import Table, TableProperties
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.transforms import MonthTransform, Transform, TruncateTransform, YearTransform
 from pyiceberg.typedef import Record
 
@@ -54,9 +57,40 @@ def change(table: Table, wanted: Partition | None) -> None:
 
 def data_file(table: Table, path: str) -> DataFile:
     """A file of rows as the table's manifests list it, in the partition its rows tell; ValueError where they do not."""
-    made = parquet_file_to_data_file(table.io, table.metadata, path)
+    try:
+        made = parquet_file_to_data_file(table.io, table.metadata, path)
+    except ValueError:  # the greatest of long texts is cut, and then counted up: it may be of the next partition
+        made = parquet_file_to_data_file(table.io, _without_bounds(table), path)
     made.spec_id = table.metadata.default_spec_id
+    for place, one in enumerate(table.spec().fields):
+        # Of long texts Parquet keeps no least and greatest, and pyiceberg takes that for null.
+        if made.partition[place] is None and made.null_value_counts.get(one.source_id) != made.record_count:
+            made.partition[place] = _partition_read(table, path, one)
     return made
+
+
+def _without_bounds(table: Table) -> TableMetadata:
+    """The table as it would be if nothing were kept of the columns it is divided by: their partitions are then null."""
+    names = (table.schema().find_column_name(one.source_id) for one in table.spec().fields)
+    none = {f"{TableProperties.METRICS_MODE_COLUMN_CONF_PREFIX}.{name}": "none" for name in names}
+    return table.metadata.model_copy(update={"properties": {**table.metadata.properties, **none}})
+
+
+def _partition_read(table: Table, path: str, field: PartitionField) -> object:
+    """The one partition of all rows of a file, from the rows."""
+    schema, found = table.schema(), set[object]()
+    name, kind = schema.find_column_name(field.source_id), schema.find_type(field.source_id)
+    tell = field.transform.transform(kind)
+    with table.io.new_input(path).open() as stream:
+        file = pq.ParquetFile(stream)
+        if name not in file.schema_arrow.names:
+            return None
+        for batch in file.iter_batches(columns=[name]):
+            values = pc.unique(batch.column(0)).to_pylist()
+            found |= {tell(None if one is None else partition_record_value(field, one, schema)) for one in values}
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} partitions in one file")
+    return found.pop()
 
 
 def marks(column: pa.Array | pa.ChunkedArray, by: str) -> pa.Array | pa.ChunkedArray:

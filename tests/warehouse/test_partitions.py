@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from land_factory import RESOURCE, Record, Warehouse, deletion
 from land_kills import FIRST, SECOND
 from pairs import ENDS, assert_released, fresh
+from pyiceberg.expressions import EqualTo
 
 from schemas.partition import Partition
 from warehouse import landing_files
@@ -86,6 +87,17 @@ def test_divisions_are_told_by_their_first_digits_and_every_reader_sees_all(ware
     warehouse.ingest([Record("330102", None, "乙"), deletion("110101")], "run-2")
     assert names(warehouse) == {"330100": "甲", "330102": "乙", "330200": "甲", "3": "甲", "": "甲"}
     assert_alike(warehouse, readers.iceberg_scan, readers.polars, readers.sail)
+
+
+def test_texts_too_long_for_the_statistics_of_a_file_are_told_apart_by_their_rows(warehouse: Warehouse) -> None:
+    warehouse.partition, long = PROVINCE, "33" + "丙" * 10_000
+    warehouse.ingest([Record(one, None, "甲") for one in (long, "11" + long, "110000")], "run-1")
+    assert files(warehouse) == [[1, "11"], [1, "33"]]
+    assert compact(warehouse.state, warehouse.tables, tended(warehouse), always=True).changed
+    assert files(warehouse) == [[1, "11"], [1, "33"]]
+    table = warehouse.tables.loaded(TABLE)
+    assert table.scan(row_filter=EqualTo("code", long)).to_arrow().num_rows == 1
+    assert_alike(warehouse, readers.iceberg_scan, readers.polars)
 
 
 def test_another_division_holds_for_new_files_and_old_ones_stay_readable(warehouse: Warehouse) -> None:
