@@ -43,7 +43,7 @@ def take_over(parts: Parts, got: Reading, library: str, keys: Keys, told: Callab
         if not again:
             state.fail_run(run, error.as_dict())
         raise
-    if taken.changed:
+    if taken.changed or state.run(run).status != "done":  # killed once it was released, it still says it works
         state.step(run, "merge", counts={"landed": taken.records})
         state.finish_run(run)
         tidy(state, parts.tables, library_tables(library), parts.kept)

@@ -135,7 +135,7 @@ def test_what_was_lost_on_the_way_is_made_once_more_as_the_same_bundle(homes: To
 def test_an_export_that_fails_forgets_nothing_that_was_made_before(homes: Town, tmp_path: Path) -> None:
     before = answered(homes.province, "bundle", "list")["sent"]
     to = str(tmp_path / "no folder" / "file")
-    again = ("library", "export", LIBRARY, "--since", "last", "--for", "city", "--to", to)
+    again = ("library", "export", LIBRARY, "--since", homes.made[0]["id"], "--for", "city", "--to", to)
     assert refused(homes.province, *again) == "RUN-EXPORT-FILE"
     assert {one["id"] for one in answered(homes.province, "bundle", "list")["sent"]} == {one["id"] for one in before}
 
@@ -322,6 +322,7 @@ def test_killed_at_any_point_an_export_leaves_no_file_and_an_import_nothing_to_b
             assert rows(city, TAKEN) == before
     assert answered(city, "library", "import", str(file))["changed"] is False
     same_on_both(homes, city)
+    assert {one["status"] for one in answered(city, "runs")["runs"]} == {"done"}
     assert not [one for one in (city / "warehouse" / "tables" / "bundles").rglob("*") if one.is_file()]
 
 
