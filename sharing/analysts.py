@@ -20,8 +20,8 @@ from sharing.grants import Grants, mask_of
 from sharing.ledger import Ledger
 from sharing.masks import id_number
 from sharing.quota import Quota
-from sharing.sql_log import DONE, QueryLog, digest
-from sharing.sql_quota import Bill
+from sharing.sql_log import DONE, FAILED, QueryLog, digest
+from sharing.sql_quota import Bill, cost
 from warehouse import sql_errors
 from warehouse.sql_query import Run, query
 from warehouse.sql_reading import Asked, Named, read
@@ -145,8 +145,9 @@ class Analysts:
             answer = self._answer(analyst, sql, limits or Limits(), number, bill, explain=explain)
             self.log.end(number, DONE, answer.seconds, rows=answer.rows.num_rows, tables=answer.tables)
         except BaseException as error:
-            bill.give_back()
             code = error.code if isinstance(error, ShutongError) else type(error).__name__
+            if code != FAILED:
+                bill.give_back()
             self.log.end(number, code, time.monotonic() - begun)
             raise
         return answer
@@ -163,7 +164,7 @@ class Analysts:
         self.log.allow(number, [one.name for one in views], grants, purpose, release.id if release else None)
         bill.take(used, 1)
         rows = query(self._tables, release, asked, views, limits, explain=explain, run=self._run)
-        bill.take(used, rows.table.num_rows - 1)
+        bill.take(used, cost(rows.table) - 1)
         return Answer(
             rows=rows.table,
             more=rows.more,

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from warehouse.clock import now_text
 
 DONE = "done"  # outcome of a query that was answered
+FAILED = "WH-SQL-FAILED"  # that of one which the engine refused, in words that may repeat a value
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _metadata = sa.MetaData()
 SQL_QUERY = sa.Table(
@@ -103,10 +104,10 @@ class QueryLog:
             return [Query(**row) for row in connection.execute(query).mappings()]
 
     def units(self, day: str, department: str, grant: str) -> int:
-        """What answered queries cost of a grant on a day, ISO 8601: a unit for each row, one at least."""
+        """What queries that told something cost of a grant on a day, ISO 8601, by their rows: one unit at least."""
         of_day = SQL_QUERY.c.at.startswith(day, autoescape=True)
         query = sa.select(SQL_QUERY.c.grants, SQL_QUERY.c.rows).where(
-            of_day, SQL_QUERY.c.department == department, SQL_QUERY.c.outcome == DONE
+            of_day, SQL_QUERY.c.department == department, SQL_QUERY.c.outcome.in_((DONE, FAILED))
         )
         with self._engine.connect() as connection:
             return sum(max(1, rows or 0) for grants, rows in connection.execute(query) if grant in grants)

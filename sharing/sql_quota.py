@@ -1,12 +1,26 @@
-"""What a query in SQL costs: of each grant it is answered by a unit for each row of the answer, and one at least."""
+"""What a query in SQL costs: of each grant it is answered by a unit for each row of the answer, and one at least.
+
+Rows that are longer than a KiB on average count as several, for one text or list may hold the records of a library.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
+
+import pyarrow as pa
 
 from sharing.errors import QuotaSpentError
 from sharing.grant_file import Grant
 from sharing.quota import Quota
+
+ROW: Final = 1024  # bytes of an answer, for a unit
+
+
+def cost(rows: pa.Table) -> int:
+    """The units of an answer."""
+    taken: int = max(1, rows.num_rows, -(-rows.nbytes // ROW))
+    return taken
 
 
 class Bill:

@@ -31,6 +31,7 @@ from warehouse.sql_stream import Reading, Stream
 READING_MEMORY = "256MB"  # of the DuckDB that reads tables; it filters and joins nothing but deleted rows
 SLACK = 1_500 << 20  # bytes a process needs besides what DuckDB counts: libraries, Arrow, threads
 MOST_BYTES = 256 << 20  # of an answer
+MOST_WORDS = 300  # characters of an error
 MOST_SPILLED = "4GB"
 AT_ONCE = 8_192
 HEAD = struct.Struct(">I")
@@ -146,6 +147,8 @@ def _told(error: BaseException, task: Task, *, late: bool) -> ShutongError:
     # What it suggests instead is left out: it knows the columns that were used, not all there are.
     said, _, where = str(error).partition("\n\nLINE ")
     words = re.split(r"\n(?:Candidate|Did you mean)", said, maxsplit=1)[0].strip()
+    if len(words) > MOST_WORDS:  # a value that it repeats may be as long as a table
+        words = words[:MOST_WORDS] + "…"
     line = where.partition(":")[0]
     return sql_errors.failed(f"{words} (line {line})" if line.isdigit() else words)
 

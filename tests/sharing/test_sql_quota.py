@@ -58,11 +58,36 @@ def test_an_answer_that_does_not_fit_is_not_given_and_costs_nothing(town: Town) 
         town.ask(f"SELECT count(*) FROM {BASE}", "school")
 
 
-def test_a_query_that_fails_costs_nothing(town: Town) -> None:
-    for sql in (f"SELECT nothing FROM {BASE}", f"SELECT uscc::INTEGER FROM {BASE}"):
-        with pytest.raises(WarehouseError):
-            town.ask(sql, "school")
+def test_a_query_that_is_not_run_costs_nothing_and_one_whose_error_may_repeat_a_value_one_unit(town: Town) -> None:
+    with pytest.raises(WarehouseError):
+        town.ask(f"SELECT error(uscc) FROM {BASE}", "school")
     assert used(town) == 0
+    with pytest.raises(WarehouseError, match="USCC-"):
+        town.ask(f"SELECT uscc::INTEGER FROM {BASE}", "school")
+    assert used(town) == 1
+    shutil.rmtree(town.folder / "meter" / "quota")
+    assert used(town) == 1
+
+
+def test_an_error_repeats_the_beginning_of_a_value_only(town: Town) -> None:
+    long = " || ".join(["string_agg(uscc, ',')"] * 12)
+    with pytest.raises(WarehouseError) as raised:
+        town.ask(f"SELECT ({long})::INTEGER FROM {BASE}", "school")
+    assert raised.value.code == "WH-SQL-FAILED"
+    assert "USCC-0#" in raised.value.en
+    assert len(raised.value.en) < 400
+
+
+@pytest.mark.parametrize("packed", ["string_agg(uscc || ent_name, ',')", "list(uscc || ent_name)"])
+def test_records_that_are_put_into_one_row_cost_by_their_length(town: Town, packed: str) -> None:
+    often = ", ".join(f"{BASE} t{number}" for number in range(5))
+    sql = f"SELECT {packed} FROM (SELECT t0.* FROM {often})"  # 1,024 records in one row: more than 6 KiB
+    assert len(town.rows(sql, "tax")) == 1
+    with pytest.raises(QuotaSpentError):
+        town.ask(sql, "school")
+    assert used(town) == 0
+    town.ask(f"SELECT {packed} FROM {BASE}", "school")
+    assert used(town) == 1
 
 
 def test_whoever_needs_no_grant_or_has_one_without_a_quota_is_not_counted(town: Town) -> None:
@@ -74,7 +99,7 @@ def test_whoever_needs_no_grant_or_has_one_without_a_quota_is_not_counted(town: 
 def test_counters_that_are_lost_are_counted_again_from_what_was_answered(town: Town) -> None:
     town.ask(f"SELECT uscc FROM {BASE} LIMIT 2", "school")
     with pytest.raises(WarehouseError):
-        town.ask(f"SELECT nothing FROM {BASE}", "school")
+        town.ask(f"SELECT error(uscc) FROM {BASE}", "school")
     town.ask(f"SELECT uscc FROM {BASE} WHERE uscc = 'none'", "school")
     town.ask(f"SELECT uscc FROM {BASE}", "tax")
     shutil.rmtree(town.folder / "meter" / "quota")
