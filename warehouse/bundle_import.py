@@ -112,6 +112,9 @@ def _landed(  # noqa: PLR0917 - what, where to, and under which names
     bundle = got.bundle
     release = state.release()
     stands = {name: pin.snapshot for name, pin in release.tables.items()} if release else {}
+    made = newest(state, library)
+    for name, read in (made.inputs if made else {}).items():  # a rollback leaves in them what came since
+        stands[name] = tables.alike(name, read, stands.get(name, read))
     looked = [sum(one.size for one in bundle.members)]
     snapshots: dict[str, int] = {}
     with _folder(tables, library) as folder:

@@ -290,6 +290,23 @@ def test_a_bundle_that_was_taken_back_is_taken_again(homes: Town, tmp_path: Path
     same_on_both(homes, city)
 
 
+def test_after_going_back_another_increment_stands_on_what_was_gone_back_to(tmp_path: Path) -> None:
+    province, city = town(tmp_path)
+    (city / "people.yaml").write_text("people:\n  - {id: wang, name: 王伟, roles: [data_manager]}\n", encoding="utf-8")
+    first = exported(province, tmp_path / "0")["id"]
+    answered(city, "library", "import", str(tmp_path / "0"))
+    for number in ("1", "2"):
+        deliver(province, number, [firm(2, f"改名 {number}", f"2025-01-0{number}")], [])
+        exported(province, tmp_path / number, "--since", first)
+    answered(city, "library", "import", str(tmp_path / "1"))
+    release = answered(city, "warehouse", "releases", TAKEN)["releases"][-1]["release"]
+    went = ("--yes", "--by", "wang", "--why", "误报送")
+    answered(city, "warehouse", "rollback", TAKEN, "--to", str(release), *went)
+    answered(city, "library", "import", str(tmp_path / "2"))
+    assert [rows(city, TAKEN)[0]] == [rows(province, LIBRARY)[0]]
+    assert said(province, LIBRARY, 2) == said(city, TAKEN, 2)
+
+
 def dying(point: str, work: Callable[[], object]) -> int:
     """Do the work in a process that kills itself at a point; its exit status."""
 
