@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from land_factory import RESOURCE, Warehouse
-from land_kills import FIRST, SECOND
+from land_kills import SECOND
 from minio.error import S3Error, ServerError
 from pairs import Pair, fresh
 
@@ -28,15 +28,6 @@ from warehouse.state.locks import AdvisoryLocks
 from warehouse.tables import Tables
 
 TABLE = landed_table(RESOURCE)
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, bucket_server) -> Pair:
-    made = fresh("bucket-sqlite", tmp_path_factory.mktemp("faults"), bucket_server, None)
-    warehouse = made.open()
-    warehouse.ingest(FIRST, "run-1")
-    warehouse.close()
-    return made
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pytest
 from land_factory import RESOURCE, Warehouse
 from land_kills import FIRST, SECOND
 from pairs import Pair, assert_released, fresh
-from test_pair_faults import reads_and_writes, seen, told
+from test_pair_faults import reads_and_writes, seen, through, told
 
 from infra.testing import answers, wire
 from warehouse.errors import WarehouseError
@@ -22,15 +21,6 @@ from warehouse.tables import Tables
 TABLE = landed_table(RESOURCE)
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, bucket_server) -> Pair:
-    made = fresh("bucket-sqlite", tmp_path_factory.mktemp("faults"), bucket_server, None)
-    warehouse = made.open()
-    warehouse.ingest(FIRST, "run-1")
-    warehouse.close()
-    return made
-
-
 @pytest.fixture
 def way(bucket_server) -> Iterator[answers.Answers]:
     with answers.between(bucket_server.port) as between:
@@ -38,7 +28,7 @@ def way(bucket_server) -> Iterator[answers.Answers]:
 
 
 def along(pair: Pair, way: answers.Answers) -> Pair:
-    return replace(pair, bucket=replace(pair.bucket, endpoint=f"http://127.0.0.1:{way.port}"))
+    return through(pair, endpoint=f"http://127.0.0.1:{way.port}")
 
 
 @pytest.mark.parametrize(
