@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -66,8 +68,16 @@ class Sshd:
     def kill(self) -> None:
         """End the server and every connection of it at once."""
         if self.process is not None:
+            # Children hold the connections; the first process of a namespace ends when all in it have.
+            begun = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+            held = [os.pidfd_open(int(child)) for child in begun]
             self.process.kill()
             self.process.wait()
+            for child in held:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(child, signal.SIGKILL)
+                select.select([child], [], [], STARTS_WITHIN)
+                os.close(child)
             self.process = None
 
     def start(self) -> None:
