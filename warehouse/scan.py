@@ -72,7 +72,7 @@ def located(planned: Plan, files: Sequence[DataFile], names: list[str]) -> str:
 
 def places(deletes: Sequence[str]) -> str:
     """SQL text, in brackets, giving the `path` and `pos` of every row that position-delete files name."""
-    path = f"CASE WHEN starts_with(d.file_path, '{SCHEME}') THEN d.file_path[{len(SCHEME) + 1}:] ELSE d.file_path END"
+    path = f"regexp_replace(d.file_path, '^{SCHEME}', '')"  # of each path once: where it repeats it is a dictionary
     return f"(SELECT {path} AS path, d.pos AS pos FROM read_parquet({_listed(deletes)}) d)"
 
 
