@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -25,7 +25,7 @@ class Plan:
     deletes: tuple[str, ...]
 
 
-def plan(table: Table, snapshot: int | None, only: str = "") -> Plan:
+def plan(table: Table, snapshot: int | None, only: str | BooleanExpression = "") -> Plan:
     """The files of the snapshot; None is a table without contents.
 
     `only` is a condition as pyiceberg reads it (`day >= '2026-01-01'`): files that hold no row that meets it are left

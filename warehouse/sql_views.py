@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, In, Or, Reference, StartsWith
+from pyiceberg.expressions.literals import literal as iceberg_literal
+from pyiceberg.types import StringType
+
 from warehouse import columns, scan
 from warehouse.json_text import text_of
 from warehouse.sql import literal, quote
@@ -41,7 +45,7 @@ class View:
 
 def reading(tables: Tables, view: View, snapshot: int | None, wanted: Sequence[str]) -> Reading:
     """What the query reads of the view: the `wanted` columns of one snapshot; a column the table lacks is null."""
-    planned = tables.plan(view.table, snapshot)
+    planned = tables.plan(view.table, snapshot, _only(tables, view) if view.keep else "")
     kinds = {one.name: columns.duckdb_type(one.field_type) for one in planned.schema.fields}
     chosen = [one for one in view.shown if one.name in wanted]
     needed = [name for name in kinds if name in {*wanted, *(one.column for one in view.keep)}] or list(kinds)[:1]
@@ -49,6 +53,23 @@ def reading(tables: Tables, view: View, snapshot: int | None, wanted: Sequence[s
     where = " AND ".join(_condition(one, kinds) for one in view.keep) or "true"
     relation = scan.relation(planned, needed)
     return Reading(view.name, f"SELECT {listed} FROM {relation} WHERE {where}", tuple(one.mask for one in chosen))
+
+
+def _only(tables: Tables, view: View) -> BooleanExpression:
+    """What is known beforehand of the rows that may be seen: files that hold none of them need not be opened."""
+    met: BooleanExpression = AlwaysTrue()
+    texts = {one.name for one in tables.loaded(view.table).schema().fields if isinstance(one.field_type, StringType)}
+    for one in view.keep:
+        if one.column not in texts or "" in one.prefixes:
+            continue
+        tests: list[BooleanExpression] = [
+            StartsWith(term=Reference(one.column), value=iceberg_literal(prefix)) for prefix in one.prefixes
+        ]
+        if one.values:
+            tests.append(In(term=Reference(one.column), values={iceberg_literal(value) for value in one.values}))
+        if tests:
+            met = And(met, Or(*tests) if len(tests) > 1 else tests[0])
+    return met
 
 
 def _expression(one: Shown, kinds: dict[str, str]) -> str:

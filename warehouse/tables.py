@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 import duckdb
 import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException, NamespaceAlreadyExistsError, NoSuchTableError
+from pyiceberg.expressions import BooleanExpression
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.update.snapshot import ManageSnapshots
@@ -277,7 +278,7 @@ class Tables:
         return scan.relation(planned, wanted)
 
     @_explained
-    def plan(self, name: str, snapshot: int | None, only: str = "") -> scan.Plan:
+    def plan(self, name: str, snapshot: int | None, only: str | BooleanExpression = "") -> scan.Plan:
         """The files of a snapshot (None: no files), see `scan.plan`; WH-SNAPSHOT-GONE when it has expired."""
         return scan.plan(self._load(name), snapshot, only)
 

@@ -22,6 +22,7 @@ from schemas.partition import Partition
 from warehouse import landing_files
 from warehouse.compaction import Tended, compact, fold
 from warehouse.land import landed_table, lock_name
+from warehouse.sql_views import Keep, Shown, View, reading
 
 TABLE = landed_table(RESOURCE)
 MONTH, YEAR = Partition("day", "month"), Partition("day", "year")
@@ -170,6 +171,24 @@ def test_planning_passes_over_the_files_of_other_partitions(warehouse: Warehouse
     found = warehouse.tables.relation(TABLE, released, ["code"], "day = '2026-03-05'")
     with warehouse.tables.connect() as connection:
         assert connection.execute(f"SELECT * FROM {found}").fetchall() == [("03",)]
+
+
+def test_what_an_analyst_may_not_see_is_not_opened_where_it_lies_in_files_of_its_own(warehouse: Warehouse) -> None:
+    warehouse.partition = PROVINCE
+    warehouse.ingest([Record(f"{one}0100", None, "甲") for one in (11, 12, 33, 34)], "run-1")
+
+    def seen(*keep: Keep) -> tuple[list[str], int]:
+        view = View("market.base", TABLE, (Shown("code"),), keep)
+        query = reading(warehouse.tables, view, warehouse.state.released(TABLE), ["code"]).sql
+        with warehouse.tables.connect() as connection:
+            return sorted(code for (code,) in connection.execute(query).fetchall()), query.count(".parquet'")
+
+    assert seen(Keep("code", ("110100",))) == (["110100"], 1)
+    assert seen(Keep("code", ("110100",), ("33", "3401"))) == (["110100", "330100", "340100"], 3)
+    assert seen(Keep("code", (), ("1",)), Keep("name", ("乙",))) == ([], 0)
+    assert seen(Keep("code", (), ("", "9"))) == (["110100", "120100", "330100", "340100"], 4)
+    assert seen(Keep("day", ("2026-01-01",))) == ([], 4)
+    assert seen(Keep("elsewhere", ("x",))) == ([], 4)
 
 
 def test_many_partitions_are_written_some_at_a_time_and_little_waits(

@@ -15,6 +15,7 @@ from land_kills import FIRST, SECOND, THIRD
 from pairs import ENDS, assert_released, fresh
 from rollback_kills import ALL, SOME, back, target
 
+from warehouse.compaction import Tended, compact
 from warehouse.errors import WarehouseError
 from warehouse.land import Landing, landed_table, quarantine_table
 from warehouse.rollback import choices, plan
@@ -83,6 +84,16 @@ def test_releases_are_listed_with_their_rows_and_what_readers_see(warehouse: War
         (3, "rollback", True, False), (2, "land-undone-3", False, False), (1, "land", False, False),
     ]  # fmt: skip
     assert [list(one.rows.values()) for one in found] == [[6, 1], [6, 2], [6, 1]]
+
+
+def test_a_compaction_has_no_rows_of_its_own_that_could_be_taken_back(warehouse: Warehouse) -> None:
+    tended = Tended(TABLES[0], ("code",), target(warehouse).alone)
+    assert compact(warehouse.state, warehouse.tables, tended, always=True).changed
+    assert [one.id for one in back(warehouse, 1).effects.undone] == [2]
+    found = choices(warehouse.state, warehouse.tables, target(warehouse))
+    assert [one.release.kind for one in found] == ["rollback", "compact", "land-undone-4", "land"]
+    back(warehouse, 3, "back-2")
+    assert (names(warehouse), warehouse.state.release(2).kind) == (AFTER, "land")
 
 
 def test_who_did_it_and_why_is_kept_and_the_run_taken_back_says_so(warehouse: Warehouse) -> None:

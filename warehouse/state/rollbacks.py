@@ -16,6 +16,7 @@ from warehouse.state.values import Pin, Release
 
 ROLLBACK = "rollback"  # kind of a release, and trigger of a run
 TAKEN_BACK = "undone"  # status of a run
+_SAME_ROWS = (ROLLBACK, "compact")  # kinds of releases that bring no rows of their own: nothing to take back
 _TABLE = sa.table(
     "rollback",
     sa.column("release", sa.BigInteger),
@@ -117,7 +118,7 @@ def _effects(connection: sa.Connection, tables: Sequence[str], back_to: int) -> 
     rows = {row["id"]: as_release(row) for row in connection.execute(query).mappings()}
     numbers = list(rows)
     counting = _history(rows, _last(numbers, back_to))
-    ours = [one for one in rows.values() if one.kind != ROLLBACK]
+    ours = [one for one in rows.values() if one.kind not in _SAME_ROWS]
     undone = tuple(one for one in ours if UNDONE not in one.kind and one.id not in counting)
     return Effects(undone, tuple(one for one in ours if UNDONE in one.kind and one.id in counting))
 
