@@ -215,10 +215,15 @@ def _written(connection: duckdb.DuckDBPyConnection, tables: Tables, one: Tended,
 
 
 def _queries(connection: duckdb.DuckDBPyConnection, tables: Tables, one: Tended, job: _Job) -> list[str]:
-    """The rows range by range of the key; where files are divided, partition by partition as they lie now."""
-    if partitions.divided(table := tables.loaded(one.table)):
-        parts = (dataclasses.replace(job.planned, data=files) for files in partitions.groups(table, job.planned.data))
-        return [f"SELECT * FROM {scan.relation(part)}" for part in parts]
+    """The rows range by range of the key; where files are divided, partition by partition.
+
+    Rows that lie divided in another way, or not yet, are written together with those of the partitions they come to.
+    """
+    table, data = tables.loaded(one.table), job.planned.data
+    if table.spec().fields:
+        moved = any((file.spec_id or 0) != table.spec().spec_id for file in data)
+        groups = [data] if moved else partitions.groups(table, data)
+        return [f"SELECT * FROM {scan.relation(dataclasses.replace(job.planned, data=files))}" for files in groups]
     source, first, queries = scan.relation(job.planned), quote(one.sort[0]), []
     if not job.done:
         job.bounds = _bounds(connection, source, first, sum(file.record_count for file in job.planned.data))

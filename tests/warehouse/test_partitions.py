@@ -101,7 +101,9 @@ def test_texts_too_long_for_the_statistics_of_a_file_are_told_apart_by_their_row
     assert_alike(warehouse, readers.iceberg_scan, readers.polars)
 
 
-def test_another_division_holds_for_new_files_and_old_ones_stay_readable(warehouse: Warehouse) -> None:
+def test_another_division_holds_for_new_files_and_old_ones_stay_readable(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number, kind in enumerate([None, MONTH, PROVINCE, None, YEAR], 1):
         warehouse.partition = kind
         warehouse.ingest(
@@ -111,10 +113,14 @@ def test_another_division_holds_for_new_files_and_old_ones_stay_readable(warehou
     assert names(warehouse) == {**{f"{number}0": "新" for number in range(1, 6)}, "99": "各次"}
     assert_alike(warehouse, readers.iceberg_scan, readers.polars, readers.sail)
     compact(warehouse.state, warehouse.tables, tended(warehouse), always=True)
-    assert files(warehouse) == [[3, 56]] * 2  # what lay otherwise, and what lay so already
-    compact(warehouse.state, warehouse.tables, tended(warehouse), always=True)
-    assert files(warehouse) == [[3, 56]]
+    assert files(warehouse) == [[3, 56]]  # what lay otherwise beside what lay so already
     assert_alike(warehouse, readers.iceberg_scan)
+    warehouse.partition = None
+    warehouse.ingest([Record("99", "2026-01-09", "后来")], "r6")
+    monkeypatch.setattr("warehouse.compaction.RANGE", 3)
+    compact(warehouse.state, warehouse.tables, tended(warehouse), always=True)
+    assert files(warehouse) == [[0]] * 3  # by ranges of the key, as what was never divided
+    assert names(warehouse) == {**{f"{number}0": "新" for number in range(1, 6)}, "99": "后来"}
 
 
 @pytest.mark.prove
