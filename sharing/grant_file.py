@@ -5,25 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from schemas import lines
 from schemas.standard import Standard
 from schemas.syntax import nearest
 from sharing.masks import mask_of
 
+CHANNELS = ("query", "batch", "verify", "bulk", "feed", "sql")
 _KEYS = ("id", "department", "library", "resource", "fields", "clear", "find", "rows", "purpose", "until", "quota")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One grant as written.
+    """One grant as written, or as approved (`origin`).
 
     `subject` is the library or resource; `find` are fields its records may be sought by, besides the key; `rows` maps
     a field to whole values or prefixes ending in `*`; `until` is its last day, ISO 8601; `per_day` None is no limit.
+    `client` is the one application that may use it; `channels` are the ways to ask; `per_month` counts as `per_day`
+    does, `per_second` calls; `fresh_within`: nothing is answered from data that is older. Only an active one counts.
     """
 
     id: str
@@ -37,6 +40,13 @@ class Grant:
     until: str
     per_day: int | None
     find: frozenset[str] = frozenset()
+    client: str | None = None
+    channels: frozenset[str] = frozenset(CHANNELS)
+    per_month: int | None = None
+    per_second: int | None = None
+    fresh_within: timedelta | None = None
+    state: Literal["active", "suspended", "revoked"] = "active"
+    origin: Literal["file", "database"] = "file"
 
 
 def read(
