@@ -40,7 +40,7 @@ def measure(name: str, rows: int, folder: Path, *, judged: bool) -> bool:
     for step in part.STEPS:
         ended[step] = run([str(FOLDER / f"{name}.py"), step, str(rows), str(folder)], {"PYTHONPATH": str(TOP)})
         shown = ", ".join(f"{label} {value:,.2f}" for label, value in ended[step].said.items())
-        print(f"  {step:12} {ended[step].mib:7,.0f} MiB  {shown}", flush=True)
+        print(f"  {step:12} {ended[step].seconds:5,.0f} s {ended[step].mib:6,.0f} MiB  {shown}", flush=True)
     same = f"{name}_same"
     return told(part.figures(ended), part.TARGETS, part.AT_MOST, same, judged=judged)
 
