@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from quality.columns import Booleans, Column, DeclinedError, Part, Truth, booleans, edges_of, plain
 from quality.shapes import found, shape
+from schemas.validators.arrow import windows
 
 Kernel = Callable[[Part], Truth]
 Comparison = Callable[[Any, Any], Any]
@@ -135,8 +136,7 @@ def _cut(texts: pa.Array, start: int, most: int) -> pa.Array:
     if not whole.any() or not (whole | (lengths == 0)).all() or not pa.types.is_string(texts.type):
         return pc.utf8_slice_codeunits(texts, start, start + most)
     # Texts of an identifier all have the piece: it is the same number of bytes of each.
-    pieces = np.lib.stride_tricks.sliding_window_view(np.frombuffer(buffer, np.uint8), most)
-    taken = pieces[edges[:-1][whole] + start]
+    taken = windows(np.frombuffer(buffer, np.uint8), edges[:-1][whole] + start, most)
     ends = np.zeros(len(texts) + 1, np.int32)
     np.cumsum(whole, out=ends[1:], dtype=np.int32)
     ends *= most

@@ -14,22 +14,16 @@ import sqlalchemy as sa
 from quality.columns import Booleans, Part, booleans
 from quality.dialect import quote
 from quality.keys import Hasher, hashable
+from quality.shared_hashes import Hashes, Rows, SharedHashes
 from schemas.values import ROW
-
-Hashes = npt.NDArray[np.uint64]
-Rows = npt.NDArray[np.int64]
-
-# Bits by which a hash is told from repeated ones without a search: so many more than count them leave one in dozens.
-_SPARE, _LEAST, _MOST = 6, 12, 24
-_FEW = 1 << 22
 
 
 class Repeats:
     """The keys of all rows that have one, as two 64-bit hashes each, made with what is drawn for this check alone.
 
-    That two different keys of one batch agree in all 128 bits is far less likely than that the machine errs. Keys of
-    texts, whole numbers and days are hashed by `Hasher`; SQL hashes others, where whoever makes keys agree in the first
-    64 bits does not know the salt of the others. Rows with a null in their key have none.
+    That two different keys of one batch agree in the 96 bits compared is far less likely than that the machine errs.
+    Keys of texts, whole numbers and days are hashed by `Hasher`; SQL hashes others, where whoever makes keys agree in the
+    first 64 bits does not know the salt of the others. Rows with a null in their key have none.
     """
 
     def __init__(self, columns: Sequence[str], schema: pa.Schema) -> None:
@@ -37,7 +31,7 @@ class Repeats:
         self._schema = schema
         self._salt = secrets.token_hex(5)
         self._hasher = Hasher(self._columns) if hashable(self._columns, schema) else None
-        self._parts: list[tuple[Hashes, Hashes, Rows | range]] = []
+        self._hashes = SharedHashes()
 
     def take(self, part: Part) -> None:
         """Hash the keys of a part, unless SQL has to; from several threads. UnreadableError."""
@@ -76,32 +70,17 @@ class Repeats:
             places = np.flatnonzero(there)
             first, second = first[places], second[places]
             numbers = places + numbers.start if isinstance(numbers, range) else numbers[places]
-        self._parts.append((first, second, numbers))
+        if len(first):
+            self._hashes.add(first, second, numbers)
 
     @property
     def apart(self) -> bool:
-        """Whether there are so few rows that the copies of their hashes take little room beside others'."""
-        return sum(len(first) for first, _, _ in self._parts) <= _FEW
+        """The connection is not asked, and few hashes are copied at a time."""
+        return True
 
     def rows(self) -> Rows:
         """The `_row`s, ordered, that share their key."""
-        if not self._parts:
-            return np.empty(0, np.int64)
-        ordered = np.concatenate([one for one, _, _ in self._parts])
-        ordered.sort()
-        repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-        del ordered
-        beginnings = _beginnings(repeated)
-        likely = [_among(repeated, beginnings, *part) for part in self._parts] if len(repeated) else []
-        self._parts = []
-        if not likely:
-            return np.empty(0, np.int64)
-        first, second, rows = (np.concatenate(one) for one in zip(*likely, strict=True))
-        order = np.lexsort((second, first))
-        same = np.zeros(len(order) + 1, np.bool_)
-        same[1:-1] = (np.diff(first[order]) == 0) & (np.diff(second[order]) == 0)
-        shared = order[same[1:] | same[:-1]]
-        return np.sort(rows[shared])
+        return self._hashes.rows()
 
 
 def _numbers(hashes: pa.ChunkedArray) -> Hashes:
@@ -116,23 +95,3 @@ def _together(numbers: npt.NDArray[np.integer]) -> Rows | range:
     if high - low == len(numbers) - 1 and bool((numbers[1:] > numbers[:-1]).all()):
         return range(low, high + 1)
     return numbers.astype(np.int64)
-
-
-def _beginnings(repeated: Hashes) -> npt.NDArray[np.bool_]:
-    """For the first bits of a hash, how many ever, whether a repeated one begins with them."""
-    bits = min(max(len(repeated).bit_length() + _SPARE, _LEAST), _MOST)
-    there = np.zeros(1 << bits, np.bool_)
-    there[(repeated >> np.uint64(64 - bits)).view(np.int64)] = True
-    return there
-
-
-def _among(
-    repeated: Hashes, beginnings: npt.NDArray[np.bool_], first: Hashes, second: Hashes, rows: Rows | range
-) -> tuple[Hashes, Hashes, Rows]:
-    """The rows whose first hash is among the repeated ones, which is looked up for those that begin like one."""
-    bits = len(beginnings).bit_length() - 1
-    places = np.flatnonzero(beginnings.take((first >> np.uint64(64 - bits)).view(np.int64)))
-    likely = first[places]
-    nearest = np.minimum(np.searchsorted(repeated, likely), len(repeated) - 1)
-    places = places[repeated[nearest] == likely]
-    return first[places], second[places], places + rows.start if isinstance(rows, range) else rows[places]
