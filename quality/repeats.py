@@ -22,8 +22,8 @@ class Repeats:
     """The keys of all rows that have one, as two 64-bit hashes each, made with what is drawn for this check alone.
 
     That two different keys of one batch agree in the 96 bits compared is far less likely than that the machine errs.
-    Keys of texts, whole numbers and days are hashed by `Hasher`; SQL hashes others, where whoever makes keys agree in the
-    first 64 bits does not know the salt of the others. Rows with a null in their key have none.
+    Keys of texts, whole numbers and days are hashed by `Hasher`; SQL hashes others, where whoever makes keys agree in
+    the first 64 bits does not know the salt of the others. Rows with a null in their key have none.
     """
 
     def __init__(self, columns: Sequence[str], schema: pa.Schema) -> None:
