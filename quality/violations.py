@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,30 +12,56 @@ from schemas.standard import Rule
 from schemas.values import ROW
 
 Rows = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int32] | npt.NDArray[np.int16]
 SPARSE = 64  # a list of row numbers is taken apart by sorting where fewer than one number in so many is in it
+_WINDOW = 1 << 21  # row numbers that are looked at together: what is known of each stays in the caches
 _NOBODY: Rows = np.empty(0, np.int64)
 
 
 def by_row(rules: Sequence[Rule], violators: Mapping[str, Rows]) -> pa.Table:
     """One row per record that violates anything: `_row` int64 and `rules` list<dictionary<int16 or int32, string>>.
 
-    `violators` holds, per rule id, the `_row`s that violate it, each once; the answer is ordered by `_row`, rules in
-    the order of `rules`.
+    `violators` holds, per rule id, the `_row`s that violate it, ordered and each once; the answer is ordered by `_row`,
+    rules in the order of `rules`.
     """
     held = {place: rows for place, rule in enumerate(rules) if len(rows := violators.get(rule.id, _NOBODY))}
-    every, place_of = _together(list(held.values()))
-    counts = np.zeros(len(every) + 1, np.int32)
-    for rows in held.values():
-        counts[place_of(rows) + 1] += 1
-    offsets = np.cumsum(counts, dtype=np.int32)
     narrow = len(rules) <= np.iinfo(np.int16).max
-    which, free = np.empty(offsets[-1], np.int16 if narrow else np.int32), offsets[:-1].copy()
+    every, counts, which = (
+        np.concatenate(one) for one in zip(*(_some(one, narrow=narrow) for one in _windows(held)), strict=True)
+    )
+    offsets = np.zeros(len(every) + 1, np.int32)
+    np.cumsum(counts, out=offsets[1:])
+    names = pa.DictionaryArray.from_arrays(which, pa.array([rule.id for rule in rules], pa.string()))
+    return pa.table({ROW: pa.array(every, pa.int64()), "rules": pa.ListArray.from_arrays(offsets, names)})
+
+
+def _windows(held: Mapping[int, Rows]) -> Iterator[dict[int, Rows]]:
+    """The rows in one piece after the other, where numbers lie close together."""
+    some = list(held.values())
+    low, high = (min(int(rows[0]) for rows in some), max(int(rows[-1]) for rows in some)) if some else (0, 0)
+    if high - low < _WINDOW or high - low > SPARSE * sum(map(len, some)):
+        yield dict(held)
+        return
+    edges = np.arange(low, high + 1, _WINDOW)
+    cuts = {number: [*np.searchsorted(rows, edges).tolist(), len(rows)] for number, rows in held.items()}
+    for begun in range(len(edges)):
+        inside = {number: rows[cuts[number][begun] : cuts[number][begun + 1]] for number, rows in held.items()}
+        yield {number: rows for number, rows in inside.items() if len(rows)}
+
+
+def _some(held: Mapping[int, Rows], *, narrow: bool) -> tuple[Rows, Counts, Counts]:
+    """All rows, each once, how many rules each violates, and the numbers of those, row after row."""
+    every, place_of = _together(list(held.values()))
+    counts = np.zeros(len(every), np.int32)
+    for rows in held.values():
+        counts[place_of(rows)] += 1
+    free = np.cumsum(counts, dtype=np.int32) - counts
+    which: Counts = np.empty(counts.sum(), np.int16 if narrow else np.int32)
     for number, rows in held.items():
         places = place_of(rows)
         which[free[places]] = number
         free[places] += 1
-    names = pa.DictionaryArray.from_arrays(which, pa.array([rule.id for rule in rules], pa.string()))
-    return pa.table({ROW: pa.array(every, pa.int64()), "rules": pa.ListArray.from_arrays(offsets, names)})
+    return every, counts, which
 
 
 def _together(held: Sequence[Rows]) -> tuple[Rows, Callable[[Rows], npt.NDArray[np.int64]]]:

@@ -7,19 +7,23 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quality import violations
 from quality.violations import by_row
 
 NUMBERS = st.one_of(st.integers(1, 12), st.integers(-(2**62), 2**62))
 
 
-@given(st.lists(st.sets(NUMBERS, max_size=9), max_size=7))
-def test_each_row_names_the_rules_it_violates_in_their_order(sets):
+@given(st.lists(st.sets(NUMBERS, max_size=9), max_size=7), st.integers(1, 9))
+def test_each_row_names_the_rules_it_violates_in_their_order(sets, window):
     rules = [SimpleNamespace(id=f"rule_{place}") for place in range(len(sets))]
     violators = {rule.id: np.array(sorted(rows), np.int64) for rule, rows in zip(rules, sets, strict=True)}
-    found = by_row(rules, violators)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(violations, "_WINDOW", window)
+        found = by_row(rules, violators)
     expected = {row: [r.id for r, rows in zip(rules, sets, strict=True) if row in rows] for row in set().union(*sets)}
     assert list(zip(found["_row"].to_pylist(), found["rules"].to_pylist(), strict=True)) == sorted(expected.items())
 
