@@ -34,6 +34,7 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -102,12 +103,12 @@ def seconds(ended: Ended) -> float:
     return float(ended.said["seconds"])
 
 
-def turn_about(names: list[str], file: Path, rounds: int) -> Made:
-    """Every side once, and so again."""
-    made: Made = {name: [] for name in names}
+def turn_about(sides: Mapping[str, tuple[str, Path]], rounds: int) -> Made:
+    """Every side over its file once, and so again."""
+    made: Made = {label: [] for label in sides}
     for _ in range(rounds):
-        for name, ended in made.items():
-            ended.append(side(name, file))
+        for label, (name, file) in sides.items():
+            made[label].append(side(name, file))
     return made
 
 
@@ -128,7 +129,7 @@ def alike(*sides: Ended) -> bool:
 
 def whole(table: Path, rows: int, rounds: int) -> tuple[dict[str, float], bool, float]:
     """The table of all rows: figures, whether all found the same, and our seconds."""
-    made = turn_about(["decode", "ours", "sql", "gx_sql"], table, rounds)
+    made = turn_about({name: (name, table) for name in ("decode", "ours", "sql", "gx_sql")}, rounds)
     ours = statistics.median(map(seconds, made["ours"]))
     written, complete = side("quarantined", table), side("gx_sql", table, "COMPLETE")
     peers = {name: side(name, table) for name in _installed()}
@@ -155,14 +156,15 @@ def _installed() -> list[str]:
 
 def in_memory(fewer: Path, worse: Path, rounds: int) -> tuple[dict[str, float], bool, float]:
     """The table that fits into the memory of all: the same."""
-    made = turn_about(["ours", "quarantined"], fewer, rounds)
-    bad = [side("ours", worse) for _ in range(rounds)]
+    sides = {"ours": ("ours", fewer), "worse": ("ours", worse), "quarantined": ("quarantined", fewer)}
+    made = turn_about(sides, rounds)
     pandas = side("gx_pandas", fewer)
     warm = side("warm", fewer)
     ours, written = (statistics.median(map(seconds, made[name])) for name in ("ours", "quarantined"))
     figures = {
         "checking_gx_pandas_complete_over": seconds(pandas) / written,
-        "checking_bad_10_over_1": statistics.median(map(seconds, bad)) / ours,
+        "checking_bad_10_over_1": ratio(made, "worse", "ours"),
+        "checking_bad_10_over_1_cpu": ratio(made, "worse", "ours", "cpu"),
         "checking_warm_batch_s": seconds(warm) / BATCHES,
     }
     return figures, alike(*made["ours"], pandas, *made["quarantined"]), ours
