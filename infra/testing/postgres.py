@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import socket
@@ -60,41 +62,45 @@ def running(
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Postgres]:
     """A fresh server with password login over TCP and `settings` of its own; its folder goes when it stops."""
-    folder = Path(tempfile.mkdtemp(prefix="shutong-pg-"))
-    as_account = ["runuser", "-u", ACCOUNT, "--"] if os.geteuid() == 0 else []
-    if as_account:
-        shutil.chown(folder, ACCOUNT)
-    secret = folder / "password"
-    secret.write_text(password)
-    if as_account:
-        shutil.chown(secret, ACCOUNT)
-    data, port, tools = folder / "data", free_port(), binaries()
-
-    def call(*command: str) -> None:
-        subprocess.run([*as_account, *command], check=True, capture_output=True, cwd=folder)
-
+    folder, port, tools = _folder(), free_port(), binaries()
+    data = folder / "data"
     try:
-        call(
-            f"{tools}/initdb",
-            "-D",
-            str(data),
-            "-U",
-            "shutong",
-            "-A",
-            "scram-sha-256",
-            "--pwfile",
-            str(secret),
-            "-E",
-            "UTF8",
-            "--locale",
-            "C.UTF-8",
-        )
+        _call(folder, "cp", "-a", str(_initialised(password)), str(data))
         options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off -c max_prepared_transactions=8"
         options += "".join(f" -c {name}={value}" for name, value in (settings or {}).items())
-        call(f"{tools}/pg_ctl", "-D", str(data), "-w", "-t", "60", "-l", str(folder / "log"), "-o", options, "start")
+        start = ("-w", "-t", "60", "-l", str(folder / "log"), "-o", options, "start")
+        _call(folder, f"{tools}/pg_ctl", "-D", str(data), *start)
         try:
             yield Postgres(port=port, user="shutong", password=password)
         finally:
-            call(f"{tools}/pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
+            _call(folder, f"{tools}/pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def _initialised(password: str) -> Path:
+    """The files of a server that never ran, made once; they go when this process ends."""
+    folder = _folder()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    secret = folder / "password"
+    secret.write_text(password)
+    if os.geteuid() == 0:
+        shutil.chown(secret, ACCOUNT)
+    who = ("-U", "shutong", "-A", "scram-sha-256", "--pwfile", str(secret))
+    data = folder / "data"
+    _call(folder, f"{binaries()}/initdb", "-D", str(data), *who, "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync")
+    return data
+
+
+def _folder() -> Path:
+    """A new folder of the account that may run the server."""
+    folder = Path(tempfile.mkdtemp(prefix="shutong-pg-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, ACCOUNT)
+    return folder
+
+
+def _call(folder: Path, *command: str) -> None:
+    as_account = ["runuser", "-u", ACCOUNT, "--"] if os.geteuid() == 0 else []
+    subprocess.run([*as_account, *command], check=True, capture_output=True, cwd=folder)
