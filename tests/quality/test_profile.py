@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from datetime import date, datetime, timedelta
@@ -30,7 +31,7 @@ def of(values, kind=None, *, personal: bool = False):
     return profile(reader_of(table), [Asked('a "b"', personal)])[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=400 if os.environ.get("SHUTONG_PROVE") else 14, deadline=None)
 @given(st.lists(st.none() | st.text(max_size=8) | st.sampled_from(["甲", "乙", "𠮷"]), max_size=60))
 def test_texts_are_counted_exactly(values):
     found, there = of(values, pa.string()), [one for one in values if one is not None]
@@ -41,7 +42,7 @@ def test_texts_are_counted_exactly(values):
     assert sum(one.rows for one in found.shapes) == sum(rows for _, rows in counts.most_common(module.TOP))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=400 if os.environ.get("SHUTONG_PROVE") else 14, deadline=None)
 @given(st.lists(st.none() | st.integers(-(10**9), 10**9), max_size=60))
 def test_numbers_are_counted_and_spread_exactly(values):
     found, there = of(values, pa.int64()), sorted(one for one in values if one is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import date
@@ -36,7 +37,11 @@ def violated(verdict):
     return {one["_row"]: one["rules"] for one in verdict.violations.to_pylist()}
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=80 if os.environ.get("SHUTONG_PROVE") else 3,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.lists(ROWS, max_size=40))
 def test_every_kind_finds_exactly_the_rows_that_plain_python_finds(rows):
     rules = [one for one, _ in CASES]
@@ -274,7 +279,11 @@ def test_even_an_accepted_condition_could_not_read_a_file(monkeypatch, tmp_path)
     assert verdict.decision == "hold"
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=40 if os.environ.get("SHUTONG_PROVE") else 2,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.lists(ROWS, max_size=40), st.integers(1, 15), st.booleans())
 def test_a_batch_that_comes_in_parts_is_judged_like_the_whole(rows, size, backwards):
     rules = [one for one, _ in CASES] + [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -61,7 +63,7 @@ def streamed(pieces):
         return {key: (marks.of(key).tolist(), marks.counts[key], marks.looked_at[key]) for key in conditions}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=100 if os.environ.get("SHUTONG_PROVE") else 5, deadline=None)
 @given(st.lists(CELLS, max_size=30), st.data())
 def test_however_the_rows_are_cut_the_same_are_found(cells, data):
     rows = [{"_row": place, "name": a, "staff": b, "real": c} for place, (a, b, c) in enumerate(cells, 1)]
@@ -74,7 +76,7 @@ def test_however_the_rows_are_cut_the_same_are_found(cells, data):
         assert streamed(mixed) == streamed([whole])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=200 if os.environ.get("SHUTONG_PROVE") else 10, deadline=None)
 @given(st.integers(1, 200), st.integers(0, 40), st.integers(0, 2**32), st.lists(st.integers(0, 40), max_size=4))
 def test_as_many_conditions_as_one_likes_keep_their_own_bits(many, rows, seed, cuts):
     chance = np.random.default_rng(seed)

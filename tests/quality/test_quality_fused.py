@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -49,7 +51,11 @@ def told(one):
     return one.success, said
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=60 if os.environ.get("SHUTONG_PROVE") else 3,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.lists(ROWS, min_size=1, max_size=40), st.sets(st.sampled_from(range(len(CASES))), min_size=1))
 def test_fused_stock_and_plain_python_agree(rows, chosen):
     cases = [CASES[place] for place in sorted(chosen)]
@@ -121,7 +127,11 @@ def others():
     ]
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=30 if os.environ.get("SHUTONG_PROVE") else 2,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.lists(ROWS, min_size=5, max_size=25))
 def test_other_core_expectations_agree_with_stock(rows):
     outcomes = []

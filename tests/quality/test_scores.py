@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -201,7 +202,7 @@ def test_known_facts_are_measures_too(engine, told):
     assert by_measure["0502/deliveries"] == (1, 3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=200 if os.environ.get("SHUTONG_PROVE") else 8, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["r1", "r2", "r3"]), st.integers(0, 100), st.integers(0, 100)), max_size=12))
 def test_sums_are_those_of_the_last_check_of_each_run_whatever_came_before(checks):
     engine = open_engine("sqlite://")

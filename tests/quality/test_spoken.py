@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal
@@ -116,7 +117,7 @@ def judged_by(connection, said):
     return kernel(condition, SCHEMA, lambda _: pa.array([]), lambda text: expression(connection, text)), condition
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=400 if os.environ.get("SHUTONG_PROVE") else 14, deadline=None)
 @given(rows=ROWS, skipped=st.integers(0, 3))
 def test_what_can_be_said_comes_out_as_in_sql(connection, judges, rows, skipped):
     by_text, query = judges

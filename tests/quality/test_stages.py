@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -46,7 +47,11 @@ def named(**values):
     return {**dict.fromkeys(one for one in table([]).column_names if one != "_row"), **values}
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=50 if os.environ.get("SHUTONG_PROVE") else 2,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.lists(ROWS, max_size=30), st.lists(ROWS, max_size=30))
 def test_a_batch_that_follows_another_is_judged_as_if_it_came_first(before, rows):
     stages._KEPT.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +49,9 @@ def grants(draw) -> dict[str, object]:
     return said if rows is None else said | {"rows": {"division": rows}}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=120 if os.environ.get("SHUTONG_PROVE") else 5, deadline=None, suppress_health_check=list(HealthCheck)
+)
 @given(
     grant=grants(),
     divisions=st.lists(st.sampled_from(DIVISIONS), min_size=1, max_size=6),

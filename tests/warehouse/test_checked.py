@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ def kept(store: LocalStore, codes: list[str | None], size: int) -> KeptCheck:
     return kept_check(store, MANIFEST)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=200 if os.environ.get("SHUTONG_PROVE") else 10, deadline=None)
 @given(st.lists(st.none() | st.text(max_size=3), max_size=40), st.integers(1, 9), st.integers(1, 20))
 def test_every_row_comes_back_in_the_form_of_its_table_however_it_was_cut(
     codes: list[str | None], size: int, file_rows: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,7 +138,11 @@ def test_no_other_runs_folder_can_be_that_of_a_piece(place: Place) -> None:
     assert place.all_values(one) == [str(n) for n in range(1, 9)]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100 if os.environ.get("SHUTONG_PROVE") else 6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     records=st.integers(1, 30),
     places=st.sets(st.integers(1, 30)),

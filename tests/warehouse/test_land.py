@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -42,7 +43,11 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=60 if os.environ.get("SHUTONG_PROVE") else 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.lists(RECORDS, min_size=1, max_size=3))
 def test_the_newer_wins_within_and_across_batches(history: list[list[Record]]) -> None:
     expected: dict[str | None, Record] = {}

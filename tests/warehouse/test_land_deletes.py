@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -115,7 +116,11 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=60 if os.environ.get("SHUTONG_PROVE") else 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.lists(OPERATIONS, min_size=1, max_size=3))
 def test_whatever_comes_in_whatever_order_every_row_has_one_fate(history: list[list[Record]]) -> None:
     expected: dict[str | None, Record] = {}

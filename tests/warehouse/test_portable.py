@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -72,7 +73,9 @@ def in_order(rows):
     return sorted(rows if isinstance(rows, list) else rows.to_pylist(), key=repr)
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=30 if os.environ.get("SHUTONG_PROVE") else 1, deadline=None, suppress_health_check=list(HealthCheck)
+)
 @example([("replace", 0, [])])
 @given(st.lists(STEP, min_size=4, max_size=8))
 def test_in_duckdb_random_histories_come_to_the_same(tmp_path_factory, steps):

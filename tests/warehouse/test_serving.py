@@ -90,7 +90,7 @@ def test_amounts_are_exact_text(tmp_path, amount, text):
     assert ServingStore(tmp_path, "firms").get("91330300MA2B0000XX")["reg_capital"] == text
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=200 if os.environ.get("SHUTONG_PROVE") else 10, deadline=None)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12),

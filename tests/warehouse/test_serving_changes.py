@@ -70,7 +70,7 @@ BATCH = st.tuples(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=100 if os.environ.get("SHUTONG_PROVE") else 5, deadline=None)
 @given(st.dictionaries(KEYS, st.tuples(NAMES, NAMES, st.integers(0, 9)), max_size=8), st.lists(BATCH, max_size=4))
 def test_whatever_changes_the_answers_are_those_of_a_file_built_anew(tmp_path_factory, first, batches):
     folder, number = tmp_path_factory.mktemp("changes"), 1

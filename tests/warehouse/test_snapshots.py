@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +62,11 @@ def expected(before: Sequence[Row], now: Sequence[Row]) -> tuple[set[Row], set[t
     return must, {key for key in old if key not in new and None not in key}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=100 if os.environ.get("SHUTONG_PROVE") else 6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @example([[(None, None, None)], [(None, None, None), (None, None, None), (None, None, "")]])
 @given(READS)
 def test_read_after_read_exactly_the_differences_come(reads: list[list[Row]]) -> None:
