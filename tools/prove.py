@@ -17,7 +17,8 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
 RECORD = TOP / "var" / "prove.json"
-PYTEST = (sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider")
+# A test that says how long it may take keeps to that; others do not fail because lanes share the cores.
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "--timeout=3000")
 KILLS = "kills and not prove"
 APART = ("dags", "runs", "shutong")  # tests that take minutes each; those of other folders share what a file sets up
 LANES = (os.cpu_count() or 1) + 1  # while one waits for a disk or a server, the others go on
@@ -59,7 +60,7 @@ class Ended:
 def parts() -> list[Part]:
     """Files that try more when asked to, tests with full counts, the kills at every named point, the benchmark."""
     known, counted = _with("pytest.mark.prove"), _with("SHUTONG_PROVE")
-    more = [Part(f"more cases: {path}", (*PYTEST, "--timeout=3000", path)) for path in counted if path not in known]
+    more = [Part(f"more cases: {path}", (*PYTEST, path)) for path in counted if path not in known]
     tests = _collected("prove", known)
     shared = dict.fromkeys(_file(test) for test in tests if not _apart(test))
     full = [Part(f"full counts: {test}", (*PYTEST, test)) for test in tests if _apart(test)]
