@@ -1,4 +1,4 @@
-"""Run by test_land_kills.py: for each point, kill a process there, then run again, each in a folder of its own.
+"""Run by test_land_kills.py: for each point, kill a process there, then run again, each from the same first landing.
 
 It imports everything first and forks afterwards, before any thread exists: one start for all the kills.
 """
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from land_factory import Record, Warehouse, deletion, in_a_process_of_its_own
+from shelf import Shelf
 
 FIRST = [Record(f"A{n}", "2026-01-01", "甲") for n in range(6)] + [Record("B0", None, "𠮷", ok=False)]
 SECOND = [
@@ -33,19 +34,24 @@ def ingest(folder: Path, records: list[Record], run: str):
 
 
 def main(root: Path, points: list[str]) -> None:
+    shelf = Shelf(root)
+    folder = shelf.place
+    folder.mkdir()
+    assert in_a_process_of_its_own(ingest(folder, FIRST, "run-1")) == 0
+    shelf.keep()
     for point in ["never", *points]:
-        folder = root / point
-        assert in_a_process_of_its_own(ingest(folder, FIRST, "run-1")) == 0
+        shelf.back()
         killed = in_a_process_of_its_own(ingest(folder, SECOND, "run-2"), die_at=None if point == "never" else point)
         assert killed == (0 if point == "never" else signal.SIGKILL), (point, killed)
         assert in_a_process_of_its_own(ingest(folder, SECOND, "run-2")) == 0
         assert in_a_process_of_its_own(ingest(folder, SECOND, "run-2-again")) == 0
+        shelf.keep(point)
     for point in ["never", *ANOTHER_AFTER]:
-        folder = root / f"{point}-then-another"
-        assert in_a_process_of_its_own(ingest(folder, FIRST, "run-1")) == 0
+        shelf.back()
         if point != "never":
             assert in_a_process_of_its_own(ingest(folder, SECOND, "run-2"), die_at=point) == signal.SIGKILL
         assert in_a_process_of_its_own(ingest(folder, THIRD, "run-3")) == 0
+        shelf.keep(f"{point}-then-another")
 
 
 if __name__ == "__main__":

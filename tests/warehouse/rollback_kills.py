@@ -13,6 +13,7 @@ from pathlib import Path
 
 from land_factory import RESOURCE, Warehouse, in_a_process_of_its_own
 from land_kills import FIRST, SECOND, THIRD, ingest
+from shelf import Shelf
 
 from warehouse.land import landed_table, lock_name, quarantine_table
 from warehouse.rollback import Going, Target, roll_back
@@ -43,18 +44,24 @@ def going(folder: Path, run: str):
 
 
 def landed(folder: Path) -> None:
-    ingest(folder, FIRST, "run-1")()
-    ingest(folder, SECOND, "run-2")()
+    made = Warehouse(folder)
+    made.ingest(FIRST, "run-1")
+    made.ingest(SECOND, "run-2")
+    made.close()
 
 
 def main(root: Path, cases: list[str]) -> None:
+    shelf = Shelf(root)
+    shelf.place.mkdir()
+    assert in_a_process_of_its_own(partial(landed, shelf.place)) == 0
+    shelf.keep()
     for case in cases:
-        folder = root / case
+        folder = shelf.back()
         point, _, after = case.partition("-then-")
-        assert in_a_process_of_its_own(partial(landed, folder)) == 0
         assert in_a_process_of_its_own(going(folder, "back-1"), die_at=point) == signal.SIGKILL
         work = going(folder, "back-2") if after == "again" else ingest(folder, THIRD, "run-3")
-        assert in_a_process_of_its_own(work) == 0, folder
+        assert in_a_process_of_its_own(work) == 0, case
+        shelf.keep(case)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 from land_factory import RESOURCE, Warehouse, in_a_process_of_its_own
+from shelf import Shelf
 
 from schemas.points import CARE
 from warehouse import changed, compaction
@@ -60,84 +61,99 @@ class Place(Warehouse):
         return len(planned.data), len(planned.deletes)
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "MANY", 6)
     monkeypatch.setattr(compaction, "RANGE", 40)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
     made = Place(tmp_path)
     yield made
     made.close()
 
 
-def filled(place: Place) -> dict[str, int]:
-    """Four changes that overlap, with rows taken away; what the table holds then."""
-    for number in range(4):
-        place.change({f"k{key:03}": number for key in range(number * 20, number * 20 + 40)}, (f"k{number:03}",))
-    return place.rows()
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    """Four changes that overlap, with rows taken away."""
+
+    def make(folder: Path) -> None:
+        made = Place(folder)
+        for number in range(4):
+            made.change({f"k{key:03}": number for key in range(number * 20, number * 20 + 40)}, (f"k{number:03}",))
+        made.close()
+
+    return Shelf(tmp_path_factory.mktemp("filled")).make(make)
 
 
-def test_compacting_sorts_all_rows_leaves_deleted_ones_out_and_is_released(place: Place) -> None:
-    expected, before = filled(place), place.state.released(TABLE)
-    made = compact(place.state, place.tables, place.tended())
+@pytest.fixture
+def full(shelf: Shelf) -> Iterator[Place]:
+    made = Place(shelf.back())
+    yield made
+    made.close()
+
+
+def test_compacting_sorts_all_rows_leaves_deleted_ones_out_and_is_released(full: Place) -> None:
+    expected, before = full.rows(), full.state.released(TABLE)
+    made = compact(full.state, full.tables, full.tended())
     assert (made.rows, made.files, made.before, made.changed) == (len(expected), 4, 7, True)
-    assert (place.rows(), place.files()) == (expected, (4, 0))
-    assert place.state.releases(1)[0].kind == "compact"
-    assert place.tables.read(TABLE, before).num_rows == len(expected)
-    planned = place.tables.plan(TABLE, place.state.released(TABLE))
+    assert (full.rows(), full.files()) == (expected, (4, 0))
+    assert full.state.releases(1)[0].kind == "compact"
+    assert full.tables.read(TABLE, before).num_rows == len(expected)
+    planned = full.tables.plan(TABLE, full.state.released(TABLE))
     keys = [duckdb.read_parquet(name(one.file_path)).project("k").fetchall() for one in planned.data]
     assert sorted(keys) == [sorted(one) for one in sorted(keys)]
     assert [key for one in sorted(keys) for (key,) in one] == sorted(expected)
 
 
-def test_what_is_in_order_is_left_alone_unless_asked_for(place: Place) -> None:
-    filled(place)
-    compact(place.state, place.tables, place.tended())
-    first = place.state.released(TABLE)
-    assert not compact(place.state, place.tables, place.tended()).changed
-    assert place.state.released(TABLE) == first
-    assert compact(place.state, place.tables, place.tended(), always=True).changed
-    nothing = Tended("std_market.none", ("k",), place.tended().alone)
-    place.tables.ensure("std_market.none", pa.schema([("k", pa.string())]))
-    assert not compact(place.state, place.tables, nothing, always=True).changed
-    assert not fold(place.state, place.tables, Tended("no.table", ("k",), place.tended().alone))
+def test_what_is_in_order_is_left_alone_unless_asked_for(full: Place) -> None:
+    compact(full.state, full.tables, full.tended())
+    first = full.state.released(TABLE)
+    assert not compact(full.state, full.tables, full.tended()).changed
+    assert full.state.released(TABLE) == first
+    assert compact(full.state, full.tables, full.tended(), always=True).changed
+    nothing = Tended("std_market.none", ("k",), full.tended().alone)
+    full.tables.ensure("std_market.none", pa.schema([("k", pa.string())]))
+    assert not compact(full.state, full.tables, nothing, always=True).changed
+    assert not fold(full.state, full.tables, Tended("no.table", ("k",), full.tended().alone))
 
 
-def test_what_lands_while_a_table_is_compacted_counts(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = filled(place)
+def test_what_lands_while_a_table_is_compacted_counts(full: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = full.rows()
 
     def meanwhile(point: str) -> None:
         if point == "compact.written":
-            place.change({"k050": 77, "new": 78}, ("k060", "new2"))
-            place.change({"new": 79, "k051": 80})
+            full.change({"k050": 77, "new": 78}, ("k060", "new2"))
+            full.change({"new": 79, "k051": 80})
 
     monkeypatch.setattr(compaction, "reached", meanwhile)
-    compact(place.state, place.tables, place.tended())
+    compact(full.state, full.tables, full.tended())
     del expected["k060"]
-    assert place.rows() == expected | {"k050": 77, "new": 79, "k051": 80}
-    assert place.files() == (6, 1)
-    place.change({"k050": 81}, ("new",))
-    assert place.rows()["k050"] == 81
+    assert full.rows() == expected | {"k050": 77, "new": 79, "k051": 80}
+    assert full.files() == (6, 1)
+    full.change({"k050": 81}, ("new",))
+    assert full.rows()["k050"] == 81
 
 
-def test_contents_replaced_meanwhile_are_compacted_in_their_turn(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    filled(place)
+def test_contents_replaced_meanwhile_are_compacted_in_their_turn(full: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     left = [True]
 
     def meanwhile(point: str) -> None:
         if point == "compact.written" and left:
             left.clear()
-            snapshot = place.tables.replace(TABLE, pa.table({"k": ["a", "b"], "v": [1, 2]}))
-            place.state.commit_release("whole", {TABLE: place.tables.pin(TABLE, snapshot)})
+            snapshot = full.tables.replace(TABLE, pa.table({"k": ["a", "b"], "v": [1, 2]}))
+            full.state.commit_release("whole", {TABLE: full.tables.pin(TABLE, snapshot)})
 
     monkeypatch.setattr(compaction, "reached", meanwhile)
-    assert compact(place.state, place.tables, place.tended()).rows == 2
-    assert place.rows() == {"a": 1, "b": 2}
+    assert compact(full.state, full.tables, full.tended()).rows == 2
+    assert full.rows() == {"a": 1, "b": 2}
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_at_any_point_and_called_again_it_ends_in_the_same_table(place: Place, point: str) -> None:
-    expected, folder = filled(place), place.tables.folder.parent
-    place.close()
+def test_killed_at_any_point_and_called_again_it_ends_in_the_same_table(full: Place, point: str) -> None:
+    expected, folder = full.rows(), full.tables.folder.parent
+    full.close()
 
     def work() -> None:
         mine = Place(folder)
@@ -145,12 +161,12 @@ def test_killed_at_any_point_and_called_again_it_ends_in_the_same_table(place: P
 
     assert in_a_process_of_its_own(work, die_at=point) == 9
     if point != "compact.committed":
-        assert place.rows() == expected
+        assert full.rows() == expected
     written = {one.name for one in (folder / "tables").rglob("*-sorted.parquet")}
-    compact(place.state, place.tables, place.tended())
-    assert (place.rows(), place.files()) == (expected, (4, 0))
+    compact(full.state, full.tables, full.tended())
+    assert (full.rows(), full.files()) == (expected, (4, 0))
     if point in ("compact.range", "compact.written"):
-        there = {Path(one.file_path).name for one in place.tables.plan(TABLE, place.state.released(TABLE)).data}
+        there = {Path(one.file_path).name for one in full.tables.plan(TABLE, full.state.released(TABLE)).data}
         assert written <= there
     assert not list((folder / "tables" / "compact").iterdir())
 
@@ -201,12 +217,12 @@ def test_a_library_knows_the_merge_its_compacted_records_come_from(place: Place)
 
 
 def test_what_was_written_wrong_never_takes_the_place_of_what_is_right(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    full: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = filled(place)
+    expected = full.rows()
     seals = iter([(1, 1), (1, 2)])
     monkeypatch.setattr(compaction, "_seal", lambda *_: next(seals))
     with pytest.raises(WarehouseError, match="WH-COMPACT-DIFFERS"):
-        compact(place.state, place.tables, place.tended())
-    assert place.rows() == expected
-    assert not list(place.tables.folder.rglob("*-sorted.parquet"))
+        compact(full.state, full.tables, full.tended())
+    assert full.rows() == expected
+    assert not list(full.tables.folder.rglob("*-sorted.parquet"))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shelf import Shelf
 from test_merge import deployment
 from test_merge_delta import STEP, WHO, A, B, Town
 
@@ -78,14 +79,25 @@ def test_changes_merged_through_keyed_twins_equal_a_rebuild(tmp_path_factory, st
     town.close()
 
 
-@pytest.fixture
-def town(tmp_path):
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
     """Two firms of two departments, merged, with twins."""
-    town = Twinned(tmp_path)
-    for step in (("upsert", 0, [A, B]), ("upsert", 1, [A])):
-        town.act(*step)
-    town.merge()
-    keyed_care.tend(town.state, town.tables, "small")
+
+    def make(folder):
+        town = Twinned(folder)
+        for step in (("upsert", 0, [A, B]), ("upsert", 1, [A])):
+            town.act(*step)
+        town.merge()
+        keyed_care.tend(town.state, town.tables, "small")
+        town.close()
+
+    return Shelf(tmp_path_factory.mktemp("twins")).make(make)
+
+
+@pytest.fixture
+def town(shelf):
+    town = Twinned(shelf.back())
+    town.day = 2
     yield town
     town.close()
 

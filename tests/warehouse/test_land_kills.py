@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 from land_factory import RESOURCE, Warehouse
 from land_kills import ANOTHER_AFTER
+from shelf import Shelf
 
 from schemas.points import POINTS
 from warehouse.land import landed_table, quarantine_table
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.kills
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     root = tmp_path_factory.mktemp("kills")
     search = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
     done = subprocess.run(
@@ -37,12 +39,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return root
+    return Shelf(root)
 
 
-def seen(folder: Path) -> dict[str, object]:
+@cache
+def seen(shelf: Shelf, case: str) -> dict[str, object]:
     """All a reader sees, but for the instants."""
-    warehouse = Warehouse(folder)
+    warehouse = Warehouse(shelf.back(case))
     try:
         return {
             "landed": warehouse.landed(),
@@ -57,8 +60,8 @@ def seen(folder: Path) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("point", KILLED_AT)
-def test_killed_and_run_again_everything_is_as_if_undisturbed(folders: Path, point: str) -> None:
-    undisturbed, killed = seen(folders / "never"), seen(folders / point)
+def test_killed_and_run_again_everything_is_as_if_undisturbed(shelf: Shelf, point: str) -> None:
+    undisturbed, killed = seen(shelf, "never"), seen(shelf, point)
     assert killed == undisturbed
     assert len(undisturbed["landed"]) == 6
     assert len(undisturbed["quarantined"]) == 2
@@ -66,8 +69,8 @@ def test_killed_and_run_again_everything_is_as_if_undisturbed(folders: Path, poi
 
 
 @pytest.mark.parametrize("point", KILLED_AT)
-def test_no_snapshot_is_left_that_readers_do_not_see(folders: Path, point: str) -> None:
-    warehouse = Warehouse(folders / point)
+def test_no_snapshot_is_left_that_readers_do_not_see(shelf: Shelf, point: str) -> None:
+    warehouse = Warehouse(shelf.back(point))
     for table in (landed_table(RESOURCE), quarantine_table(RESOURCE)):
         head = warehouse.tables.head(table)
         assert head is not None
@@ -76,15 +79,15 @@ def test_no_snapshot_is_left_that_readers_do_not_see(folders: Path, point: str) 
 
 
 @pytest.mark.parametrize("point", [one for one in ANOTHER_AFTER if one != "land.released"])
-def test_another_run_takes_nothing_over_from_one_that_died(folders: Path, point: str) -> None:
-    undisturbed, after = seen(folders / "never-then-another"), seen(folders / f"{point}-then-another")
+def test_another_run_takes_nothing_over_from_one_that_died(shelf: Shelf, point: str) -> None:
+    undisturbed, after = seen(shelf, "never-then-another"), seen(shelf, f"{point}-then-another")
     assert after["landed"] == undisturbed["landed"]
     assert after["quarantined"] == undisturbed["quarantined"]
     assert after["counts"] == undisturbed["counts"]
 
 
-def test_what_a_run_released_before_it_died_stays(folders: Path) -> None:
-    warehouse = Warehouse(folders / "land.released-then-another")
+def test_what_a_run_released_before_it_died_stays(shelf: Shelf) -> None:
+    warehouse = Warehouse(shelf.back("land.released-then-another"))
     names = {row["code"]: row["name"] for row in warehouse.landed()}
     warehouse.close()
     assert names == {"A0": "甲", "A1": "甲", "A3": "乙𠮷", "A4": "乙𠮷", "A5": "戊", "C1": "丁", "D1": "己"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from shelf import Shelf
 
 from schemas.standard import Field, Standard
 from warehouse.errors import WarehouseError
@@ -81,11 +81,23 @@ def tax_rows():
     return [firm(n, ent_name="另一名", dom=f"地址{n}") for n in range(10, 30)] + keyless
 
 
-@pytest.fixture
-def home(tmp_path):
-    state, tables = deployment(tmp_path)
+def both_landed(folder: Path) -> None:
+    """What two departments have landed."""
+    state, tables = deployment(folder)
     land(state, tables, FIRST.table, registry_rows(), "run-1")
     land(state, tables, SECOND.table, tax_rows(), "run-2")
+    tables.close()
+    state.close()
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    return Shelf(tmp_path_factory.mktemp("merge")).make(both_landed)
+
+
+@pytest.fixture
+def home(shelf):
+    state, tables = deployment(shelf.back())
     yield state, tables
     tables.close()
     state.close()
@@ -210,47 +222,39 @@ def test_a_lost_or_torn_serving_file_is_built_anew(home, tmp_path):
 
 
 NEVER, BEFORE, AFTER = "never", "before it is merged", "after it was merged"  # when the registry's rows move
-DOOMED = """
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-import test_merge as t
-def listen(event, args):
-    if event == "shutong.point" and args[0] == sys.argv[3]:
-        os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(listen)
-state, tables = t.deployment(Path(sys.argv[1]))
-t.merge(state, tables, "legal_person", t.STANDARD, t.BOTH)
-t.publish(state, tables, Path(sys.argv[1]) / "serving", "legal_person", t.STANDARD)
-print("survived")
-"""
+KILLED = [
+    ("merge.written", NEVER), ("merge.committed", NEVER), ("merge.released", NEVER),
+    ("publish.built", NEVER), ("publish.switched", NEVER), ("publish.recorded", NEVER),
+    ("merge.committed", BEFORE), ("publish.switched", AFTER),
+]  # fmt: skip
 
 
-def doom(folder: Path, point: str) -> subprocess.CompletedProcess[str]:
-    here = Path(__file__).parent
-    return subprocess.run(
-        [sys.executable, "-c", DOOMED, str(folder), str(here), point],
-        cwd=here.parents[1],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(here.parents[1])},
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """What those leave who were killed at each point while they merged and published."""
+    shelf, here = Shelf(tmp_path_factory.mktemp("killed")).make(both_landed), Path(__file__).parent
+    command = [sys.executable, str(here / "merge_kills.py"), str(shelf.folder), *{point: 0 for point, _ in KILLED}]
+    search = os.pathsep.join([str(here.parents[1]), str(here)])
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": search}, capture_output=True, text=True, timeout=240, check=False
     )
+    assert done.returncode == 0, done.stderr
+    return shelf
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """What a merge and publish that nobody kills come to when the registry's rows never move, or do before or after."""
     outcomes = {}
-    for moved in (NEVER, BEFORE, AFTER):
+    for moved in (NEVER, BEFORE):
         folder = tmp_path_factory.mktemp("calm")
         state, tables = deployment(folder)
         land(state, tables, FIRST.table, registry_rows(moved=moved == BEFORE), "run-1")
         land(state, tables, SECOND.table, tax_rows(), "run-2")
         outcomes[moved] = outcome(folder, state, tables)
-        if moved == AFTER:  # history keeps what the records were
+        if moved == NEVER:  # history keeps what the records were
             land(state, tables, FIRST.table, registry_rows(moved=True), "run-3")
-            outcomes[moved] = outcome(folder, state, tables)
+            outcomes[AFTER] = outcome(folder, state, tables)
         tables.close()
         state.close()
     return outcomes
@@ -270,25 +274,19 @@ def outcome(folder: Path, state: State, tables: Tables):
 
 
 @pytest.mark.kills
-@pytest.mark.parametrize(
-    ("point", "moved"),
-    [
-        ("merge.written", NEVER), ("merge.committed", NEVER), ("merge.released", NEVER),
-        ("publish.built", NEVER), ("publish.switched", NEVER), ("publish.recorded", NEVER),
-        ("merge.committed", BEFORE), ("publish.switched", AFTER),
-    ],
-)  # fmt: skip
-def test_killed_at_any_point_and_run_again_it_is_as_if_undisturbed(home, tmp_path, undisturbed, point, moved):
-    state, tables = home
-    killed = doom(tmp_path, point)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+@pytest.mark.parametrize(("point", "moved"), KILLED)
+def test_killed_at_any_point_and_run_again_it_is_as_if_undisturbed(killed, undisturbed, point, moved):
+    folder = killed.back(point)
+    state, tables = deployment(folder)
     if moved != NEVER:
         land(state, tables, FIRST.table, registry_rows(moved=True), "run-3")
-    assert outcome(tmp_path, state, tables) == undisturbed[moved]
-    assert not list((tmp_path / "serving").rglob("*.building"))
+    assert outcome(folder, state, tables) == undisturbed[moved]
+    assert not list((folder / "serving").rglob("*.building"))
     heads = [head.snapshot if (head := tables.head(name)) else None for name in NAMES]
     assert heads == [state.released(name) for name in NAMES]
     assert not merge(state, tables, "legal_person", STANDARD, BOTH).changed
+    tables.close()
+    state.close()
 
 
 @pytest.mark.parametrize("asked", [1, 2])

@@ -9,7 +9,8 @@ import pytest
 import spreading
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_merge import BOTH, NAMES, STANDARD, contents, deployment, land, registry_rows, tax_rows
+from shelf import Shelf
+from test_merge import BOTH, NAMES, STANDARD, both_landed, contents, deployment, land, registry_rows
 from test_merge_delta import STEP, WHO, Town
 
 from warehouse import spread_merge
@@ -20,12 +21,16 @@ from warehouse.spread import Here, Processes, WorkersLostError, opened, workers_
 from warehouse.spread_merge import Spreading
 
 
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    return Shelf(tmp_path_factory.mktemp("spread")).make(both_landed)
+
+
 @pytest.fixture
-def home(tmp_path):
-    state, tables = deployment(tmp_path)
-    land(state, tables, BOTH[0].table, registry_rows(), "run-1")
-    land(state, tables, BOTH[1].table, tax_rows(), "run-2")
-    yield tmp_path, state, tables
+def home(shelf):
+    folder = shelf.back()
+    state, tables = deployment(folder)
+    yield folder, state, tables
     tables.close()
     state.close()
 

@@ -13,7 +13,8 @@ import pytest
 from land_factory import RESOURCE, Record, Warehouse
 from land_kills import FIRST, SECOND, THIRD
 from pairs import ENDS, assert_released, fresh
-from rollback_kills import ALL, SOME, back, target
+from rollback_kills import ALL, SOME, back, landed, target
+from shelf import Shelf
 
 from warehouse.compaction import Tended, compact
 from warehouse.errors import WarehouseError
@@ -28,11 +29,14 @@ BEFORE = {f"A{n}": "甲" for n in range(6)}
 AFTER = {"A0": "甲", "A1": "甲", "A3": "乙𠮷", "A4": "乙𠮷", "A5": "乙𠮷", "C1": "丁"}
 
 
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return Shelf(tmp_path_factory.mktemp("two-releases")).make(landed)
+
+
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
-    made = Warehouse(tmp_path)
-    made.ingest(FIRST, "run-1")
-    made.ingest(SECOND, "run-2")
+def warehouse(shelf: Shelf) -> Iterator[Warehouse]:
+    made = Warehouse(shelf.back())
     yield made
     made.close()
 
@@ -50,18 +54,18 @@ def test_both_tables_go_back_the_batch_lands_again_and_forward_is_a_way_too(
     one = fresh(kind, tmp_path, bucket, database).open()
     try:
         one.ingest(FIRST, "run-1")
-        landed = one.ingest(SECOND, "run-2")
+        second = one.ingest(SECOND, "run-2")
         going = back(one, 1)
         assert (names(one), len(one.quarantined())) == (BEFORE, 1)
         assert [(each.rows_now, each.rows_then) for each in going.tables] == [(6, 6), (2, 1)]
         assert [each.run for each in going.effects.undone] == ["run-2"]
         assert_released(one)
-        assert one.ingest(SECOND, "run-2") == landed
+        assert one.ingest(SECOND, "run-2") == second
         assert names(one) == AFTER
         back(one, 1, "back-2")
         assert [each.id for each in back(one, 2, "back-3").effects.restored] == [2]
         assert (names(one), len(one.quarantined())) == (AFTER, 2)
-        assert one.ingest(SECOND, "run-2") == landed
+        assert one.ingest(SECOND, "run-2") == second
         assert one.state.release().id == 6
         assert_released(one)
     finally:
@@ -181,12 +185,12 @@ def test_expiry_keeps_what_going_back_within_the_configured_number_needs(warehou
     assert names(warehouse) == AFTER
 
 
-def test_two_at_once_and_a_landing_beside_them_end_in_one_of_the_orders(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_two_at_once_and_a_landing_beside_them_end_in_one_of_the_orders(warehouse: Warehouse) -> None:
     errors: list[Exception] = []
     begin = threading.Barrier(3)
 
     def work(act) -> None:
-        one = Warehouse(tmp_path)
+        one = Warehouse(warehouse.store.folder)
         try:
             begin.wait(30)
             act(one)
@@ -224,7 +228,7 @@ def test_killed_at_any_point_readers_have_a_whole_release_and_work_goes_on(
     assert done.returncode == 0, done.stderr[-4000:]
     third = {"A5": "戊", "D1": "己"}
     for point, after in cases:
-        one = Warehouse(tmp_path / f"{point}-then-{after}")
+        one = Warehouse(Shelf(tmp_path).back(f"{point}-then-{after}"))
         stood = BEFORE if after == "again" or point == "rollback.released" else AFTER
         assert names(one) == (stood if after == "again" else stood | third), (point, after)
         assert_released(one)
