@@ -16,6 +16,8 @@ from schemas.errors import ShutongError
 from schemas.standard import Field
 from sharing.errors import MalformedError, NoGrantError
 from sharing.grant_file import Grant
+from sharing.grant_pace import Months, Pace, fresh
+from sharing.grant_refusals import StaleError
 from sharing.grants import Grants, mask_of
 from sharing.ledger import Ledger
 from sharing.masks import id_number
@@ -120,13 +122,15 @@ class Analysts:
         self._state, self._tables, self._grants, self._run = state, tables, grants, run
         self._subjects = {one.name: one for one in subjects}
         self.log = QueryLog(state.engine)
-        self.quota = Quota(meter / "quota", Ledger(meter), self.log) if meter is not None else None
+        records = (Ledger(meter), self.log) if meter is not None else ()
+        self.quota = Quota(meter / "quota", *records) if meter is not None else None
+        self._months, self._pace = Months(*records), Pace(meter / "pace") if meter is not None else None
 
     def offers(self, analyst: Analyst) -> list[Offer]:
         """Every table the analyst may ask now, by name."""
         found: list[Offer] = []
         for name in sorted(self._subjects):
-            with suppress(NoGrantError):
+            with suppress(NoGrantError, StaleError):
                 offer = self._offer(analyst, self._subjects[name])
                 found += [offer] if offer is not None else []
         return found
@@ -157,7 +161,10 @@ class Analysts:
         asked = read(sql)
         release = self._state.release()
         offers = [self._named(analyst, asked, one) for one in asked.tables]
-        used = [one.grant for one in offers if one.grant is not None]
+        used = [self._months.limited(one.grant) for one in offers if one.grant is not None]
+        if self._pace is not None:
+            for each in used:
+                self._pace.take(each)
         grants, matters = tuple(dict.fromkeys(one.id for one in used)), [one.matter for one in used]
         purpose = "；".join(dict.fromkeys([*([analyst.why] if analyst.why else []), *matters]))
         views = [one.view for one in offers]
@@ -197,7 +204,9 @@ class Analysts:
             return Offer(subject, View(subject.name, subject.table, shown))
         if subject.grant is None:
             return None
-        plan = self._grants.plan(analyst.department, subject.grant, self._chosen(analyst, subject.grant))
+        named = self._chosen(analyst, subject.grant)
+        plan = self._grants.plan(analyst.department, subject.grant, named, channel="sql")
+        fresh(plan.grant, {})  # what a query reads has no one age, so a condition on it cannot hold
         shown = tuple(Shown(name, mask) for name, mask in plan.steps)
         keep = tuple(Keep(field, tuple(sorted(values)), prefixes) for field, values, prefixes in plan.rows)
         return Offer(subject, View(subject.name, subject.table, shown, keep), plan.grant)

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from schemas.errors import ShutongError
+from sharing.application_routes import application_routes
 from sharing.calls import SHANGHAI
 from sharing.catalog import CatalogEntry, Library, SharingConfig
 from sharing.contract import Problem, lean, problems
@@ -55,6 +56,8 @@ def create_app(config: SharingConfig) -> FastAPI:
     app.include_router(_directory(desk))
     app.include_router(_account(desk))
     app.include_router(ingest_routes(config.pushes, config.meter / "nonces", _visit))
+    if config.applications is not None:
+        app.include_router(application_routes(config.applications, _visit))
     app.add_middleware(Front, desk=desk)
     app.add_exception_handler(SharingError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)
@@ -240,7 +243,8 @@ def _quotas(desk: Desk, department: str) -> list[dict[str, Any]]:
     for grant in desk.grants.of(department):
         used = desk.quota.used(department, grant.id) if grant.per_day is not None else None
         left = max(0, grant.per_day - used) if grant.per_day is not None and used is not None else None
-        told.append({"grant": grant.id, "subject": grant.subject, "until": grant.until, "per_day": grant.per_day,
+        told.append({"grant": grant.id, "origin": grant.origin, "state": grant.state, "subject": grant.subject,
+                     "until": grant.until, "per_day": grant.per_day,
                      "used": used, "left": left})  # fmt: skip
     return told
 

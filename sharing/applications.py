@@ -81,7 +81,9 @@ class Applications:
         meant = _purpose(purpose, day_of(at))
         kind = sharing_type(asked, known.standard)
         step = "unconditional" if kind == "U" else "conditional"
-        if client is not None and not (client.strip() == client and 0 < len(client) <= LONGEST_MATTER):
+        if client is not None and not (
+            client.strip() == client and client.isprintable() and 0 < len(client) <= LONGEST_MATTER
+        ):
             raise wrong_terms("应用名称有误", "the client's name cannot be used")
         with self.store.changing() as connection:
             if renews is not None:

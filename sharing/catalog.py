@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from schemas.standard import Standard
 from schemas.values import Json
+from sharing.applications import Applications
 from sharing.ingest_terms import Counter
 
 
@@ -127,4 +128,5 @@ class SharingConfig:
     libraries: Mapping[str, Library]
     segment_bytes: int = 16 << 20  # of call records to a file; about 40,000 calls
     pushes: Mapping[str, Counter] = field(default_factory=dict)  # resources that take pushed batches
+    applications: Applications | None = None  # where the database has grants; without it the file's are all there are
     served: Mapping[str, Library] = field(default_factory=dict)  # resources whose landed records can be asked by key

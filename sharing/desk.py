@@ -31,6 +31,9 @@ from sharing.errors import (
     UnavailableError,
     WrongKeyError,
 )
+from sharing.grant_pace import Months, Pace, fresh
+from sharing.grant_refusals import month_spent
+from sharing.grant_register import BUMP_FILE, GrantRegister
 from sharing.grants import Grants, Plan
 from sharing.keys import Key, Keys, digest
 from sharing.ledger import Ledger
@@ -87,10 +90,15 @@ class Desk:
             {name: library.standard for name, library in config.libraries.items()},
             {entry.resource: entry.standard for entry in config.catalog}
             | {name: library.standard for name, library in config.served.items()},
+            GrantRegister(config.engine, config.meter / BUMP_FILE) if config.applications is not None else None,
+            led=True,
         )
         self.meter = Meter(config.meter, config.segment_bytes)
         self.ledger = Ledger(config.meter)
-        self.quota = Quota(config.meter / "quota", self.ledger, QueryLog(config.engine))
+        queries = QueryLog(config.engine)
+        self.quota = Quota(config.meter / "quota", self.ledger, queries)
+        self._months, self._pace = Months(self.ledger, queries), Pace(config.meter / "pace")
+        self._following: asyncio.Future[None] | None = None
         self._marks = Marks(config.secret)
         self._known: dict[str, tuple[Key, float]] = {}
 
@@ -98,6 +106,23 @@ class Desk:
         """Seal the ledger's segment and let go of files."""
         self.meter.close()
         self.quota.close()
+        self._pace.close()
+        self.grants.close()
+
+    async def follow(self) -> None:
+        """Know every change of grants made before this call. Raises UnavailableError when that cannot be known.
+
+        A look that began before the call arrived may have missed what the caller has seen done: then it is done again.
+        """
+        arrived = time.monotonic()
+        while self.grants.due() and self.grants.checked < arrived:
+            looking = self._following
+            if looking is None or looking.done():
+                looking = self._following = asyncio.ensure_future(asyncio.to_thread(self.grants.follow))
+            try:
+                await asyncio.shield(looking)
+            except SQLAlchemyError as error:
+                raise UnavailableError.state() from error
 
     async def identify(self, visit: Visit, key: str | None) -> Key:
         """Whose key this is. Raises NoKeyError, WrongKeyError; UnavailableError while the state database is silent."""
@@ -151,6 +176,7 @@ class Desk:
             raise MalformedError.key(*_KINDS.get(kind, ("键", "key")))
         self._charge(visit, plan, 1)
         published, record = self._read(name, library, key)
+        fresh(plan.grant, published.freshness)
         if record is None or not plan.admits(record):
             raise NotFoundError.record(name)
         return _answer(visit, plan, steps, published, plan.show(record, steps))
@@ -163,13 +189,14 @@ class Desk:
         kind = _kind(library)
         formed = [_well_formed(kind, key) for key in keys]
         visit.call.keys = [self._recorded(library, key, well_formed=ok) for key, ok in zip(keys, formed, strict=True)]
-        plan = self._plan(visit, name, grant)
+        plan = self._plan(visit, name, grant, "batch")
         steps = _steps(plan, wanted)
         for place, ok in enumerate(formed, 1):
             if not ok:
                 raise MalformedError.key(*_KINDS.get(kind, ("键", "key")), place=place)
         self._charge(visit, plan, len(keys))
         published, records = self._read_many(name, library, keys)
+        fresh(plan.grant, published.freshness)
         data: list[dict[str, object]] = []
         for key in keys:
             record = records.get(key)
@@ -190,6 +217,7 @@ class Desk:
         after = self._marks.opened(sought.after, about) if sought.after is not None else None
         self._charge(visit, plan, 1)
         published, found = await self._read_page(visit, target, replace(sought, after=after), plan)
+        fresh(plan.grant, published.freshness)
         self._charge(visit, plan, max(0, len(found.records) - 1))
         keys = [str(one[library.key_field]) for one in found.records]
         visit.call.keys = [self._recorded(library, key, well_formed=_well_formed(_kind(library), key)) for key in keys]
@@ -200,25 +228,31 @@ class Desk:
     def give_back(self, visit: Visit) -> None:
         """Undo the charge of a call that could not be answered."""
         plan, visit.charged = visit.charged, None
-        if plan is not None and plan.grant.per_day is not None:
+        if plan is not None and (plan.grant.per_day is not None or plan.grant.per_month is not None):
             self.quota.give_back(plan.grant.department, plan.grant.id, visit.call.units)
         visit.call.units = 0
 
-    def _plan(self, visit: Visit, subject: str, name: str | None) -> Plan:
+    def _plan(self, visit: Visit, subject: str, name: str | None, channel: str = "query") -> Plan:
         if visit.caller is None:
             raise NoGrantError.of(subject)
-        plan = self.grants.plan(visit.caller.department, subject, name)
+        caller = visit.caller
+        plan = self.grants.plan(caller.department, subject, name, client=caller.label, channel=channel)
         call, grant = visit.call, plan.grant
         call.grant, call.matter, call.basis = grant.id, grant.matter, grant.basis
         return plan
 
     def _charge(self, visit: Visit, plan: Plan, units: int) -> None:
         """So many units more; where they do not fit, those of the call before are given back."""
-        grant, quota = plan.grant, self.quota
+        quota = self.quota
+        if visit.charged is None:
+            self._pace.take(plan.grant)
         try:
+            grant = self._months.limited(plan.grant)
             if grant.per_day is not None and quota.take(grant.department, grant.id, grant.per_day, units) is None:
                 self.give_back(visit)
                 left = max(0, grant.per_day - quota.used(grant.department, grant.id))
+                if grant.per_month is not None and grant.per_day != plan.grant.per_day:
+                    raise month_spent(grant.id, grant.per_month, left)
                 raise QuotaSpentError.of(grant.id, grant.per_day, left)
         except SQLAlchemyError as error:  # a counter that was lost is counted again, queries in SQL too
             raise UnavailableError.state() from error

@@ -81,6 +81,7 @@ class Front:
             return await _through(self._app, scope, receive)
         key, grant = _credentials(scope["headers"])
         await self._desk.identify(visit, key)
+        await self._desk.follow()
         asked = _ASKED.fullmatch(path)
         if asked is not None:
             return await self._look_up(visit, scope, receive, asked, grant)
@@ -107,6 +108,7 @@ class Front:
         if scope["method"] != "POST":
             raise NotAllowedError.of("POST")
         body = await _body(receive, seeking.NAMES if operation == "records:query" else _NAMES)
+        await desk.follow()  # the body may have taken its time
         if operation == "records:query":
             return await desk.page(visit, target, seeking.read(body), _fields(body), grant)
         if operation == "records:batch":

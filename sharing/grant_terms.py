@@ -106,7 +106,7 @@ def conform(terms: Terms, standard: Standard) -> None:
         raise wrong_terms(f"clear 中的 {name} 不在 fields 中", f"{name} of `clear` is not among `fields`")
     _sought(terms, known)
     for name, values in terms.rows.items():
-        if not values or any("*" in value[:-1] or value in {"", "*"} for value in values):
+        if not values or any("*" in value[:-1] or value in {"", "*"} or not value.isprintable() for value in values):
             raise wrong_terms(
                 f"{name} 的取值只能是完整值或以 * 结尾的前缀",
                 f"values of {name} must be whole, or prefixes ending in *",

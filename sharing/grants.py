@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +12,11 @@ from schemas.errors import ShutongError, StandardError
 from schemas.standard import Standard
 from schemas.values import Json
 from sharing.calls import SHANGHAI, today
-from sharing.errors import MisconfiguredError, NoGrantError
+from sharing.errors import MisconfiguredError, NoGrantError, SharingError
 from sharing.grant_file import Grant, read
+from sharing.grant_refusals import not_for_this
+from sharing.grant_register import GrantRegister
+from sharing.grant_terms import grantable
 from sharing.masks import MASKS, PERSONAL_LEVEL, Mask, mask_of
 
 __all__ = ["PERSONAL_LEVEL", "Grants", "GrantsState", "Plan", "compile_plan", "mask_of"]
@@ -45,9 +49,12 @@ class Plan:
         return {name: mask(record.get(name)) if mask else record.get(name) for name, mask in wanted}
 
 
+_Plans = dict[tuple[str, str], tuple[Plan, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class GrantsState:
-    """How the grants file stands: what is in force and what is wrong with the file now."""
+    """How grants stand: how many there are, and what is wrong with the file, or a grant of the database, now."""
 
     grants: int
     loaded_at: str | None
@@ -55,24 +62,38 @@ class GrantsState:
 
 
 class Grants:
-    """The grants file, followed as it changes.
+    """The grants file and, where there is a `register`, the grants of the database, followed as they change.
 
     A broken file leaves the last good one in force and is reported by `state`; a file that is gone, or that was never
-    good, grants nothing. `standards` gives the standard of each library and resource that may be named.
+    good, grants nothing. `standards` gives the standard of each library and resource that may be named. `led`: whoever
+    answers calls has `follow` called before each of them, so that none waits for the database in between.
     """
 
-    def __init__(self, path: Path, libraries: Mapping[str, Standard], resources: Mapping[str, Standard]) -> None:
+    def __init__(
+        self, path: Path, libraries: Mapping[str, Standard], resources: Mapping[str, Standard],
+        register: GrantRegister | None = None, *, led: bool = False,
+    ) -> None:  # fmt: skip
         self._path, self._libraries, self._resources = path, libraries, resources
         for standard in (*libraries.values(), *resources.values()):
             _know_masks(standard)
-        self._plans: dict[tuple[str, str], tuple[Plan, ...]] = {}
+        self._register, self._led, self._joining = register, led, threading.Lock()
+        self._written: _Plans = {}
+        self._approved: _Plans = {}
+        self._plans: _Plans = {}
         self._signature: tuple[int, int, int] | None = (0, 0, 0)
         self._loaded_at: str | None = None
         self._problem: Mapping[str, Json] | None = None
-        self._follow()
+        self._withheld: Mapping[str, Json] | None = None
+        self._follow_file()
 
-    def plan(self, department: str, subject: str, name: str | None = None) -> Plan:
-        """The plan for a call: the grant of that name, else the first that is still in force. Raises NoGrantError."""
+    def plan(
+        self, department: str, subject: str, name: str | None = None, *, client: str | None = None,
+        channel: str = "query",
+    ) -> Plan:  # fmt: skip
+        """The plan for a call: the grant of that name, else the first in force that it may use. Raises NoGrantError.
+
+        `client` is the application that asks, `channel` how it asks (CHANNELS).
+        """
         self._follow()
         plans = self._plans.get((department, subject), ())
         if name is not None:
@@ -81,21 +102,75 @@ class Grants:
             raise NoGrantError.of(subject, name)
         day = today()
         for plan in plans:
-            if day <= plan.grant.until:
+            one = plan.grant
+            if (
+                day <= one.until
+                and one.state == "active"
+                and channel in one.channels
+                and (one.client is None or one.client == client)
+            ):
                 return plan
-        raise NoGrantError.expired(plans[-1].grant.id, plans[-1].grant.until)
+        raise not_for_this(plans[-1].grant, day, channel)
 
     def of(self, department: str) -> list[Grant]:
-        """All grants of a department, in the file's order within each subject, expired ones included."""
+        """All grants of a department, within each subject the file's first and in its order, ended ones included."""
         self._follow()
         return [plan.grant for (one, _), plans in self._plans.items() if one == department for plan in plans]
 
     def state(self) -> GrantsState:
-        """What is in force, and the last problem with the file."""
-        self._follow()
-        return GrantsState(sum(map(len, self._plans.values())), self._loaded_at, self._problem)
+        """What is in force, and the last problem with the file or the database's grants."""
+        self._follow_file()
+        return GrantsState(sum(map(len, self._plans.values())), self._loaded_at, self._problem or self._withheld)
+
+    def due(self) -> bool:
+        """Whether `follow` has something to look at."""
+        return self._register is not None and self._register.due()
+
+    @property
+    def checked(self) -> float:
+        """When the database was last looked at, in seconds of the monotonic clock."""
+        return self._register.checked if self._register is not None else float("inf")
+
+    def follow(self) -> None:
+        """Look at the database's grants; raises SQLAlchemyError when it is silent. Safe in any thread."""
+        if self._register is not None and self._register.look():
+            self._approve(self._register)
+
+    def close(self) -> None:
+        """Let go of what is shared with other processes."""
+        if self._register is not None:
+            self._register.close()
 
     def _follow(self) -> None:
+        if not self._led and self.due():
+            self.follow()
+        self._follow_file()
+
+    def _approve(self, register: GrantRegister) -> None:
+        """Make plans of the database's grants; one that the standards of today do not allow is withheld."""
+        known = {**self._resources, **self._libraries}
+        plans: _Plans = {}
+        self._withheld = None
+        for grant, terms in register.grants():
+            standard = known.get(grant.subject)
+            if standard is None:
+                continue
+            try:
+                grantable(terms, standard)
+            except SharingError as error:
+                self._withheld = {"grant": grant.id, "code": error.code, "zh": error.zh, "en": error.en}
+                continue
+            place = (grant.department, grant.subject)
+            plans[place] = (*plans.get(place, ()), compile_plan(grant, standard))
+        self._approved = plans
+        self._join()
+
+    def _join(self) -> None:
+        with self._joining:  # the file is followed in one thread, the database in another
+            written, approved = self._written, self._approved
+            self._plans = {one: (*written.get(one, ()), *approved.get(one, ())) for one in {**written, **approved}}
+
+    def _follow_file(self) -> None:
         try:
             seen = self._path.stat()
             signature = (seen.st_mtime_ns, seen.st_size, seen.st_ino)
@@ -105,9 +180,10 @@ class Grants:
             return
         self._signature = signature
         if signature is None:
-            self._plans, self._loaded_at = {}, None
+            self._written, self._loaded_at = {}, None
+            self._join()
         try:
-            plans: dict[tuple[str, str], tuple[Plan, ...]] = {}
+            plans: _Plans = {}
             for grant, standard in read(self._path, self._libraries, self._resources):
                 place = (grant.department, grant.subject)
                 plans[place] = (*plans.get(place, ()), compile_plan(grant, standard))
@@ -116,8 +192,9 @@ class Grants:
         except Exception as error:  # noqa: BLE001 whatever a file does to a parser, the last good grants stay in force
             self._problem = {"code": "SHR-GRANTS-UNREADABLE", "zh": type(error).__name__, "en": type(error).__name__}
         else:
-            self._plans, self._problem = plans, None
+            self._written, self._problem = plans, None
             self._loaded_at = datetime.now(SHANGHAI).isoformat(timespec="seconds")
+            self._join()
 
 
 def compile_plan(grant: Grant, standard: Standard) -> Plan:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from quality.orders_values import DATA_MANAGER
 from schemas.standard import Field
 from sharing.analysts import Analyst, Analysts, Subject
+from sharing.grant_register import BUMP_FILE, GrantRegister
 from sharing.grants import Grants
 from shutong.deployment import Deployment
 from shutong.layout import SetupError
@@ -34,7 +35,8 @@ def analysts(wired: Wired) -> Analysts:
     libraries = wired.deployment.libraries
     standards = {one.id: one.standard for one in resources}
     home = wired.deployment.home
-    grants = Grants(home / "grants.yaml", libraries, standards)
+    register = GrantRegister(wired.state.engine, home / "meter" / BUMP_FILE)
+    grants = Grants(home / "grants.yaml", libraries, standards, register)
     return Analysts(wired.state, wired.tables, subjects(wired.deployment), grants, meter=home / "meter")
 
 

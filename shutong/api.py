@@ -12,6 +12,7 @@ from schemas.values import Json
 from sharing.catalog import CatalogEntry, Library, SharingConfig
 from sharing.grants import PERSONAL_LEVEL
 from sharing.ingest_terms import Counter
+from shutong.applying import applications_of
 from shutong.deployment import Deployment, DeploymentSecrets, load
 from shutong.settings import Settings, read
 from warehouse.serving import ServingStore
@@ -69,6 +70,7 @@ def config_of(settings: Settings) -> SharingConfig:
         libraries=_libraries(deployment),
         served=_served(deployment),
         pushes=_pushes(deployment, state, secrets),
+        applications=applications_of(deployment, state.engine),
     )
 
 

@@ -9,8 +9,10 @@ from shutong.late import LateCommand
 # What `--help` says, by the words one types. The file of a command is imported when it is invoked, and not before.
 GROUPS = {
     "alarms": "告警 | alarms and their messages",
+    "application": "共享申请 | applications for data",
     "backup": "备份与恢复 | backups, and going back to one",
     "bundle": "数据包：与不连网的合作方交换基础库 | libraries as files, for partners without a wire",
+    "grant": "授权 | grants",
     "held": "待定批次：放行或拒收 | held batches: release or reject them",
     "key": "接口密钥 | API keys",
     "library": "基础库 | base libraries",
@@ -35,6 +37,45 @@ COMMANDS = {
         "静默：按告警、资源、人员，至某时 | no messages of a kind, resource or person",
     ),
     "alarms test": ("alarms:test_command", "向人员发送测试消息 | send a test message"),
+    "application decide": (
+        "applications:decide_command",
+        "决定：同意（可只同意一部分）或不予共享 | approve, wholly or in part, or refuse",
+    ),
+    "application deliver": (
+        "applications:deliver_command",
+        "已可使用 | say that what was approved can be asked for now",
+    ),
+    "application dispute": ("applications:dispute_command", "提出争议，先协商 | disagree: consultation begins"),
+    "application extension": (
+        "applications:extension_command",
+        "延期：申请、同意、不同意 | more days: ask, grant, deny",
+    ),
+    "application file": ("applications:file_command", "提出共享申请 | apply for data"),
+    "application list": (
+        "applications:list_command",
+        "列出申请，最早到期的在前 | applications, the earliest due first",
+    ),
+    "application refer": (
+        "applications:refer_command",
+        "争议进入调解、裁定 | take a dispute to mediation, then to a ruling",
+    ),
+    "application show": (
+        "applications:show_command",
+        "一件申请：内容与经过 | one application: what is asked, and its history",
+    ),
+    "application supplement": (
+        "applications:supplement_command",
+        "要求补正，时限暂停 | ask for more: the clock stops",
+    ),
+    "application supply": ("applications:supply_command", "补正 | answer what the provider asked for"),
+    "application sweep": (
+        "applications:sweep_command",
+        "处理逾期与到期；有 people.yaml 时自动进行 | what the clock asks for; alarms do it too",
+    ),
+    "application withdraw": (
+        "applications:withdraw_command",
+        "撤回申请或争议 | take an application or a dispute back",
+    ),
     "backup create": (
         "backup:create_command",
         "备份状态库与表目录 | back up the state database and the catalog",
@@ -62,6 +103,25 @@ COMMANDS = {
     "follow": (
         "follow:follow_command",
         "按来源日志持续跟踪一个资源（read: {mode: cdc}） | follow a resource, change by change",
+    ),
+    "grant extend": ("grants:extend_command", "由提供部门延长有效期 | let a grant last longer, as its provider"),
+    "grant list": (
+        "grants:list_command",
+        "列出授权：数据库的与 grants.yaml 的 | grants, of the database and of grants.yaml",
+    ),
+    "grant renew": ("grants:renew_command", "到期前申请续期 | apply for a grant to go on"),
+    "grant resume": ("grants:resume_command", "恢复 | let a suspended grant count again"),
+    "grant revoke": (
+        "grants:revoke_command",
+        "撤销，下一次调用起生效 | end a grant for good, from the next call on",
+    ),
+    "grant show": (
+        "grants:show_command",
+        "一项授权的各版本：谁、何时、为何 | the versions of a grant: who, when, why",
+    ),
+    "grant suspend": (
+        "grants:suspend_command",
+        "暂停，下一次调用起生效 | let a grant rest, from the next call on",
     ),
     "held history": ("held:history_command", "决定的经过：谁、何时、为何 | who decided what, when and why"),
     "held list": ("held:list_command", "等待决定的批次，最早的在前 | what waits for a decision, the oldest first"),

@@ -92,6 +92,8 @@ def watching(wired: Wired) -> Iterator[Watch]:
     everybody, settings = directory(wired.deployment), wired.deployment.settings
     if not settings.smtp.host:
         everybody = replace(everybody, people=tuple(replace(one, mail=None) for one in everybody.people))
+    from shutong.applying import applications_of, waiting
+
     with senders(settings, everybody) as channels:
         yield Watch(
             wired.state.engine,
@@ -100,4 +102,5 @@ def watching(wired: Wired) -> Iterator[Watch]:
             Alarms(wired.state.engine),
             everybody,
             channels,
+            lambda at: waiting(applications_of(wired.deployment, wired.state.engine), at),
         )

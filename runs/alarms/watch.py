@@ -45,6 +45,7 @@ class Watch:
     alarms: Alarms
     directory: Directory
     senders: Mapping[Channel, Sender]
+    further: Callable[[datetime], Sequence[Condition]] = lambda _at: ()  # of layers above, whose clocks run with this
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def look(watch: Watch, clock: Callable[[], datetime]) -> Round:
     at = clock()
     watch.orders.tick({one.id: one.orders for one in watch.resources}, at)
     _drift_orders(watch, at)
-    found = tuple(conditions(watch, at))
+    found = (*conditions(watch, at), *watch.further(at))
     keys = {one.key for one in found}
     gone = [one.condition for one in watch.alarms.lasting() if one.condition.key not in keys]
     found += tuple(undecided(watch.engine, gone))
