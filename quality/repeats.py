@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
-from quality.columns import Booleans, Part, booleans
+from quality.columns import Part, booleans
 from quality.dialect import quote
 from quality.keys import Hasher, hashable
 from quality.shared_hashes import Hashes, Rows, SharedHashes
@@ -36,7 +36,7 @@ class Repeats:
     def take(self, part: Part) -> None:
         """Hash the keys of a part, unless SQL has to; from several threads. UnreadableError."""
         if self._hasher is not None:
-            self._note(*self._hasher(part), part[ROW].numbers)
+            self._hashes.add(*self._hasher(part), _together(part[ROW].numbers))
 
     def columns(self, name: str) -> list[Any]:
         """What to select from each part, under names that begin with `name`; nothing when `take` sees to it."""
@@ -62,16 +62,7 @@ class Repeats:
         first, second = (_numbers(answer[f"{name}_{place}"]) for place in range(2))
         one = answer[f"{name}_0"]
         there = booleans(one.combine_chunks().is_valid()) if one.null_count else None
-        self._note(first, second, there, answer["r"].to_numpy())
-
-    def _note(self, first: Hashes, second: Hashes, there: Booleans | None, rows: npt.NDArray[np.integer]) -> None:
-        numbers = _together(rows)
-        if there is not None:
-            places = np.flatnonzero(there)
-            first, second = first[places], second[places]
-            numbers = places + numbers.start if isinstance(numbers, range) else numbers[places]
-        if len(first):
-            self._hashes.add(first, second, numbers)
+        self._hashes.add(first, second, there, _together(answer["r"].to_numpy()))
 
     @property
     def apart(self) -> bool:

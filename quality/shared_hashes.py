@@ -15,7 +15,10 @@ import numpy.typing as npt
 
 Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
-Piece = tuple[Hashes, Hashes, Rows | range]  # two hashes of each row, and the rows' numbers
+Booleans = npt.NDArray[np.bool_]
+Piece = tuple[
+    Hashes, Hashes, Booleans | None, Rows | range
+]  # two hashes of each row, which have any, and their numbers
 
 _WITHIN = 16  # bits that tell a row's place in its block
 _BLOCK = 1 << _WITHIN  # rows ordered together, while their hashes are in the caches
@@ -29,7 +32,7 @@ _WORKERS = max(1, min(os.cpu_count() or 1, 4))
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """First hashes, ordered, and where their rows are; second hashes and numbers of the rows as they came."""
+    """First hashes, ordered, with the places of their rows; second hashes and numbers of all rows as they came."""
 
     first: Hashes
     second: Hashes
@@ -52,11 +55,11 @@ class SharedHashes:
         self._memory: npt.NDArray[np.uint64] = np.empty((0, 2, 0), np.uint64)
         self._begun = 0  # blocks
 
-    def add(self, first: Hashes, second: Hashes, numbers: Rows | range) -> None:
-        """The hashes of some rows, which are not changed any more."""
+    def add(self, first: Hashes, second: Hashes, there: Booleans | None, numbers: Rows | range) -> None:
+        """The hashes of some rows, which are not changed any more, and which of the rows have any (None: all)."""
         for begun in range(0, len(first), _BLOCK):
             some = slice(begun, begun + _BLOCK)
-            piece = (first[some], second[some], numbers[some])
+            piece = (first[some], second[some], there if there is None else there[some], numbers[some])
             full: list[Piece] = []
             with self._guard:
                 if self._held + len(piece[0]) > _BLOCK:
@@ -78,15 +81,17 @@ class SharedHashes:
 
     def _order(self, pieces: Sequence[Piece], *, last: bool = False) -> None:
         """Make a block of the pieces."""
-        first, second, _ = pieces[0]
-        if len(pieces) > 1:
-            first, second = (np.concatenate([one[which] for one in pieces]) for which in (0, 1))
+        first, second, there, numbers = pieces[0] if len(pieces) == 1 else _together(pieces)
         number, (ours, theirs) = self._room(len(first), last=last)
-        np.bitwise_and(first, ~_PLACE, out=ours)
-        ours |= np.arange(number << _WITHIN, (number << _WITHIN) + len(first), dtype=np.uint64)
-        ours.sort()
         theirs[:] = second
-        self._blocks[number] = _Block(ours, theirs, _numbers([one[2] for one in pieces]))
+        places = np.arange(number << _WITHIN, (number << _WITHIN) + len(first), dtype=np.uint64)
+        if there is not None:
+            first, places = first[there], places[there]
+            ours = ours[: len(first)]
+        np.bitwise_and(first, ~_PLACE, out=ours)
+        ours |= places
+        ours.sort()
+        self._blocks[number] = _Block(ours, theirs, numbers)
 
     def _room(self, rows: int, *, last: bool) -> tuple[int, npt.NDArray[np.uint64]]:
         """The number of the next block, and room for its hashes."""
@@ -149,6 +154,12 @@ def _memory(shape: tuple[int, int, int]) -> npt.NDArray[np.uint64]:
     """
     whole = mmap.mmap(-1, int(np.prod(shape)) * 8, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return np.frombuffer(whole, np.uint64).reshape(shape)
+
+
+def _together(pieces: Sequence[Piece]) -> Piece:
+    first, second, there, numbers = zip(*pieces, strict=True)
+    every = [np.ones(len(one), np.bool_) if has is None else has for one, has in zip(first, there, strict=True)]
+    return np.concatenate(first), np.concatenate(second), np.concatenate(every), _numbers(numbers)
 
 
 def _numbers(pieces: Sequence[Rows | range]) -> Rows | range:
