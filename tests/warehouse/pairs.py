@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from infra.testing.postgres import Postgres
 from infra.testing.seaweed import Seaweed
 from warehouse.land import landed_table, quarantine_table
 from warehouse.s3 import Bucket
+from warehouse.state import State
 
 PAIRS = [f"{place}-{catalog}" for place in ("folder", "bucket") for catalog in ("sqlite", "postgres")]
 ENDS = [PAIRS[0], *(pytest.param(one, marks=pytest.mark.prove) for one in PAIRS[1:3]), PAIRS[3]]  # the others: proven
@@ -43,6 +45,17 @@ def bucket_of(server: Seaweed, name: str, **changed) -> Bucket:
     return Bucket(**{**said, "bucket": name, "prefix": "数通/lake", **changed})
 
 
+@cache
+def _migrated(server: Postgres) -> str:
+    """A database that was migrated, for others to be copies of."""
+    with server.connect() as connection:
+        connection.execute("CREATE DATABASE migrated")
+    state = State(server.url("migrated"))
+    state.migrate()
+    state.close()
+    return "migrated"
+
+
 def fresh(kind: str, folder: Path, bucket_server: Seaweed | None, database_server: Postgres | None) -> Pair:
     """A place of that kind that nobody has used."""
     place, _, catalog = kind.partition("-")
@@ -53,7 +66,7 @@ def fresh(kind: str, folder: Path, bucket_server: Seaweed | None, database_serve
         bucket.client().make_bucket(bucket.bucket)
     if catalog == "postgres":
         with database_server.connect() as connection:
-            connection.execute(f"CREATE DATABASE lake_{number}")
+            connection.execute(f"CREATE DATABASE lake_{number} TEMPLATE {_migrated(database_server)}")
         url = database_server.url(f"lake_{number}")
     return Pair(folder, bucket, url)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -25,24 +26,34 @@ HERE = Path(__file__).parent
 installed = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="distributed is not installed")
 
 
+# As the commands of Dask do, each in a process of its own, but what they import is imported once.
+CLUSTER = """
+import json, os, sys
+import spreading
+from distributed.cli import dask_scheduler, dask_worker
+started = json.loads(sys.argv[1])
+for kind, *said in started:
+    if os.fork() == 0:
+        {"scheduler": dask_scheduler, "worker": dask_worker}[kind].main(["--host", "127.0.0.1", "--no-dashboard", *said])
+for _ in started:
+    os.wait()
+"""
+
+
 @contextmanager
 def cluster(folder, workers, protocol="tcp", **told):
     """A scheduler and its workers, each a process of its own and `told` more; the scheduler's host and port."""
     address = f"127.0.0.1:{free_port()}"
     surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)]), **told}
-
-    def start(stack, kind, *said):
-        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1", "--no-dashboard", *said]
-        one = subprocess.Popen(command, env=surroundings, cwd=folder, stderr=subprocess.DEVNULL)
-        stack.callback(one.wait)
-        stack.callback(one.kill)
-
-    with ExitStack() as stack:
-        start(stack, "scheduler", "--port", address.rpartition(":")[2], "--protocol", protocol)
-        for _ in range(workers):
-            where = f"{protocol}://{address}"
-            start(stack, "worker", where, "--nthreads", "1", "--no-nanny", "--local-directory", str(folder))
+    worker = ["worker", f"{protocol}://{address}", "--nthreads", "1", "--no-nanny", "--local-directory", str(folder)]
+    said = [["scheduler", "--port", address.rpartition(":")[2], "--protocol", protocol], *[worker] * workers]
+    command = [sys.executable, "-c", CLUSTER, json.dumps(said)]
+    every = subprocess.Popen(command, env=surroundings, cwd=folder, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
         yield address
+    finally:
+        os.killpg(every.pid, signal.SIGKILL)
+        every.wait()
 
 
 @installed

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import subprocess
-import sys
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from inspect import signature
@@ -14,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from at_once import at_once
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyiceberg.table.update.snapshot import _SnapshotProducer
@@ -23,7 +23,9 @@ from warehouse.errors import WarehouseError
 from warehouse.tables import Tables
 
 NAME = "std_market.base"
-ROOT = Path(__file__).parents[2]
+IMPORTS = (
+    "from pathlib import Path\nimport pyarrow as pa\nimport pyiceberg.io.pyarrow\nfrom warehouse.tables import Tables\n"
+)
 SHANGHAI = dt.timezone(dt.timedelta(hours=8))
 SCHEMA = pa.schema(
     [
@@ -87,7 +89,11 @@ def test_each_snapshot_is_read_alike_by_pyiceberg_and_by_us(tables: Tables) -> N
     assert values(tables, snapshots[3]) == {"𠮷1": "1", "a2": "4", "a3": "1", "z9": "2", "b1": "4"}
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40 if os.environ.get("SHUTONG_PROVE") else 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     st.lists(st.sets(st.sampled_from(["a", "aé", "𠮷", "b" * 20, "b" * 21, "~"]), min_size=1), min_size=1, max_size=4)
 )
@@ -244,16 +250,14 @@ def test_a_sweep_removes_only_what_nothing_names(tables: Tables) -> None:
 
 
 def test_two_processes_upserting_at_once_lose_nothing(tables: Tables, tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; import pyarrow as pa; from warehouse.tables import Tables\n"
-        "me = sys.argv[1]; t = Tables(Path(sys.argv[2]), sys.argv[3])\n"
-        "for n in range(8):\n"
-        f"    t.upsert({NAME!r}, pa.table({{'k': ['both', f'{{me}}{{n}}'], 'v': [me, me]}}), key=['k'])\n"
-        "t.close()"
+    code = IMPORTS + (
+        "def act(me, folder, catalog):\n"
+        "    t = Tables(Path(folder), catalog)\n"
+        "    for n in range(8):\n"
+        f"        t.upsert({NAME!r}, pa.table({{'k': ['both', f'{{me}}{{n}}'], 'v': [me, me]}}), key=['k'])\n"
+        "    t.close()\n"
     )
-    arguments = [str(tables.folder), f"sqlite:///{tmp_path}/catalog.db"]
-    children = [subprocess.Popen([sys.executable, "-c", code, me, *arguments], cwd=ROOT) for me in ("a", "b")]
-    assert [child.wait(120) for child in children] == [0, 0]
+    at_once(code, "ab", str(tables.folder), f"sqlite:///{tmp_path}/catalog.db")
     head = tables.head(NAME)
     assert head is not None
     found = tables.read(NAME, head.snapshot, ["k"])["k"].to_pylist()
@@ -262,13 +266,11 @@ def test_two_processes_upserting_at_once_lose_nothing(tables: Tables, tmp_path: 
 
 
 def test_processes_that_make_the_same_table_at_once_all_succeed(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; import pyarrow as pa; from warehouse.tables import Tables\n"
-        "t = Tables(Path(sys.argv[1]), sys.argv[2]); t.ensure('base.x', pa.schema([('k', pa.string())])); t.close()"
+    code = IMPORTS + (
+        "def act(_me, folder, catalog):\n"
+        "    t = Tables(Path(folder), catalog); t.ensure('base.x', pa.schema([('k', pa.string())])); t.close()\n"
     )
-    arguments = [str(tmp_path / "tables"), f"sqlite:///{tmp_path}/catalog.db"]
-    children = [subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT) for _ in range(3)]
-    assert [child.wait(120) for child in children] == [0, 0, 0]
+    at_once(code, "abc", str(tmp_path / "tables"), f"sqlite:///{tmp_path}/catalog.db")
 
 
 def test_data_files_carry_field_ids_and_are_sorted(tables: Tables) -> None:
