@@ -148,7 +148,7 @@ def spark(made: Made) -> pa.Table:
     shutil.copy(file_name(made.metadata), place / "metadata" / "v1.metadata.json")
     (place / "metadata" / "version-hint.text").write_text("1")
     jars = ",".join(map(str, prepared.jars))
-    subprocess.run([prepared.python, "-c", _SPARK, f"file://{place}", str(target), jars], check=True, timeout=250)
+    subprocess.run([prepared.python, "-c", _SPARK, f"file://{place}", str(target), jars], check=True, timeout=1_200)
     return pa.concat_tables(pq.read_table(file) for file in sorted(target.glob("*.parquet")))
 
 
