@@ -90,7 +90,8 @@ def _libraries(deployment: Deployment) -> dict[str, Library]:
             continue
         key = standard.key[0]
         personal = standard.field(key).type in PERSONAL_KEYS
-        found[name] = Library(standard, Served(ServingStore(deployment.home / "serving", name)), personal, key)
+        store = Served(ServingStore(deployment.home / "serving", name, ahead=True))
+        found[name] = Library(standard, store, personal, key)
     return found
 
 
@@ -102,7 +103,7 @@ def _served(deployment: Deployment) -> dict[str, Library]:
             continue
         key = one.standard.field(one.standard.key[0])
         personal = key.type in PERSONAL_KEYS or key.level >= PERSONAL_LEVEL
-        store = Served(ServingStore(deployment.home / "serving", one.id))
+        store = Served(ServingStore(deployment.home / "serving", one.id, ahead=True))
         found[one.id] = Library(one.standard, store, personal, key.name)
     return found
 

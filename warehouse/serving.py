@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import lmdb
 
+from warehouse.serving_ahead import bring_in
 from warehouse.serving_errors import NotIndexedError, NotPublishedError, TornGenerationError
 from warehouse.serving_file import (
     SUFFIX,
@@ -38,11 +40,13 @@ class ServingStore:
 
     It follows the published generation: CURRENT is read again at most every `check_every` seconds. Each call is
     answered from one generation, whole; several calls are, on one `view`. A generation that cannot be read is passed
-    over for the one before it. Raises NotPublishedError while nothing is published.
+    over for the one before it. Raises NotPublishedError while nothing is published. `ahead` has each generation read
+    into memory as it is opened, for a process that will be asked often.
     """
 
-    def __init__(self, folder: Path, library: str, check_every: float = 0.2) -> None:
+    def __init__(self, folder: Path, library: str, check_every: float = 0.2, *, ahead: bool = False) -> None:
         self.folder, self.library, self.check_every = Path(folder) / library, library, check_every
+        self._ahead, self._brought = ahead, weakref.WeakSet[OpenFile]()
         self._held: View | None = None
         self._number = 0
         self._next_check = 0.0
@@ -94,7 +98,7 @@ class ServingStore:
             if self._held is not None and named == self._number:
                 return self._held
             try:
-                view, self._number = open_view(self.folder, named), named
+                view, self._number = self._opened(named), named
             except FileNotFoundError:
                 time.sleep(0.01 if before == named else 0)
             except _UNREADABLE as error:
@@ -102,6 +106,14 @@ class ServingStore:
             else:
                 return view
         return self._earlier(named, "missing", None)
+
+    def _opened(self, number: int) -> View:
+        view = open_view(self.folder, number)
+        for file in view.files if self._ahead else ():
+            if file not in self._brought:
+                self._brought.add(file)
+                bring_in(file)
+        return view
 
     def _earlier(self, number: int, why: str, cause: Exception | None) -> View:
         """What is held, or the newest generation before that can be read; asked again at the next check."""

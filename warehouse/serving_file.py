@@ -101,7 +101,7 @@ class OpenFile:
     """One open file; LMDB closes it when the last reader lets go of it."""
 
     def __init__(self, path: Path) -> None:
-        self.size = path.stat().st_size
+        self.path, self.size = path.resolve(), path.stat().st_size
         sealed = seal_of(path)
         if sealed is not None and sealed.size != self.size:
             raise DamagedFileError("size")  # LMDB would read beyond its end, which kills the process

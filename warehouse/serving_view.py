@@ -41,8 +41,8 @@ class View:
 
     def __init__(self, top: OpenFile, base: OpenFile | None) -> None:
         self.info = top.info
-        self._files = (top, base) if base is not None else (top,)
-        self.base, self.changes = self._files[-1], top if base is not None else None
+        self.files = (top, base) if base is not None else (top,)
+        self.base, self.changes = self.files[-1], top if base is not None else None
 
     def get(self, key: str) -> Record | None:
         """The record with that key, or None."""
@@ -50,7 +50,7 @@ class View:
         if not name:
             return None
         try:
-            for file in self._files:
+            for file in self.files:
                 with file.env.begin(buffers=True) as read:
                     packed = read.get(name, db=file.records)
                     if packed is not None:
@@ -127,9 +127,9 @@ class View:
 
     @contextmanager
     def _reading(self) -> Iterator[_Reading]:
-        begun = [one.begin() for one in self._files]
+        begun = [one.begin() for one in self.files]
         try:
-            yield _Reading(self._files, begun)
+            yield _Reading(self.files, begun)
         except DAMAGE as error:
             raise TornGenerationError(self.info.library, self.info.id, type(error).__name__) from error
         finally:

@@ -99,7 +99,7 @@ def ours(file: Path, _rows: int, folder: Path) -> dict[str, object]:
 
 def ours_asked(_file: Path, rows: int, folder: Path) -> dict[str, object]:
     """Look up."""
-    store = ServingStore(folder, LIBRARY)
+    store = ServingStore(folder, LIBRARY, ahead=True)  # as the service opens it
     names = [str(store.view().get(key(n))["ent_name"]) for n in range(0, rows, max(1, rows // 2_000))]  # type: ignore[index]
     found = iter(names * 2)
     by_name = _timed(lambda: [store.find("ent_name", next(found)) for _ in names])
@@ -202,7 +202,7 @@ def lag(file: Path, rows: int, folder: Path) -> dict[str, object]:
     state = State(f"sqlite:///{folder / 'state.db'}")
     state.migrate()
     tables = Tables(folder / "warehouse", f"sqlite:///{folder / 'catalog.db'}")
-    store, told = ServingStore(folder / "published", LIBRARY, check_every=0.2), {}
+    store, told = ServingStore(folder / "published", LIBRARY, check_every=0.2, ahead=True), {}
     base, said = f"base.{LIBRARY}", f"base.{LIBRARY}_attr"
     with duckdb.connect(config={"memory_limit": "2GB", "temp_directory": str(folder / "spill")}) as connection:
         prepare(connection)
