@@ -147,12 +147,13 @@ class Analysts:
         bill = Bill(self.quota)
         try:
             answer = self._answer(analyst, sql, limits or Limits(), number, bill, explain=explain)
-            self.log.end(number, DONE, answer.seconds, rows=answer.rows.num_rows, tables=answer.tables)
+            self.log.end(number, DONE, answer.seconds, rows=answer.rows.num_rows, units=bill.units,
+                         tables=answer.tables)  # fmt: skip
         except BaseException as error:
             code = error.code if isinstance(error, ShutongError) else type(error).__name__
             if code != FAILED:
                 bill.give_back()
-            self.log.end(number, code, time.monotonic() - begun)
+            self.log.end(number, code, time.monotonic() - begun, units=bill.units)
             raise
         return answer
 

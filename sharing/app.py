@@ -253,7 +253,7 @@ def _answers(engine: sa.Engine) -> bool:
     try:
         with engine.connect() as connection:
             connection.execute(sa.text("SELECT count(*) FROM api_key"))
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ShutongError):
         return False
     return True
 

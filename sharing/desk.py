@@ -43,6 +43,7 @@ from sharing.problems import Answer
 from sharing.quota import Quota
 from sharing.seeking import Marks, Sought
 from sharing.sql_log import QueryLog
+from warehouse.errors import WarehouseError
 
 KEY_CHECK_SECONDS: Final = 1.0  # how long another process's revocation may go unnoticed
 LONGEST_KEY: Final = 200
@@ -121,7 +122,7 @@ class Desk:
                 looking = self._following = asyncio.ensure_future(asyncio.to_thread(self.grants.follow))
             try:
                 await asyncio.shield(looking)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, WarehouseError) as error:
                 raise UnavailableError.state() from error
 
     async def identify(self, visit: Visit, key: str | None) -> Key:
@@ -135,7 +136,7 @@ class Desk:
         else:
             try:
                 found = await asyncio.to_thread(self.keys.find, digested)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, WarehouseError) as error:
                 raise UnavailableError.state() from error
             self._known.pop(digested, None)
         if found is None or not found.alive(datetime.now(UTC)):
@@ -229,7 +230,7 @@ class Desk:
         """Undo the charge of a call that could not be answered."""
         plan, visit.charged = visit.charged, None
         if plan is not None and (plan.grant.per_day is not None or plan.grant.per_month is not None):
-            self.quota.give_back(plan.grant.department, plan.grant.id, visit.call.units)
+            self.quota.give_back(plan.grant.department, plan.grant.id, visit.call.units, visit.call.day)
         visit.call.units = 0
 
     def _plan(self, visit: Visit, subject: str, name: str | None, channel: str = "query") -> Plan:
@@ -243,18 +244,19 @@ class Desk:
 
     def _charge(self, visit: Visit, plan: Plan, units: int) -> None:
         """So many units more; where they do not fit, those of the call before are given back."""
-        quota = self.quota
+        quota, day = self.quota, visit.call.day
         if visit.charged is None:
             self._pace.take(plan.grant)
         try:
             grant = self._months.limited(plan.grant)
-            if grant.per_day is not None and quota.take(grant.department, grant.id, grant.per_day, units) is None:
+            if grant.per_day is not None and quota.take(grant.department, grant.id, grant.per_day, units, day) is None:
                 self.give_back(visit)
-                left = max(0, grant.per_day - quota.used(grant.department, grant.id))
+                left = max(0, grant.per_day - quota.used(grant.department, grant.id, day))
                 if grant.per_month is not None and grant.per_day != plan.grant.per_day:
                     raise month_spent(grant.id, grant.per_month, left)
                 raise QuotaSpentError.of(grant.id, grant.per_day, left)
-        except SQLAlchemyError as error:  # a counter that was lost is counted again, queries in SQL too
+        except (SQLAlchemyError, WarehouseError) as error:
+            # A counter that was lost is counted again, queries in SQL too.
             raise UnavailableError.state() from error
         visit.charged, visit.call.units = plan, visit.call.units + units
 

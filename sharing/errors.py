@@ -344,11 +344,11 @@ class UnavailableError(SharingError):
 
     @classmethod
     def state(cls) -> UnavailableError:
-        """The state database does not answer, so the key cannot be checked."""
+        """The state database does not answer."""
         return cls(
             "SHR-STATE",
-            zh="无法核验接口密钥",
-            en="The API key cannot be checked right now",
+            zh="状态数据库暂时无法访问，不能核验密钥与用量",
+            en="The state database does not answer right now, so keys and usage cannot be checked",
             fix_zh="请稍后重试；管理员请检查状态数据库",
             fix_en="Retry later; operators: check the state database",
         )

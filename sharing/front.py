@@ -11,10 +11,19 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from schemas.errors import ShutongError
 from sharing import seeking
 from sharing.calls import Call
 from sharing.desk import LARGEST_BATCH, Desk, Visit
-from sharing.errors import InternalError, MalformedError, NotAllowedError, NotFoundError, SharingError, TooLargeError
+from sharing.errors import (
+    InternalError,
+    MalformedError,
+    NotAllowedError,
+    NotFoundError,
+    SharingError,
+    TooLargeError,
+    UnavailableError,
+)
 from sharing.problems import Answer, refusal
 
 Scope = MutableMapping[str, Any]
@@ -56,6 +65,11 @@ class Front:
         except SharingError as error:
             visit.call.code = error.code
             return refusal(error, visit.call.id)
+        except ShutongError as error:
+            _log.error("call %s: %s", visit.call.id, error.code)
+            told = UnavailableError.state() if error.retryable else InternalError.of()
+            visit.call.code = told.code
+            return refusal(told, visit.call.id)
         except Exception as error:  # noqa: BLE001 whatever happens, the caller gets a problem and not a trace
             # The message of the error may hold a record or a key: the log gets its kind and place only.
             place = traceback.extract_tb(error.__traceback__)[-1]

@@ -27,7 +27,10 @@ class Counted(Protocol):
 
 
 class Quota:
-    """Counts what each grant has used today, however it was asked.
+    """Counts what each grant has used of a day (ISO 8601; today where none is named), however it was asked.
+
+    A call belongs to the day it began, which is what it is charged to, what it is given back to and what the records
+    have of it, although it may end after midnight.
 
     A counter is 24 bytes in memory shared by all processes, changed under a file lock, so it survives any process; it
     carries the machine's boot id, and after a reboot or loss of the file it is counted again from the durable records.
@@ -38,16 +41,17 @@ class Quota:
         self._folder, self._records = folder, records
         self._boot = _boot_id()
         self._day = ""
-        self._open: dict[tuple[str, str], tuple[int, mmap.mmap]] = {}
+        self._open: dict[tuple[str, str, str], tuple[int, mmap.mmap]] = {}
         self._lock = threading.Lock()
 
-    def take(self, department: str, grant: str, per_day: int, units: int = 1) -> int | None:
-        """Count `units` and return what is left today; None, counting nothing, when they do not fit."""
+    def take(self, department: str, grant: str, per_day: int, units: int = 1, day: str | None = None) -> int | None:
+        """Count `units` and return what is left of the day; None, counting nothing, when they do not fit."""
         with self._lock:
-            fd, shared = self._counter(department, grant)
+            day = day or today()
+            fd, shared = self._counter(day, department, grant)
             fcntl.flock(fd, fcntl.LOCK_EX)
             try:
-                used = self._used(shared, department, grant)
+                used = self._used(shared, day, department, grant)
                 if used + units > per_day:
                     return None
                 _COUNTER.pack_into(shared, 0, self._boot, used + units)
@@ -55,49 +59,53 @@ class Quota:
             finally:
                 fcntl.flock(fd, fcntl.LOCK_UN)
 
-    def give_back(self, department: str, grant: str, units: int) -> None:
-        """Undo a `take` whose call could not be answered."""
+    def give_back(self, department: str, grant: str, units: int, day: str | None = None) -> None:
+        """Undo a `take` of that day whose call could not be answered."""
         with self._lock:
-            fd, shared = self._counter(department, grant)
+            fd, shared = self._counter(day or today(), department, grant)
             fcntl.flock(fd, fcntl.LOCK_EX)
             try:
-                used = self._used(shared, department, grant)
-                _COUNTER.pack_into(shared, 0, self._boot, max(0, used - units))
+                boot, used = _COUNTER.unpack_from(shared, 0)
+                if boot == self._boot:  # one that was lost meanwhile is counted from records, which lack this call
+                    _COUNTER.pack_into(shared, 0, self._boot, max(0, used - units))
             finally:
                 fcntl.flock(fd, fcntl.LOCK_UN)
 
-    def used(self, department: str, grant: str) -> int:
-        """Units counted today."""
+    def used(self, department: str, grant: str, day: str | None = None) -> int:
+        """Units counted of the day."""
         with self._lock:
-            fd, shared = self._counter(department, grant)
+            day = day or today()
+            fd, shared = self._counter(day, department, grant)
             fcntl.flock(fd, fcntl.LOCK_EX)
             try:
-                return self._used(shared, department, grant)
+                return self._used(shared, day, department, grant)
             finally:
                 fcntl.flock(fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Let go of the counter files."""
-        for fd, shared in self._open.values():
+        self._let_go("9999")
+
+    def _let_go(self, before: str) -> None:
+        for place in [one for one in self._open if one[0] < before]:
+            fd, shared = self._open.pop(place)
             shared.close()
             os.close(fd)
-        self._open.clear()
 
-    def _used(self, shared: mmap.mmap, department: str, grant: str) -> int:
+    def _used(self, shared: mmap.mmap, day: str, department: str, grant: str) -> int:
         boot, used = _COUNTER.unpack_from(shared, 0)
         if boot == self._boot:
             return int(used)
-        counted = sum(one.units(self._day, department, grant) for one in self._records)
+        counted = sum(one.units(day, department, grant) for one in self._records)
         _COUNTER.pack_into(shared, 0, self._boot, counted)
         return counted
 
-    def _counter(self, department: str, grant: str) -> tuple[int, mmap.mmap]:
-        day = today()
-        if day != self._day:
-            self.close()
+    def _counter(self, day: str, department: str, grant: str) -> tuple[int, mmap.mmap]:
+        if day > self._day:  # calls of the day before may still end
+            self._let_go(self._day)
             self._day = day
             self._forget_old_days()
-        held = self._open.get((department, grant))
+        held = self._open.get((day, department, grant))
         if held is None:
             folder = self._folder / day
             folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +113,7 @@ class Quota:
             fd = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o600)
             if os.fstat(fd).st_size < _COUNTER.size:
                 os.ftruncate(fd, _COUNTER.size)
-            held = self._open[department, grant] = fd, mmap.mmap(fd, _COUNTER.size)
+            held = self._open[day, department, grant] = fd, mmap.mmap(fd, _COUNTER.size)
         return held
 
     def _forget_old_days(self) -> None:

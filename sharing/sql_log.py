@@ -30,6 +30,7 @@ SQL_QUERY = sa.Table(
     sa.Column("rows", sa.BigInteger),
     sa.Column("outcome", sa.String(64), nullable=False),
     sa.Column("seconds", sa.Float),
+    sa.Column("units", sa.BigInteger),
     sqlite_autoincrement=True,
 )
 
@@ -39,7 +40,8 @@ class Query:
     """A query as recorded; `at` is ISO 8601.
 
     `digest` is the SHA-256 of the SQL, which may itself name a person; `tables` has the columns read of each table;
-    `outcome` is running, done, or the code of the error.
+    `outcome` is running, done, or the code of the error; `units` is what each of the grants was charged, null in
+    records of versions that did not write it down.
     """
 
     id: int
@@ -55,6 +57,7 @@ class Query:
     rows: int | None
     outcome: str
     seconds: float | None
+    units: int | None
 
 
 def digest(sql: str) -> str:
@@ -91,10 +94,11 @@ class QueryLog:
         seconds: float,
         *,
         rows: int | None = None,
+        units: int | None = None,
         tables: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Record what came of it; the answer may leave when this returns."""
-        known = {"outcome": outcome, "seconds": round(seconds, 3), "rows": rows}
+        known = {"outcome": outcome, "seconds": round(seconds, 3), "rows": rows, "units": units}
         self._change(number, known | ({"tables": {name: list(one) for name, one in tables.items()}} if tables else {}))
 
     def newest(self, limit: int = 100) -> list[Query]:
@@ -104,13 +108,14 @@ class QueryLog:
             return [Query(**row) for row in connection.execute(query).mappings()]
 
     def units(self, day: str, department: str, grant: str) -> int:
-        """What queries that told something cost of a grant on a day, ISO 8601, by their rows: one unit at least."""
+        """What queries that told something cost of a grant on a day, ISO 8601."""
         of_day = SQL_QUERY.c.at.startswith(day, autoescape=True)
-        query = sa.select(SQL_QUERY.c.grants, SQL_QUERY.c.rows).where(
+        query = sa.select(SQL_QUERY.c.grants, SQL_QUERY.c.units, SQL_QUERY.c.rows).where(
             of_day, SQL_QUERY.c.department == department, SQL_QUERY.c.outcome.in_((DONE, FAILED))
         )
         with self._engine.connect() as connection:
-            return sum(max(1, rows or 0) for grants, rows in connection.execute(query) if grant in grants)
+            asked = connection.execute(query).all()
+        return sum(max(1, rows or 0) if units is None else units for grants, units, rows in asked if grant in grants)
 
     def _change(self, number: int, known: Mapping[str, object]) -> None:
         with self._engine.begin() as connection:

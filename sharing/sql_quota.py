@@ -10,6 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from sharing.calls import today
 from sharing.errors import QuotaSpentError
 from sharing.grant_file import Grant
 from sharing.quota import Quota
@@ -24,10 +25,14 @@ def cost(rows: pa.Table) -> int:
 
 
 class Bill:
-    """What one query has taken so far of the quotas that its grants share with the API; nothing without a `quota`."""
+    """What one query has taken so far of the quotas that its grants share with the API; nothing without a `quota`.
+
+    All of it is of the day the query was asked on; `units` is what each of its grants was charged.
+    """
 
     def __init__(self, quota: Quota | None) -> None:
-        self._quota = quota
+        self._quota, self._day = quota, today()
+        self.units = 0
         self._taken: list[tuple[Grant, int]] = []
 
     def take(self, grants: Iterable[Grant], units: int) -> None:
@@ -38,14 +43,15 @@ class Bill:
         for grant in {one.id: one for one in grants}.values():
             if grant.per_day is None:
                 continue
-            if quota.take(grant.department, grant.id, grant.per_day, units) is None:
-                left = max(0, grant.per_day - quota.used(grant.department, grant.id))
+            if quota.take(grant.department, grant.id, grant.per_day, units, self._day) is None:
+                left = max(0, grant.per_day - quota.used(grant.department, grant.id, self._day))
                 raise QuotaSpentError.of(grant.id, grant.per_day, left)
             self._taken.append((grant, units))
+        self.units += units
 
     def give_back(self) -> None:
         """Undo all of it: the query was not answered."""
-        taken, self._taken = self._taken, []
+        taken, self._taken, self.units = self._taken, [], 0
         for grant, units in taken:
             if self._quota is not None:
-                self._quota.give_back(grant.department, grant.id, units)
+                self._quota.give_back(grant.department, grant.id, units, self._day)

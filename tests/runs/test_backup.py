@@ -69,7 +69,7 @@ def test_destroyed_and_restored_the_last_good_state_is_read_and_later_batches_la
     code_, told = asked(monkeypatch, home, "backup", "restore", "--yes", "--at", first["at"])
     assert (code_, told["name"], told["batches"]) == (0, first["name"], 1)
     assert told["before"] is None  # what stood was damaged: that there is no way back to it is told, with the reason
-    assert told["before_error"]["code"] == "SYS-STATE"
+    assert told["before_error"]["code"] == "WH-STATE-DAMAGED"
     with opened(home) as wired:
         assert landed(wired) == before
         wired.steps.ingest(FIRMS, "r2")

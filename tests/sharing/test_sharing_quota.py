@@ -86,3 +86,19 @@ def test_a_new_day_begins_at_nothing_and_old_days_go(tmp_path: Path, monkeypatch
         assert quota.take("tax", "a", 1) == 0
     assert quota.used("tax", "a") == 1
     assert len(list((tmp_path / "quota").iterdir())) <= 8
+
+
+def test_what_was_charged_before_midnight_is_given_back_to_that_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quota = Quota(tmp_path / "quota", Ledger(tmp_path))
+    quota.take("tax", "a", 10, 4, "2026-03-10")
+    quota.take("tax", "a", 10, 3, "2026-03-11")
+    quota.give_back("tax", "a", 4, "2026-03-10")
+    assert (quota.used("tax", "a", "2026-03-10"), quota.used("tax", "a", "2026-03-11")) == (0, 3)
+    monkeypatch.setattr("sharing.quota._boot_id", lambda: b"another boot....")
+    again = Quota(tmp_path / "quota", Ledger(tmp_path))
+    again.give_back("tax", "a", 3, "2026-03-11")  # of which no record knows
+    assert again.used("tax", "a", "2026-03-11") == 0
+    quota.close()
+    again.close()

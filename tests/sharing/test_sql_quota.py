@@ -106,6 +106,20 @@ def test_counters_that_are_lost_are_counted_again_from_what_was_answered(town: T
     assert used(town) == 3
 
 
+def test_what_is_counted_again_is_what_was_charged_and_not_the_rows(town: Town) -> None:
+    long = "长" * 400
+    town.ask(f"SELECT uscc || '{long}' AS told FROM {BASE} LIMIT 2", "school")
+    charged = used(town)
+    assert charged > 2
+    assert town.analysts().log.newest(1)[0].units == charged
+    shutil.rmtree(town.folder / "meter" / "quota")
+    assert used(town) == charged
+    with town.state.engine.begin() as connection:  # as a version before wrote it
+        connection.execute(sa.update(SQL_QUERY).values(units=None))
+    shutil.rmtree(town.folder / "meter" / "quota")
+    assert used(town) == 2
+
+
 def test_queries_at_once_take_no_more_than_there_is(town: Town) -> None:
     service = town.analysts()
 

@@ -222,7 +222,7 @@ def test_a_state_database_that_cannot_be_opened_is_explained_and_not_a_trace(fre
     (fresh / "state" / "state.db").write_text("not a database" * 1000)
     env = {"SHUTONG_HOME": str(fresh), "SHUTONG_STATE_URL": url}
     result = CliRunner().invoke(main, ("runs", "--json"), env=env)
-    assert json.loads(result.stdout)["error"]["code"] == "SYS-STATE"
+    assert json.loads(result.stdout)["error"]["code"] == ("SYS-STATE" if url else "WH-STATE-DAMAGED")
     assert result.exit_code == 1
     assert "hidden-word" not in result.output
 

@@ -15,6 +15,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from warehouse.errors import WarehouseError
+from warehouse.state import outage
 
 BUSY_MS = 30_000
 # What libpq is told: nobody waits for a machine that is gone. Seconds, but for the count.
@@ -28,16 +29,24 @@ _one_migration = threading.Lock()  # Alembic's context is a global of the proces
 
 
 def open_engine(url: str) -> sa.Engine:
-    """An engine over the URL; SQLite gets WAL, foreign keys, a busy timeout and transactions that lock at BEGIN."""
+    """An engine over the URL; SQLite gets WAL, foreign keys, a busy timeout and transactions that lock at BEGIN.
+
+    What goes wrong with the database itself is raised as outage.explained says.
+    """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
         patient = ALIVE if parsed.get_driver_name() in _LIBPQ else {}
-        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=patient)
+        engine = sa.create_engine(parsed, pool_pre_ping=True, connect_args=patient)
+        outage.explained(engine)
+        return engine
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_MS / 1000})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    outage.explained(engine)
+    if parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:"):
+        outage.followed(engine, Path(parsed.database))
     return engine
 
 

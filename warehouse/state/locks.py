@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from warehouse.faults import UnavailableError
 from warehouse.lock import Still
 from warehouse.state.database import ALIVE
+from warehouse.state.outage import gone
 
 
 class AdvisoryLocks:
@@ -40,7 +41,7 @@ class AdvisoryLocks:
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             connection.execute(sa.select(sa.func.pg_advisory_lock(number)))
         except sa.exc.OperationalError as error:
-            raise _gone() from error
+            raise gone() from error
         return connection
 
     @staticmethod
@@ -64,14 +65,4 @@ def _lost(name: str) -> UnavailableError:
         en=f"the database let go of the lock {name} before the work was done: others may have worked, too",
         fix_zh="重新运行：已完成的步骤不会重复",
         fix_en="Run it again: steps that are done are not done twice",
-    )
-
-
-def _gone() -> UnavailableError:
-    return UnavailableError(
-        "WH-STATE-GONE",
-        zh="无法访问状态数据库，不能取得锁",
-        en="the state database cannot be reached, so no lock can be had",
-        fix_zh="检查 SHUTONG_STATE_URL、数据库服务与网络后重试",
-        fix_en="Check SHUTONG_STATE_URL, the database server and the network, then try again",
     )
