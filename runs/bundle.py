@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from runs import reach
 from runs.batch import Parts
 from schemas.errors import ShutongError
 from schemas.standard import Standard
@@ -15,6 +16,7 @@ from warehouse.bundle_file import Bundle, Reading
 from warehouse.bundle_import import Taken, take
 from warehouse.bundle_keys import Keys
 from warehouse.bundle_state import BundleState, run_of
+from warehouse.clock import now
 from warehouse.faults import room
 from warehouse.upkeep import library_tables, tidy
 
@@ -46,6 +48,7 @@ def take_over(parts: Parts, got: Reading, library: str, keys: Keys, told: Callab
     if taken.changed or state.run(run).status != "done":  # killed once it was released, it still says it works
         state.step(run, "merge", counts={"landed": taken.records})
         state.finish_run(run)
+        reach.note(parts, library, now())
         tidy(state, parts.tables, library_tables(library), parts.kept)
     return taken
 

@@ -18,7 +18,8 @@ AGREE, SERVED = "0401/departments", "0602/records"
 def standing(parts: Parts, library: str) -> Iterator[tuple[str, int, int]]:
     """What is measured of a library: (measure, met, base); nothing of one without records.
 
-    Two departments agree where they say the same about a field of a record. A record counts as served where it can be
+    Two departments agree where they say the same about a field of a record; of a library that came in a bundle these
+    are the departments of its sender. A record counts as served where it can be
     asked for; a library that was released and could not be published has some that cannot.
     """
     from warehouse.merge import agreeing, base_table
@@ -28,7 +29,7 @@ def standing(parts: Parts, library: str) -> Iterator[tuple[str, int, int]]:
     rows = 0 if released is None else parts.tables.row_count(name, released)
     if not rows:
         return
-    same = agreeing(parts.tables, library)
+    same = agreeing(parts.tables, library) or _told(parts, library)
     if same is not None and same[1]:
         yield AGREE, *same
     try:
@@ -36,6 +37,18 @@ def standing(parts: Parts, library: str) -> Iterator[tuple[str, int, int]]:
     except NotPublishedError:
         served = 0
     yield SERVED, min(served, rows), rows
+
+
+def _told(parts: Parts, library: str) -> tuple[int, int] | None:
+    """The same of a library that came in a bundle, as it was counted where the library was merged."""
+    from warehouse.library_state import newest
+    from warehouse.merge import compared
+
+    made = newest(parts.state, library)
+    if made is None:
+        return None
+    every = compared(made)
+    return sum(one.records - one.differing for one in every), sum(one.records for one in every)
 
 
 def note(parts: Parts, library: str, at: datetime) -> None:

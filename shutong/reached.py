@@ -23,7 +23,7 @@ def reached(wired: Wired, scope: Scope, by: Period | None) -> list[Sum]:
     """
     if scope.resource is not None or scope.department is not None:
         return []
-    known = {one.standard.library for one in wired.deployment.resources if one.standard.library}
+    known = set(wired.deployment.libraries)
     wanted = sorted(known & {scope.library} if scope.library else known)
     found = list(_calls(wired, wanted, scope, by))
     if of_now(scope, by):

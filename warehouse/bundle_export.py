@@ -19,8 +19,9 @@ from schemas.points import reached
 from schemas.standard import Standard
 from warehouse import bundle_changes, crosswalk
 from warehouse.bundle_errors import file_there, nothing_new, since_unknown
-from warehouse.bundle_file import FORMAT, GONE, MERGE, ROWS, Bundle, Part, Writing
+from warehouse.bundle_file import GONE, MERGE, ROWS, Bundle, Part, Writing
 from warehouse.bundle_keys import Card, Keys
+from warehouse.bundle_manifest import FORMAT
 from warehouse.bundle_parts import HISTORY, LANDED, PLACE, RECORDS, SAID, XREF, base_tables, shape
 from warehouse.bundle_seal import Out
 from warehouse.bundle_state import BundleState, Sent, came_by

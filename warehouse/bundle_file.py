@@ -13,7 +13,7 @@ import hashlib
 import json
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,9 +22,9 @@ from typing import BinaryIO, cast
 from warehouse import bundle_seal
 from warehouse.bundle_errors import BundleError, damaged, not_ours, unknown_signer
 from warehouse.bundle_keys import Card, Keys
+from warehouse.bundle_manifest import manifest
 from warehouse.bundle_seal import Out, Plain, Sealing
 
-FORMAT = 1
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 _MOST, _LINE, _ENCRYPTED = 32 << 20, 64, 0x1  # bytes of a manifest; of a signature; a flag of ZIP
 _AT_ONCE = 1 << 20
@@ -197,7 +197,8 @@ class Reading:
 def reading(path: Path, trusted: Mapping[str, Card]) -> Iterator[Reading]:
     """Open a bundle whose manifest one of the `trusted` signed (partner → card), everything about its form looked at.
 
-    Raises WH-BUNDLE-SIGNER, WH-BUNDLE-DAMAGED or WH-BUNDLE-FORMAT.
+    What it says of itself is believed as far as it makes sense (bundle_manifest). Raises WH-BUNDLE-SIGNER,
+    WH-BUNDLE-DAMAGED or WH-BUNDLE-FORMAT.
     """
     with path.open("rb") as file:
         try:
@@ -220,6 +221,8 @@ def reading(path: Path, trusted: Mapping[str, Card]) -> Iterator[Reading]:
             if signer is None:
                 raise unknown_signer(_claimed(content))
             bundle = _bundle(content)
+            if bundle.signer != trusted[signer].text:
+                raise damaged("签名方与清单所写不符", "it is signed by another than its manifest says")
             _refuse_others(bundle, infos, size)
             yield Reading(file, whole, bundle, signer)
 
@@ -237,26 +240,15 @@ def _claimed(content: bytes) -> str:
     """The fingerprint of who a manifest nobody vouches for says has signed it."""
     try:
         return Card.read(str(json.loads(content)["signer"])).fingerprint
-    except (ValueError, KeyError, TypeError, BundleError):
+    except (ValueError, KeyError, TypeError, RecursionError, BundleError):
         return "?"
 
 
 def _bundle(content: bytes) -> Bundle:
-    said = json.loads(content)
-    if said.get("format") != FORMAT:
-        raise BundleError(
-            "WH-BUNDLE-FORMAT",
-            zh=f"数据包的格式为 {said.get('format')}，本版本只认识 {FORMAT}",
-            en=f"the bundle has format {said.get('format')}, this version knows {FORMAT} only",
-            fix_zh="升级本部署的数通，或请发送方用相同版本导出",
-            fix_en="Upgrade Shutong here, or ask the sender to export with the same version",
-        )
-    try:
-        parts = tuple(Part(**{**one, "key": tuple(one["key"]), "sort": tuple(one["sort"])}) for one in said["parts"])
-        members = tuple(Member(**one) for one in cast("Sequence[dict[str, object]]", said["members"]))  # type: ignore[arg-type]
-        return Bundle(**{**said, "parts": parts, "members": members})
-    except (TypeError, KeyError) as error:
-        raise damaged("清单的内容不完整", "its manifest is incomplete") from error
+    said = manifest(content)
+    parts = tuple(Part(**dict(one)) for one in said.parts)
+    members = tuple(Member(**dict(one)) for one in said.members)
+    return Bundle(**{**dict(said), "parts": parts, "members": members})
 
 
 def _refuse_others(bundle: Bundle, infos: Mapping[str, zipfile.ZipInfo], size: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,6 +21,7 @@ from schemas.values import Json
 from warehouse import bundle_errors
 from warehouse.bundle_file import GONE, MERGE, ROWS, Bundle, Member, Part, Reading
 from warehouse.bundle_keys import Keys
+from warehouse.bundle_manifest import merged
 from warehouse.bundle_parts import RECORDS, SAID, said_table, shape, table_of
 from warehouse.bundle_state import BundleState, Origin, as_told, came_by, run_of
 from warehouse.clock import now_text
@@ -67,10 +68,11 @@ def take(  # noqa: PLR0917 - what, where to, and what opens it
         _refuse_out_of_order(state, library, bundle)
         _refuse_without_room(tables, bundle)
         got.verify(told)
+        said = merged(b"".join(got.content(bundle.of("", MERGE)[0])))
         reached("import.verified")
         run = run_of(bundle.id)
         with room(str(tables.folder)):
-            made = _landed(state, tables, got, library, run, told)
+            made = _landed(state, tables, got, library, run, said, told)
         reached("import.committed")
         names = [table_of(library, one.table) for one in bundle.parts]
         pins = {name: tables.pin(name, head.snapshot) for name in names if (head := tables.head(name))}
@@ -106,7 +108,13 @@ def _refuse_without_room(tables: Tables, bundle: Bundle) -> None:
 
 
 def _landed(  # noqa: PLR0917 - what, where to, and under which names
-    state: State, tables: Tables, got: Reading, library: str, run: str, told: Told
+    state: State,
+    tables: Tables,
+    got: Reading,
+    library: str,
+    run: str,
+    said: Mapping[str, Mapping[str, Json]],
+    told: Told,
 ) -> Made:
     """Commit every table, none of them visible yet, and remember what merge they are."""
     bundle = got.bundle
@@ -132,7 +140,6 @@ def _landed(  # noqa: PLR0917 - what, where to, and under which names
                 raise bundle_errors.differs(library, one.table, found, one.rows)
             if head is not None:
                 snapshots[one.table] = head.snapshot
-        said = json.loads(b"".join(got.content(bundle.of("", MERGE)[0])))
     made = _made(got, library, run, said, snapshots)
     LibraryState(state.engine).record(made)
     return made
@@ -143,7 +150,7 @@ def _commit(  # noqa: PLR0917 - from where, what, to where
 ) -> None:
     staged: list[Staged] = []
     for member in got.bundle.of(one.table, ROWS):
-        with _unpacked(got, member, folder) as file, tables.connect(MEMORY) as connection:
+        with _unpacked(got, member, folder) as file, _readable(member), tables.connect(MEMORY) as connection:
             rows = connection.read_parquet(str(file))
             tables.ensure(name, rows.limit(0).to_arrow_table().schema)
             staged.append(tables.stage(name, rows, sort=one.sort))
@@ -159,8 +166,19 @@ def _commit(  # noqa: PLR0917 - from where, what, to where
 
 
 def _keys(got: Reading, member: Member, folder: Path) -> pa.Table:
-    with _unpacked(got, member, folder) as file:
+    with _unpacked(got, member, folder) as file, _readable(member):
         return pq.read_table(file)
+
+
+@contextmanager
+def _readable(member: Member) -> Iterator[None]:
+    """What was signed may still be no file of rows, or lack the columns that its manifest names."""
+    try:
+        yield
+    except (duckdb.BinderException, duckdb.InvalidInputException, pa.ArrowInvalid, KeyError) as error:
+        raise bundle_errors.damaged(
+            f"成员 {member.name} 不是清单所述的数据", f"its member {member.name} does not hold what its manifest says"
+        ) from error
 
 
 def _made(got: Reading, library: str, run: str, said: Mapping[str, Mapping[str, Json]],

@@ -96,6 +96,16 @@ def test_a_library_and_then_what_changed_in_it_arrive_whole(homes: Town) -> None
     assert ServingStore(city / "serving", TAKEN).get(code(2))["ent_name"] == "新名"
     assert answered(city, "library", "import", str(homes.whole))["changed"] is False
     assert answered(city, "bundle", "list")["received"][TAKEN]["bundle"] == second["bundle"]
+    assert agreement(city, TAKEN) == agreement(homes.province, LIBRARY)
+
+
+def agreement(home: Path, library: str) -> list[tuple[int, int]]:
+    """Of what departments say about the same: how much is equal, and all, as the scores of a library have it."""
+    told = answered(home, "quality", "scores", "--group", "library", "--library", library)["scores"]
+    found = [(one["a"], one["b"]) for each in told for one in each["indicators"] if one["code"] == "0401"]
+    assert found
+    assert found[0][1] > 0
+    return found
 
 
 def test_what_a_bundle_holds_is_closed_to_all_but_its_receiver_and_told_to_whoever_knows_the_signer(

@@ -1,0 +1,150 @@
+"""A manifest that a partner signed is believed as far as it makes sense: every value is looked at before it is used."""
+
+from __future__ import annotations
+
+import copy
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warehouse.bundle_errors import BundleError
+from warehouse.bundle_file import MANIFEST, MERGE, ROWS, SIGNATURE, Bundle, Part, Writing, reading
+from warehouse.bundle_keys import Keys
+from warehouse.bundle_manifest import FORMAT, merged
+
+KEYS = Keys.new()
+AT = "2026-01-01T00:00:00.000000+08:00"
+MERGED = {
+    "rules": {
+        "key": ["uscc"], "order": [], "identifiers": ["uscc"], "fields": [["uscc", "uscc", []]],
+        "contributions": [{"resource": "a.b", "department": "a", "table": "t", "order": None}],
+        "words": {"changes": [], "decisions": []},
+    },
+    "told": {
+        "records": 1, "unlinked": {"a.b": 0}, "whole": True,
+        "compared": [{"field": "name", "department": "a", "other": "b", "records": 2, "differing": 1}],
+    },
+}  # fmt: skip
+WRONG = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from([-1, 1 << 70, 10**4000, 0.5, "", "../x", "\x00", "x" * 4000, [], [[]], {}, {"a": {}}]),
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """The manifest of a whole bundle of one row, as it is written."""
+    file = tmp_path_factory.mktemp("bundle") / "whole"
+    with file.open("w+b") as out:
+        writing = Writing(out, "firms-20260101-0123456789ab", None)
+        for place, content in ((("records", ROWS), b"rows"), (("", MERGE), json.dumps(MERGED).encode())):
+            with writing.member(*place) as (sink, count_of):
+                sink.write(content)
+                count_of(1)
+        parts = (Part("records", 1, ("uscc",), ("uscc",), whole=True),)
+        whole = Bundle(
+            FORMAT, "firms-20260101-0123456789ab", "firms", "firms@1", "0" * 16, None, AT, AT, AT, "省", KEYS.card.text,
+            None, None, parts, tuple(writing.members),
+        )  # fmt: skip
+        writing.finish(whole, KEYS)
+    with zipfile.ZipFile(file) as read:
+        return {"file": file, "manifest": json.loads(read.read(MANIFEST))}
+
+
+def places(said: object, path: tuple = ()) -> Iterator[tuple]:
+    """Every place in a JSON value."""
+    if path:
+        yield path
+    if isinstance(said, dict | list):
+        for name in said if isinstance(said, dict) else range(len(said)):
+            yield from places(said[name], (*path, name))
+
+
+def changed(said: object, path: tuple, value: object, how: str) -> object:
+    """The value with another at one place, without it, or with a name beside it that nobody knows."""
+    new = copy.deepcopy(said)
+    at = new
+    for step in path[:-1]:
+        at = at[step]
+    if how == "gone":
+        del at[path[-1]]
+    elif how == "more" and isinstance(at, dict):
+        at["nobody_knows"] = value
+    else:
+        at[path[-1]] = value
+    return new
+
+
+def signed_anew(made: dict, folder: Path, content: bytes) -> Path:
+    file = folder / "changed"
+    with zipfile.ZipFile(made["file"]) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            signature = {MANIFEST: content, SIGNATURE: KEYS.sign(content)}
+            new.writestr(name, signature.get(name, old.read(name)))
+    return file
+
+
+def seen(file: Path) -> Bundle:
+    with reading(file, {"province": KEYS.card}) as got:
+        got.verify()
+        return got.bundle
+
+
+def refused(error: BundleError, *codes: str) -> None:
+    assert error.code in codes
+    assert len(error.en) < 400
+
+
+def test_what_was_written_is_read(made: dict) -> None:
+    assert seen(made["file"]).plain_bytes > 0
+    assert merged(json.dumps(MERGED).encode()) == MERGED
+
+
+@given(data=st.data())
+def test_a_manifest_with_anything_wrong_in_it_is_refused_or_makes_sense_though_its_signer_is_known(
+    made: dict, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = data.draw(st.sampled_from(list(places(made["manifest"]))))
+    new = changed(made["manifest"], path, data.draw(WRONG), data.draw(st.sampled_from(["other", "gone", "more"])))
+    file = signed_anew(made, tmp_path_factory.getbasetemp(), _written(new))
+    try:
+        bundle = seen(file)
+    except BundleError as error:
+        refused(error, "WH-BUNDLE-DAMAGED", "WH-BUNDLE-FORMAT")
+        return
+    assert all(type(one.rows) is int and one.rows >= 0 for one in (*bundle.parts, *bundle.members))
+    assert isinstance(bundle.merged_at, str)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"null", b"\xff", b"{}", b'{"format": 2}', b'{"format": "1"}', b"[" * 100_000, b'{"format": NaN}'],
+)
+def test_a_manifest_that_is_none_is_refused(made: dict, tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(BundleError, match=r"WH-BUNDLE-(DAMAGED|FORMAT)"):
+        seen(signed_anew(made, tmp_path, content))
+    with pytest.raises(BundleError, match="WH-BUNDLE-SIGNER"), reading(tmp_path / "changed", {"b": Keys.new().card}):
+        pass
+
+
+@given(data=st.data())
+def test_what_is_said_of_the_merge_is_looked_at_too(data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(list(places(MERGED))))
+    new = changed(MERGED, path, data.draw(WRONG), data.draw(st.sampled_from(["other", "gone"])))
+    try:
+        said = merged(_written(new))
+    except BundleError as error:
+        refused(error, "WH-BUNDLE-DAMAGED")
+        return
+    assert isinstance(said["told"]["records"], int)
+    assert {one["resource"].count(".") for one in said["rules"]["contributions"]} <= {1}
+
+
+def _written(said: object) -> bytes:
+    return json.dumps(said).encode()
