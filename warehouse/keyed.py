@@ -114,6 +114,7 @@ class Twin:
     def __init__(self, folder: Path, file: str, seal: Seal) -> None:
         self.folder, self.file, self.seal = folder, file, seal
         self._found: dict[str, Hashes] = {}
+        self._sizes: dict[str, int] = {}  # bytes of the files that are mapped
 
     @cached_property
     def _rows(self) -> tuple[Hashes, pa.Buffer]:
@@ -129,7 +130,18 @@ class Twin:
             raise DamagedTwinError(self) from error
         if len(mapped) != count:
             raise DamagedTwinError(self)
+        self._sizes[name] = mapped.nbytes
         return np.asarray(mapped)
+
+    def _refuse_cut(self) -> None:
+        """A mapped file that somebody cut ends the process that reads beyond its end."""
+        for name, size in self._sizes.items():
+            try:
+                found = (self.folder / name).stat().st_size
+            except OSError as error:
+                raise DamagedTwinError(self) from error
+            if found != size:
+                raise DamagedTwinError(self)
 
     def find(self, name: str, hashes: Hashes) -> Numbers:
         """The numbers of rows whose text of that name may have one of the hashes, each once, in order."""
@@ -141,6 +153,7 @@ class Twin:
             if int(np.add.reduce(there, dtype=np.uint64)) != told:
                 raise DamagedTwinError(self)
             self._found[name] = there
+        self._refuse_cut()
         there, wanted = self._found[name], np.unique(hashes & np.uint64(_UPPER))
         low, high = np.searchsorted(there, wanted), np.searchsorted(there, wanted | _LOWER, "right")
         count = high - low
@@ -150,6 +163,7 @@ class Twin:
     def rows(self, numbers: Numbers) -> pa.Table:
         """The rows of these numbers: ROW as text, NUMBER, and `_check`, which `hash(ROW, NUMBER)` must be."""
         ends, buffer = self._rows
+        self._refuse_cut()
         if len(numbers) and not (numbers.min() >= 0 and numbers.max() < self.seal.rows):
             raise DamagedTwinError(self)
         begin, end = ends[numbers, 0], ends[numbers + 1, 0]

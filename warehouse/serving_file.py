@@ -105,6 +105,8 @@ class OpenFile:
         sealed = seal_of(path)
         if sealed is not None and sealed.size != self.size:
             raise DamagedFileError("size")  # LMDB would read beyond its end, which kills the process
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
         # No lock file: the file never changes, so there is no writer to keep clear of.
         self.env = lmdb.open(str(path), subdir=False, readonly=True, lock=False, create=False, max_dbs=MAX_DATABASES)
         self.records = self.env.open_db(RECORDS, create=False)
@@ -156,7 +158,9 @@ class OpenFile:
             return zstandard.ZstdDecompressor(dict_data=self.dictionary)
 
     def begin(self) -> Any:  # noqa: ANN401 (an LMDB transaction)
-        """A transaction for reading."""
+        """A transaction for reading. Raises DamagedFileError where somebody cut the file: it is mapped."""
+        if os.lseek(self._file, 0, os.SEEK_END) != self.size:  # a fifth of a microsecond
+            raise DamagedFileError("size")
         return self.env.begin(buffers=True)
 
 

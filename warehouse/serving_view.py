@@ -16,10 +16,16 @@ import zstandard
 
 from schemas.values import Json
 from warehouse.serving_errors import BadPageError, NotIndexedError, TornGenerationError
-from warehouse.serving_file import GONE, Generation, OpenFile, Record, index_key, shortened
+from warehouse.serving_file import GONE, DamagedFileError, Generation, OpenFile, Record, index_key, shortened
 from warehouse.serving_index import BETWEEN, pairs_from
 
-DAMAGE = (zstandard.ZstdError, orjson.JSONDecodeError, lmdb.Error, ValueError)  # what reading a damaged file raises
+DAMAGE = (
+    zstandard.ZstdError,
+    orjson.JSONDecodeError,
+    lmdb.Error,
+    ValueError,
+    DamagedFileError,
+)  # what reading a damaged file raises
 LOOKED_AT = 20_000  # records a page looks at, at most; it ends there and says where to go on
 _NO_FILTER: Mapping[str, str] = {}
 
@@ -51,7 +57,7 @@ class View:
             return None
         try:
             for file in self.files:
-                with file.env.begin(buffers=True) as read:
+                with file.begin() as read:
                     packed = read.get(name, db=file.records)
                     if packed is not None:
                         return file.unpack(packed) if len(packed) > len(GONE) else None
@@ -127,8 +133,9 @@ class View:
 
     @contextmanager
     def _reading(self) -> Iterator[_Reading]:
-        begun = [one.begin() for one in self.files]
+        begun: list[Any] = []
         try:
+            begun.extend(one.begin() for one in self.files)
             yield _Reading(self.files, begun)
         except DAMAGE as error:
             raise TornGenerationError(self.info.library, self.info.id, type(error).__name__) from error
