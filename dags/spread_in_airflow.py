@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, Param, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException
 
 from dags import steps_in_airflow as steps
 from dags.steps_in_airflow import Report
+from schemas.errors import ShutongError
 
 if TYPE_CHECKING:
     from shutong.wiring import Wired
 
 WHOLE = "merge_whole__{}"
+_STALE, _AGAIN = "WH-SPREAD-STALE", "again"  # of the error; in the conf of the run that begins anew
 BUCKETS = Param(16, type="integer", minimum=1, maximum=1_000, title="分成多少份 | into how many pieces")
 
 
@@ -82,14 +84,44 @@ def combine(asked: Mapping[str, object]) -> Report:
 
 
 def finish(library: str, asked: Iterable[Mapping[str, object]], made: Iterable[Mapping[str, object]]) -> Report:
-    """Commit what all buckets made as one release of the library."""
+    """Commit what all buckets made as one release of the library.
+
+    Where the library was merged meanwhile the DAG is begun anew, once; the second time the task fails and says why.
+    """
     plan, told = str(next(iter(asked))["plan"]), list(made)
+    begun_anew, stale = bool((get_current_context()["dag_run"].conf or {}).get(_AGAIN)), False
 
     def act(wired: Wired) -> Report:
         from warehouse.spread_merge import Piece, Returned, read
 
         pieces = tuple(Piece(**one) for one in told)  # type: ignore[arg-type]
         returned = Returned(read(wired.tables, plan), pieces)
-        return wired.steps.merge(library, steps.run_name(), whole=True, spreading=returned).as_dict()
+        try:
+            return wired.steps.merge(library, steps.run_name(), whole=True, spreading=returned).as_dict()
+        except ShutongError as error:
+            if error.code != _STALE or begun_anew:
+                raise
+            nonlocal stale
+            stale = True
+            return {}
 
-    return steps.with_wiring(act)
+    report = steps.with_wiring(act)
+    if stale:
+        raise _anew(library)
+    return report
+
+
+def _anew(library: str) -> DagRunTriggerException:
+    """The same DAG with the same number of buckets; it waits until this run has ended."""
+    return DagRunTriggerException(
+        trigger_dag_id=WHOLE.format(library),
+        dag_run_id=f"again--{steps.run_name()}",
+        conf={"buckets": get_current_context()["params"]["buckets"], _AGAIN: True},
+        reset_dag_run=False,
+        skip_when_already_exists=True,
+        wait_for_completion=False,
+        allowed_states=["success"],
+        failed_states=["failed"],
+        poke_interval=60,
+        deferrable=False,
+    )

@@ -276,8 +276,11 @@ def _stale(library: str) -> WarehouseError:
         "WH-SPREAD-STALE",
         zh=f"{library} 在分份合并期间已被另一次合并更新，未提交任何内容",
         en=f"{library} was merged by somebody else while its buckets were combined; nothing was committed",
-        fix_zh="重新开始这次合并；合并期间不要对同一基础库再做合并",
-        fix_en="Begin the merge anew; let nobody merge the same library meanwhile",
+        fix_zh=f"已有的数据不受影响；等那次合并结束后重新执行 shutong library merge {library} --whole（参数照旧）；"
+        f"在 Airflow 中 merge_whole__{library} 会自动重做一次，再次失败时先暂停 merge__{library} 再触发它",
+        fix_en=f"Nothing is lost. Once that merge has ended run shutong library merge {library} --whole again, with the"
+        f" options it had; in Airflow merge_whole__{library} begins anew once by itself, and where that fails too pause"
+        f" merge__{library}, then trigger it",
     )
 
 

@@ -31,7 +31,8 @@ def spread(airflow, tmp_path, monkeypatch):
     drop(home, "a.csv", [firm(number) for number in range(1, 10)])
     (home / "state").mkdir()
     monkeypatch.setenv("SHUTONG_HOME", str(home))
-    run = SimpleNamespace(run_id="manual__2026", dag_id=f"merge_whole__{LIBRARY}")
+    run = SimpleNamespace(run_id="manual__2026", dag_id=f"merge_whole__{LIBRARY}", conf={})
+    monkeypatch.setattr(spread_in_airflow, "this_run", run, raising=False)
     for module in (spread_in_airflow, steps_in_airflow):
         monkeypatch.setattr(module, "get_current_context", lambda: {"dag_run": run, "params": {"buckets": 3}})
     return spread_in_airflow
@@ -67,8 +68,8 @@ def test_tasks_rebuild_a_library_and_one_that_is_tried_again_changes_nothing(spr
     assert spread.finish(LIBRARY, asked, made)["changed"] is False
 
 
-def test_buckets_of_a_library_that_was_merged_meanwhile_are_refused(spread):
-    from airflow.sdk.exceptions import AirflowFailException
+def test_a_library_that_was_merged_meanwhile_is_begun_anew_once_and_then_refused(spread):
+    from airflow.sdk.exceptions import AirflowFailException, DagRunTriggerException
 
     landed()
     asked = handed_on(spread.begin(LIBRARY))
@@ -77,8 +78,17 @@ def test_buckets_of_a_library_that_was_merged_meanwhile_are_refused(spread):
         spread.finish(LIBRARY, asked, made[1:])
     with open_deployment(read()) as wired:
         wired.steps.merge(LIBRARY, "m1")
-    with pytest.raises(AirflowFailException, match="WH-SPREAD-STALE"):
+    with pytest.raises(DagRunTriggerException) as anew:
         spread.finish(LIBRARY, asked, made)
+    assert (anew.value.trigger_dag_id, anew.value.conf["buckets"]) == (f"merge_whole__{LIBRARY}", 3)
+    spread.this_run.run_id, spread.this_run.conf = anew.value.dag_run_id, anew.value.conf
+    with pytest.raises(AirflowFailException, match=f"WH-SPREAD-STALE.*merge_whole__{LIBRARY}"):
+        spread.finish(LIBRARY, asked, made)
+    with open_deployment(read()) as wired:
+        drop(wired.deployment.home, "b.csv", [firm(10)])
+        wired.steps.ingest("scjg.firms", "r2")
+    asked = handed_on(spread.begin(LIBRARY))
+    assert spread.finish(LIBRARY, asked, handed_on([spread.combine(one) for one in asked]))["records"] == 10
 
 
 def test_before_anything_landed_there_is_nothing_to_spread(spread):
