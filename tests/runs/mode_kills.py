@@ -152,8 +152,8 @@ def at_random(root: Path, number: int, lasts: float, chance: random.Random, most
     for attempt in range(min(KILLS_IN_A_ROW, most)):
         run = "day-2" if same else f"day-2-{attempt}"
         met, lived = struck(lambda run=run: command(home, run), chance.uniform(0.02, lasts * 1.1))
-        if not met:
-            lasts = min(lasts, lived)
+        if not met:  # those before it did a part: only the first tells how long all lasts
+            lasts = min(lasts, lived) if attempt == 0 else lasts
             break
         kills += 1
     run = "day-2" if same else "day-2-again"

@@ -128,8 +128,8 @@ class Scenarios:
                 lambda run=run: command(self._arranged, self._home, run, whole=self._whole),
                 self._chance.uniform(0.02, self._lasts),
             )
-            if not met:
-                self._lasts = min(self._lasts, lived)
+            if not met:  # those before it did a part: only the first tells how long all lasts
+                self._lasts = min(self._lasts, lived) if attempt == 0 else self._lasts
                 break
             kills += 1
         self._finish("day-1" if same else "day-1-again", f"random {number}")
