@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,7 +11,7 @@ import duckdb
 
 from schemas.points import reached
 from schemas.values import Json
-from warehouse import crosswalk, keyed, keyed_rows, library_job, links, merge_whole, survivors, words
+from warehouse import crosswalk, keyed, keyed_rows, library_job, links, merge_pair, merge_whole, survivors, words
 from warehouse.crosswalk import ENTITY, LOOSE, OWN
 from warehouse.keyed import DamagedTwinError
 from warehouse.keyed_rows import Pair
@@ -68,13 +68,12 @@ def _build(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, last
         {key for key in {*renamed, *was} if renamed.get(key) != was.get(key)}
         | {place[key] for place in (renamed, was) for key in place if renamed.get(key) != was.get(key)}
     )
-    _affect(connection, moved, turned)
+    _affect(connection, moved, turned, (links.RENAMED, _WAS) if renamed != was else (links.RENAMED,))
     relinked = _relink(connection, tables, job, last, sides, turned)
     affected = connection.execute(f"SELECT count(*) FROM {_AFFECTED}").fetchall()[0][0]
     if affected > max(FEW, int(cast("int", last.told["records"])) // _SHARE):
         return None
-    compared = _combine(connection, job, sides)
-    library_job.compare(connection, job, "_before", "_after")
+    compared = _combine(connection, job, last, sides)
     return _outcome(connection, tables, job, last, moved, compared=compared, relinked=relinked)
 
 
@@ -89,11 +88,15 @@ def _side(tables: Tables, job: Job, last: Made, number: int) -> _Side:
     return _Side(number, Pair(number, between, lens.columns, there), crosswalk.delivered(job.standard, lens.columns))
 
 
-def _affect(connection: duckdb.DuckDBPyConnection, moved: list[_Side], turned: list[str]) -> None:
-    """Make _AFFECTED: the keys that rows which came or went have of their own, and those whose name changed."""
+def _affect(connection: duckdb.DuckDBPyConnection, moved: list[_Side], turned: list[str],
+            renames: Sequence[str]) -> None:  # fmt: skip
+    """Make _AFFECTED: the keys that rows which came or went have of their own, and those whose name changed.
+
+    `renames` are the different tables of keys that became others.
+    """
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {_AFFECTED} (key VARCHAR)")
     found = [f"SELECT DISTINCT {OWN} AS own FROM _delta_{one.number} WHERE {OWN} IS NOT NULL" for one in moved]
-    for renamed in (links.RENAMED, _WAS) if found else ():
+    for renamed in renames if found else ():
         connection.execute(
             f"INSERT INTO {_AFFECTED} SELECT coalesce(new, own) FROM ({' UNION ALL '.join(found)})"
             f" LEFT JOIN {renamed} ON old = own"
@@ -202,8 +205,9 @@ def _touch(connection: duckdb.DuckDBPyConnection, job: Job, moved: list[_Side], 
     connection.execute(f"INSERT INTO _touched SELECT strength, value FROM ({told}) WHERE value IS NOT NULL")
 
 
-def _combine(connection: duckdb.DuckDBPyConnection, job: Job, sides: list[_Side]) -> tuple[Compared, ...]:
-    """Make `_before` and `_after`, the records of the affected keys; returns how what was compared changes."""
+def _combine(connection: duckdb.DuckDBPyConnection, job: Job, last: Made,
+             sides: list[_Side]) -> tuple[Compared, ...]:  # fmt: skip
+    """Make EVENTS, and `_after` of the records that came or changed; returns how what was compared changes."""
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {_PROBE} AS SELECT key AS own FROM {_AFFECTED} UNION SELECT old FROM"
         f" {links.RENAMED} SEMI JOIN {_AFFECTED} ON new = key UNION SELECT old FROM {_WAS} SEMI JOIN {_AFFECTED}"
@@ -223,21 +227,37 @@ def _combine(connection: duckdb.DuckDBPyConnection, job: Job, sides: list[_Side]
         rows = f"(FROM {one.pair.moved} UNION ALL FROM {stayed})"
         typed = crosswalk.typed(job.standard, contribution, rows, one.pair.columns, more=(OLD, NEW))
         connection.execute(f"CREATE OR REPLACE TEMP VIEW _found_{one.number} AS {typed}")
+    own = not loose and not words.resolve(job.words)[0] and not words.resolve(last.words)[0]
+    found = [merge_pair.Found(Part(job.contributions[one.number], f"_found_{one.number}", one.fields),
+                              _under(f"_found_{one.number}", own=own)) for one in sides]  # fmt: skip
+    paired = merge_pair.pair(connection, job, found, f"SELECT key FROM {_AFFECTED}", "_after")
+    if paired is not None:
+        return paired
     compared = []
-    for into, flag, renamed, led in (("_before", OLD, _WAS, "was"), ("_after", NEW, links.RENAMED, "now")):
+    for into, flag, key in (("_before", OLD, merge_pair.WAS), ("_after", NEW, merge_pair.NOW)):
         parts = []
-        own = not loose and connection.execute(f"SELECT count(*) FROM {renamed}").fetchone() == (0,)
-        entity = f"f.{OWN}" if own else f"coalesce(n.new, f.{OWN}, l.{led})"
-        others = f" LEFT JOIN {renamed} AS n ON n.old = f.{OWN} LEFT JOIN {_LED} AS l ON l.id = f.{LOOSE}"
-        for one in sides:
-            view = f"{into}_{one.number}"
+        for number, said in enumerate(found):
+            view = f"{into}_{number}"
             connection.execute(
-                f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT f.*, {entity} AS {ENTITY} FROM _found_{one.number} AS f"
-                f"{'' if own else others} WHERE f.{flag} AND {entity} IN (SELECT key FROM {_AFFECTED})"
+                f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT *, {key} AS {ENTITY} FROM ({said.query})"
+                f" WHERE {flag} AND {key} IN (SELECT key FROM {_AFFECTED})"
             )
-            parts.append(Part(job.contributions[one.number], view, one.fields))
+            parts.append(dataclasses.replace(said.part, relation=view))
         compared.append(survivors.make(connection, job.standard, parts, into))
+    library_job.compare(connection, job, "_before", "_after")
     return survivors.summed((-1, compared[0]), (1, compared[1]))
+
+
+def _under(found: str, *, own: bool) -> str:
+    """SQL of rows with the keys they came under and come under; `own`: always their own."""
+    if own:
+        return f"SELECT *, {OWN} AS {merge_pair.WAS}, {OWN} AS {merge_pair.NOW} FROM {found}"
+    return (
+        f"SELECT f.*, coalesce(w.new, f.{OWN}, l.was) AS {merge_pair.WAS},"
+        f" coalesce(n.new, f.{OWN}, l.now) AS {merge_pair.NOW} FROM {found} AS f LEFT JOIN {_WAS} AS w"
+        f" ON w.old = f.{OWN} LEFT JOIN {links.RENAMED} AS n ON n.old = f.{OWN} LEFT JOIN {_LED} AS l"
+        f" ON l.id = f.{LOOSE}"
+    )
 
 
 def _outcome(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, last: Made, moved: list[_Side], *,

@@ -56,8 +56,8 @@ def make(connection: duckdb.DuckDBPyConnection, standard: Standard, parts: Seque
     rows and on the order of parts, not on the order of rows.
     """
     folded = [_folded(connection, standard, one, number) for number, one in enumerate(parts)]
-    pairs = list(_pairs(parts))
-    agreed = [_agreed(parts, *one) for one in pairs]
+    compared = list(pairs(parts))
+    agreed = [_agreed(parts, *one) for one in compared]
     winners = [_winner(one.name, ranked(standard, parts, one.name)) for one in standard.fields]
     packed = {"_mask": " + ".join(f"(c{n}._there IS NOT NULL)::BIGINT * {2**n}" for n in range(len(parts)))}
     packed |= _packed("_whose", winners, width := len(parts).bit_length())
@@ -76,7 +76,7 @@ def make(connection: duckdb.DuckDBPyConnection, standard: Standard, parts: Seque
         f"CREATE TEMP {'TABLE' if kept else 'VIEW'} {into} AS"
         f" SELECT {listed}, {SOURCES}, {DEPARTMENTS} FROM {_JOINED} JOIN {_LABELS} USING ({using})"
     )
-    return _counted(connection, pairs, list(pairwise))
+    return _counted(connection, compared, list(pairwise))
 
 
 def _side_by_side(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part], folded: Sequence[str]) -> str:
@@ -196,7 +196,7 @@ def _winner(name: str, ranked: Sequence[int]) -> str:
     return f"CASE {cases} ELSE 0 END" if cases else "0"
 
 
-def _pairs(parts: Sequence[Part]) -> Iterator[tuple[str, str, str]]:
+def pairs(parts: Sequence[Part]) -> Iterator[tuple[str, str, str]]:
     """Every field with two departments, in order, that both deliver it."""
     for name in dict.fromkeys(itertools.chain.from_iterable(one.fields for one in parts)):
         speaking = sorted({one.contribution.department for one in parts if name in one.fields})

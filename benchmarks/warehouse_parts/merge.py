@@ -5,6 +5,7 @@ Changes are merged through keyed twins of data files, whose making is a step of 
 
 from __future__ import annotations
 
+import importlib
 import json
 import resource
 import sys
@@ -24,6 +25,7 @@ from warehouse.tables import Tables
 STEPS = ("land", "bare", "whole", "twins", "change", "changes", "again")
 TARGETS = {"merge_whole_over_bare": 2.5, "merge_whole_over_changes": 50.0, "merge_peak_mib": 4_096.0}
 AT_MOST = ("merge_whole_over_bare", "merge_peak_mib")
+BYTES_PER_ROW = 1_500  # of disk; two thirds are keyed twins
 CHANGED = (35_000, 10_000, 5_000)  # rows of each department, of ten million firms or of fewer
 MEMORY = "3GB"  # of DuckDB in the bare run, whose join and sort spill beyond
 TYPES = {"reg_capital": "capital", "est_date": "date", "appr_date": "date", "staff": "integer"}
@@ -42,8 +44,11 @@ STANDARD = Standard(
 WHO = tuple(Contribution(f"d{n}.firms", f"d{n}", f"std_d{n}.firms") for n in range(3))
 
 
-def rows_of(department: int, count: int, landed: str, suffix: str = "") -> str:
-    """SQL of a department's rows of the firms 0 to `count`: one in twenty has another name there."""
+def rows_of(department: int, count: int, landed: str, suffix: str = "", where: str = "true") -> str:
+    """SQL of a department's rows of the firms 0 to `count` of which `where` (about `i`) is true.
+
+    One in twenty has another name there.
+    """
     key = "'9133' || lpad((i * 7 + 13)::VARCHAR, 14, '0')"
     return f"""
         SELECT {key} AS uscc, 'P' || lpad(i::VARCHAR, 16, '0') AS subject_id,
@@ -57,7 +62,7 @@ def rows_of(department: int, count: int, landed: str, suffix: str = "") -> str:
           (hash(i + {department * 7}) % 5)::VARCHAR AS status, (hash(i) % 97)::VARCHAR AS industry,
           (hash(i * 9) % 1000)::BIGINT AS staff, '0571-8' || hash(i + {department}) % 10000000 AS tel,
           (hash(i) % 90)::VARCHAR AS region, '{landed}' AS _landed_at
-        FROM range({count}) AS t(i)"""
+        FROM range({count}) AS t(i) WHERE {where}"""
 
 
 def land(rows: int, folder: Path) -> dict[str, object]:
@@ -83,6 +88,8 @@ def bare(_rows: int, folder: Path) -> dict[str, object]:
             f"COPY (SELECT uscc, {told} FROM {a} AS a FULL JOIN {b} AS b USING (uscc) FULL JOIN {c} AS c USING (uscc)"
             f" ORDER BY uscc) TO '{folder / 'bare.parquet'}' (FORMAT parquet, COMPRESSION zstd)"
         )
+    for file in folder.glob("*.parquet"):
+        file.unlink()  # no later step reads them
     return {}
 
 
@@ -92,12 +99,12 @@ def change(rows: int, folder: Path) -> dict[str, object]:
     with tables.connect() as connection:
         for number, one in enumerate(WHO):
             count = CHANGED[number]
-            moved = rows_of(number, rows, f"2026-11-23T0{number}:00:00.000000+08:00", "新")
-            some = f"hash(uscc, {number}) % {rows} < {count}"
-            fresh = f"SELECT * REPLACE ('92' || uscc[3:] AS uscc, 'N' || subject_id AS subject_id) FROM ({moved})"
+            landed = f"2026-11-23T0{number}:00:00.000000+08:00"
+            some, few = (f"hash(i, {number + salt}) % {rows} < {most}" for salt, most in ((0, count), (3, count // 10)))
+            fresh = rows_of(number, rows, landed, "新", few)
             relation = connection.sql(
-                f"SELECT * FROM ({moved}) WHERE {some} UNION ALL"
-                f" SELECT * FROM ({fresh}) WHERE hash(reg_no) % {rows} < {count // 10}"
+                f"{rows_of(number, rows, landed, '新', some)} UNION ALL"
+                f" SELECT * REPLACE ('92' || uscc[3:] AS uscc, 'N' || subject_id AS subject_id) FROM ({fresh})"
             )
             snapshot = tables.upsert(one.table, relation, key=("uscc",))
             assert snapshot is not None
@@ -114,7 +121,12 @@ def twinned(folder: Path) -> dict[str, object]:
 
 
 def merged(folder: Path, *, whole: bool) -> dict[str, object]:
-    """One merge in a process that looked at the tables before; what it counted, as a digest."""
+    """One merge in a process that looked at the tables before; what it counted, as a digest.
+
+    What pyiceberg imports with a process's first commit is there: a run that landed something has paid for it.
+    """
+    for name in ("rich.console", "rich.table"):
+        importlib.import_module(name)
     state, tables = opened(folder)
     for one in WHO:
         tables.plan(one.table, state.released(one.table))
