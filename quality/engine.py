@@ -19,12 +19,13 @@ from quality.errors import QualityError
 from quality.fused import Condition, Marks, Scanner
 from quality.kept import Kept, Query
 from quality.parts import Parts
+from quality.put_off import put_off
 from quality.repeats import Repeats
 from quality.streamed import Late, Stream
 from schemas.values import ROW
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
-with warnings.catch_warnings():
+with warnings.catch_warnings(), put_off("scipy.stats"), put_off("altair"):  # a quarter of the time, for no rule
     # Its own imports use deprecated names of pandas, marshmallow and pydantic; nothing here can change that.
     warnings.simplefilter("ignore")
     import great_expectations as gx
