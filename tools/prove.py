@@ -176,6 +176,8 @@ def main(arguments: list[str] | None = None) -> int:
     # The longest first, as far as one knows, so that no lane is left alone with one at the end.
     wanted = sorted(parts(), key=lambda part: -lasted.get(part.name, float("inf")))
     wanted = [part for part in wanted if asked.only in part.name]
+    if not wanted:
+        parser.error(f"no part has {asked.only!r} in its name; --list tells what there is")
     for part in wanted:
         if part.name in passed or asked.list:
             known = f"passed before, {passed[part.name]:.1f} s" if part.name in passed else "to do"

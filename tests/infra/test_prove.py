@@ -59,6 +59,8 @@ def test_the_longest_comes_first_and_only_what_is_asked_for(told):
     said = told({"short": "", "long": ""}, code="that")[1]
     assert said.index("long") < said.index("short")
     assert told({"short": "", "long": ""}, "--only", "sho", "--again")[2] == ["short"]
+    with pytest.raises(SystemExit, match="2"):
+        told({"short": ""}, "--only", "nothing")
 
 
 def test_a_part_that_left_something_out_proves_nothing_and_says_why(told):
