@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
@@ -31,29 +32,31 @@ class Found:
     files: set[str] = field(default_factory=set)
 
 
-def codes() -> dict[str, Found]:
+@cache
+def codes() -> Mapping[str, Found]:
     """Every code in string literals of the packages."""
     found: dict[str, Found] = {}
     for package in PACKAGES:
         for path in sorted((TOP / package).rglob("*.py")):
             tree = ast.parse(path.read_text())
-            for code in _literals(tree):
+            nodes = list(ast.walk(tree))
+            for code in _literals(nodes):
                 found.setdefault(code, Found()).files.add(str(path.relative_to(TOP)))
-            for code, zh, en in _worded(tree):
+            for code, zh, en in _worded(nodes):
                 if not found[code].zh:
                     found[code].zh, found[code].en = zh, en
     return found
 
 
-def _literals(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _literals(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value):
             yield node.value
 
 
-def _worded(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
+def _worded(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, str, str]]:
     """(code, zh, en) of every call that names a code and both its wordings."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Call):
             continue
         named = {one.arg: one.value for one in node.keywords if one.arg}

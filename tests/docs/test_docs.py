@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +23,19 @@ PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
+@cache
+def text_of(page: Path) -> str:
+    """What a page says."""
+    return page.read_text()
+
+
+@cache
+def every_command() -> dict[str, click.Command]:
+    """Every command that does something, imported, by the words one types."""
+    return dict(commands(main))
+
+
+@cache
 def tool(name: str) -> ModuleType:
     """A script of tools/ as a module."""
     spec = importlib.util.spec_from_file_location(name, TOP / "tools" / f"{name}.py")
@@ -46,20 +60,21 @@ def said(language: str) -> str:
     """Everything the pages of one language say, on one line."""
     chinese = [page for page in PAGES if "zh-CN" in page.name]
     pages = chinese if language == "zh" else [page for page in PAGES if page not in chinese]
-    return " ".join(" ".join(page.read_text() for page in pages).split())
+    return " ".join(" ".join(text_of(page) for page in pages).split())
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_command_is_shown_in_both_languages(language):
-    missing = [words for words, _ in commands(main) if words not in said(language)]
+    everything = said(language)
+    missing = [words for words in every_command() if words not in everything]
     assert missing == []
 
 
 def test_every_command_a_page_shows_exists():
-    known = dict(commands(main))
+    known = every_command()
     wrong = []
     for page in PAGES:
-        for line in re.findall(r"(?<![\w/.-])shutong ([a-z]+(?: [a-z]+)?)", page.read_text()):
+        for line in re.findall(r"(?<![\w/.-])shutong ([a-z]+(?: [a-z]+)?)", text_of(page)):
             first, _, second = line.partition(" ")
             group = main.commands.get(first)
             if isinstance(group, click.Group):
@@ -72,10 +87,10 @@ def test_every_command_a_page_shows_exists():
 
 def test_every_option_a_page_shows_exists():
     wrong = []
-    for page in PAGES:
-        for words, one in commands(main):
-            known = {name for option in one.params for name in (*option.opts, *option.secondary_opts)} | {"--help"}
-            for rest in re.findall(rf"{words}((?: +[^\s`#;|]+)*)", page.read_text()):
+    for words, one in every_command().items():
+        known = {name for option in one.params for name in (*option.opts, *option.secondary_opts)} | {"--help"}
+        for page in (page for page in PAGES if words in text_of(page)):
+            for rest in re.findall(rf"{words}((?: +[^\s`#;|]+)*)", text_of(page)):
                 wrong += [
                     f"{page.name}: {words} {name}" for name in re.findall(r"--[a-z-]+", rest) if name not in known
                 ]
