@@ -113,9 +113,10 @@ class Grants:
         raise not_for_this(plans[-1].grant, day, channel)
 
     def of(self, department: str) -> list[Grant]:
-        """All grants of a department, within each subject the file's first and in its order, ended ones included."""
+        """The grants of a department, within each subject the file's first and in its order; revoked ones are gone."""
         self._follow()
-        return [plan.grant for (one, _), plans in self._plans.items() if one == department for plan in plans]
+        held = [plan.grant for (one, _), plans in self._plans.items() if one == department for plan in plans]
+        return [one for one in held if one.state != "revoked"]
 
     def state(self) -> GrantsState:
         """What is in force, and the last problem with the file or the database's grants."""

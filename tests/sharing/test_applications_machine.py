@@ -173,7 +173,7 @@ class Life(RuleBasedStateMachine):
 SPACE = Path()
 
 
-@pytest.mark.parametrize("examples", [25, pytest.param(2000, marks=pytest.mark.prove)])
+@pytest.mark.parametrize("examples", [20, pytest.param(2000, marks=pytest.mark.prove)])
 def test_no_order_of_events_takes_an_illegal_step_or_a_wrong_clock(tmp_path, examples):
     global SPACE  # noqa: PLW0603 - a machine has no fixtures
     SPACE = tmp_path

@@ -65,9 +65,10 @@ def test_a_file_s_grants_stand_beside_and_are_shown_as_such(tmp_path):
     grant = give(town, TERMS)
     assert town.ask(PATH).json()["grant"] == "tax-firms"
     assert town.ask(PATH, headers={"X-Grant": grant}).json()["grant"] == grant
+    assert {one.origin for one in town.desk.grants.of("tax")} == {"file", "database"}
     acts(town).revoke(grant, PROVIDER, WHY, at(2))
     assert town.ask(PATH).status_code == 200
-    assert {one.origin for one in town.desk.grants.of("tax")} == {"file", "database"}
+    assert {one.origin for one in town.desk.grants.of("tax")} == {"file"}
     town.desk.close()
     town.config.engine.dispose()
 
