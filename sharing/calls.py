@@ -36,7 +36,11 @@ class Call:
 
     `key` is the key asked for: plain for a valid social credit code, else its HMAC-SHA256 under the deployment's
     secret (`hmac:` + hex); `keys` the same for a batch. `units` counts against the quota. `fields` counts the fields
-    sent, `size` the bytes of the body. `department` is null while nobody is known to ask.
+    sent, `names` are theirs, `size` the bytes of the body, `generation` the data it came from. `department` is null
+    while nobody is known to ask; `app` is its application, the label of the key. `case` 办件编号 and `matter_asked`
+    are what the caller said the call is for, `client_id` is its own number of the call; `repeats` is the id of the call
+    it had sent under that number before, and been counted for. `micros` is how long it took, in millionths of a second.
+    `request` and `answer` are HMAC-SHA256 of the hashes in the receipt, so that they tell nobody a person's key.
     """
 
     id: str
@@ -56,6 +60,16 @@ class Call:
     code: str | None = None
     fields: int = 0
     size: int = 0
+    app: str | None = None
+    case: str | None = None
+    matter_asked: str | None = None
+    client_id: str | None = None
+    repeats: str | None = None
+    names: list[str] = field(default_factory=list)
+    generation: int | str | None = None
+    micros: int = 0
+    request: str | None = None
+    answer: str | None = None
 
     @classmethod
     def begin(cls) -> Call:

@@ -13,7 +13,7 @@ _REASONS = {
     403: "没有授权，或字段不在授权之内 Not granted, or a field outside the grant",
     404: "没有找到 Not found",
     405: "方法不允许；个人信息库的键不得出现在网址中 Wrong method; keys of personal libraries never travel in a URL",
-    409: "当前状态不能办理 Not in the present state",
+    409: "当前状态不能办理，或请求编号已用 Not in the present state, or the call's number was used",
     413: "请求体过大 Body too large",
     422: "键或请求体格式错误 MalformedError key or body",
     429: "配额已用完，见 Retry-After Quota spent, see Retry-After",
@@ -120,30 +120,47 @@ Name = Annotated[str, Path(description="基础库名称或资源编号 library o
 GrantName = Annotated[str | None, Query(alias="grant", description="使用哪一项授权 which grant (or header X-Grant)")]
 GrantHeader = Annotated[str | None, Header(alias="X-Grant", description="使用哪一项授权 which grant")]
 
+Matter = Annotated[str | None, Header(alias="X-Matter", description="办理的事项，须与授权相同 must be the grant's")]
+Case = Annotated[str | None, Header(alias="X-Case", description="办件编号 number of the case")]
+OwnId = Annotated[str | None, Header(alias="X-Client-Request-Id", max_length=64, pattern="^[A-Za-z0-9._:-]+$",
+                  description="调用方编号：当日重试只计一次 your id: counted once a day")]  # fmt: skip
+
 # Described here and answered by sharing/front.py: these routes are never mounted, they only speak to the OpenAPI page.
 lean = APIRouter(tags=["查询 look-up"])
-_REFUSALS = problems(401, 403, 404, 405, 422, 429, 503)
+_REFUSALS = problems(401, 403, 404, 405, 409, 422, 429, 503)
 
 
-def look_up(
+def look_up(  # noqa: PLR0917 they are headers
     name: Name,
     key: Annotated[str, Path(description="键，例如统一社会信用代码 the key")],
     fields: Annotated[str | None, Query(description="逗号分隔的字段 comma-separated fields")] = None,
     grant: GrantName = None,
     x_grant: GrantHeader = None,
+    x_matter: Matter = None,
+    x_case: Case = None,
+    x_client_request_id: OwnId = None,
 ) -> None:
     """每次应答都先写入不可篡改的调用记录。Every answer is recorded before it leaves."""
 
 
-def look_up_by_body(name: Name, body: KeyBody, grant: GrantName = None, x_grant: GrantHeader = None) -> None:
+def look_up_by_body(  # noqa: PLR0917 they are headers
+    name: Name, body: KeyBody, grant: GrantName = None, x_grant: GrantHeader = None, x_matter: Matter = None,
+    x_case: Case = None, x_client_request_id: OwnId = None,
+) -> None:  # fmt: skip
     """个人信息的键只能写在请求体中。Keys of persons travel in the body only."""
 
 
-def look_up_many(name: Name, body: KeysBody, grant: GrantName = None, x_grant: GrantHeader = None) -> None:
+def look_up_many(  # noqa: PLR0917 they are headers
+    name: Name, body: KeysBody, grant: GrantName = None, x_grant: GrantHeader = None, x_matter: Matter = None,
+    x_case: Case = None, x_client_request_id: OwnId = None,
+) -> None:  # fmt: skip
     """每个键计一次配额，配额不足时整批拒绝。Each key counts; a batch that exceeds the quota is refused whole."""
 
 
-def seek(name: Name, body: QueryBody, grant: GrantName = None, x_grant: GrantHeader = None) -> None:
+def seek(  # noqa: PLR0917 they are headers
+    name: Name, body: QueryBody, grant: GrantName = None, x_grant: GrantHeader = None, x_matter: Matter = None,
+    x_case: Case = None, x_client_request_id: OwnId = None,
+) -> None:  # fmt: skip
     """只能按授权 find 所列字段查找；每条计一次配额。By fields of the grant's `find`; each record counts."""
 
 

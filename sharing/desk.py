@@ -7,7 +7,7 @@ import hmac
 import time
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from schemas.errors import ShutongError
 from schemas.validators import scalar
 from schemas.values import Json
+from sharing.asked import Heard
+from sharing.call_refusals import MatterError
 from sharing.calls import SHANGHAI, Call
 from sharing.catalog import Library, Paged, Published, SharingConfig
 from sharing.errors import (
@@ -39,8 +41,10 @@ from sharing.keys import Key, Keys, digest
 from sharing.ledger import Ledger
 from sharing.masks import Mask
 from sharing.meter import Meter
+from sharing.once import Once
 from sharing.problems import Answer
 from sharing.quota import Quota
+from sharing.repeats import Repeats
 from sharing.seeking import Marks, Sought
 from sharing.sql_log import QueryLog
 from warehouse.errors import WarehouseError
@@ -57,11 +61,17 @@ _KINDS = {
 
 @dataclass(slots=True)
 class Visit:
-    """One call on its way through: its record so far, the caller, and the plan whose quota it has used."""
+    """One call on its way through: its record so far, the caller, and the plan whose quota it has used.
+
+    `paid` units were counted when the caller sent it before.
+    """
 
     call: Call
     caller: Key | None = None
     charged: Plan | None = None
+    heard: Heard | None = None
+    paid: int = 0
+    began: int = field(default_factory=time.perf_counter_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,7 @@ class Desk:
         self.ledger = Ledger(config.meter)
         queries = QueryLog(config.engine)
         self.quota = Quota(config.meter / "quota", self.ledger, queries)
+        self.once = Once(Repeats(config.meter / "repeats", self.ledger))
         self._months, self._pace = Months(self.ledger, queries), Pace(config.meter / "pace")
         self._following: asyncio.Future[None] | None = None
         self._marks = Marks(config.secret)
@@ -107,6 +118,7 @@ class Desk:
         """Seal the ledger's segment and let go of files."""
         self.meter.close()
         self.quota.close()
+        self.once.close()
         self._pace.close()
         self.grants.close()
 
@@ -143,7 +155,24 @@ class Desk:
             raise WrongKeyError.of()
         self._known.setdefault(digested, (found, time.monotonic()))
         visit.caller, visit.call.department, visit.call.key_id = found, found.department, found.id
+        visit.call.app = found.label
         return found
+
+    async def numbered(self, visit: Visit) -> None:
+        """Take the caller's own number of the call, if it has one: what was counted under it today is paid for.
+
+        Raises RepeatedError, UnderWayError; UnavailableError when it cannot be known.
+        """
+        call = visit.call
+        if call.client_id is not None and visit.heard is not None:
+            call.request = self.keyed(visit.heard.hash)
+            first = await self.once.begin(call)
+            if first is not None:
+                call.repeats, visit.paid = first.id, first.units
+
+    def keyed(self, told: bytes | None) -> str | None:
+        """A hash as the ledger keeps it, HMAC-SHA256 in hexadecimal: nobody can try out persons' keys on it."""
+        return hmac.digest(self.config.secret, told, "sha256").hex() if told is not None else None
 
     def forget_keys(self) -> None:
         """Ask the state database again for every key from the next call on."""
@@ -240,6 +269,8 @@ class Desk:
         plan = self.grants.plan(caller.department, subject, name, client=caller.label, channel=channel)
         call, grant = visit.call, plan.grant
         call.grant, call.matter, call.basis = grant.id, grant.matter, grant.basis
+        if call.matter_asked not in {None, grant.matter}:
+            raise MatterError.of(grant.id, grant.matter)
         return plan
 
     def _charge(self, visit: Visit, plan: Plan, units: int) -> None:
@@ -247,9 +278,15 @@ class Desk:
         quota, day = self.quota, visit.call.day
         if visit.charged is None:
             self._pace.take(plan.grant)
+        free = min(units, visit.paid)
+        visit.paid, units = visit.paid - free, units - free
         try:
-            grant = self._months.limited(plan.grant)
-            if grant.per_day is not None and quota.take(grant.department, grant.id, grant.per_day, units, day) is None:
+            grant = self._months.limited(plan.grant) if units else plan.grant
+            if (
+                units
+                and grant.per_day is not None
+                and quota.take(grant.department, grant.id, grant.per_day, units, day) is None
+            ):
                 self.give_back(visit)
                 left = max(0, grant.per_day - quota.used(grant.department, grant.id, day))
                 if grant.per_month is not None and grant.per_day != plan.grant.per_day:
@@ -343,6 +380,7 @@ def _answer(
     after: str | None = None,
 ) -> Answer:
     page = visit.call.operation == "query"
+    visit.call.names, visit.call.generation = [name for name, _ in steps], published.id
     told = {
         "data": data,
         **({"after": after} if page else {}),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
+import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -13,6 +15,7 @@ import orjson
 
 from schemas.errors import ShutongError
 from sharing import seeking
+from sharing.asked import Heard, own_id, said, words
 from sharing.calls import Call
 from sharing.desk import LARGEST_BATCH, Desk, Visit
 from sharing.errors import (
@@ -54,9 +57,12 @@ class Front:
             return
         visit = Visit(Call.begin())
         scope[VISIT] = visit
-        answer = await self._safely(visit, scope, receive)
-        if scope["path"] not in OPEN:
-            answer = await self._recorded(visit, answer)
+        try:
+            answer = await self._safely(visit, scope, receive)
+            if scope["path"] not in OPEN:
+                answer = await self._recorded(visit, answer)
+        finally:
+            self._desk.once.let_go(visit.call)
         await _send(send, scope["method"], visit.call.id, answer)
 
     async def _safely(self, visit: Visit, scope: Scope, receive: Receive) -> Answer:
@@ -80,6 +86,10 @@ class Front:
     async def _recorded(self, visit: Visit, answer: Answer) -> Answer:
         call = visit.call
         call.status, call.size, call.fields = answer.status, len(answer.body), answer.fields
+        call.micros = (time.perf_counter_ns() - visit.began) // 1000
+        if visit.caller is not None and visit.heard is not None:
+            call.request = self._desk.keyed(visit.heard.hash)
+            call.answer = self._desk.keyed(hashlib.sha256(answer.body).digest())
         if answer.status >= 500:  # noqa: PLR2004 our fault is not charged
             self._desk.give_back(visit)
         try:
@@ -87,14 +97,20 @@ class Front:
         except SharingError as error:
             self._desk.give_back(visit)
             return refusal(error, call.id)
+        self._desk.once.settle(call)
         return answer
 
     async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Answer:
         path: str = scope["path"]
         if path in OPEN:
             return await _through(self._app, scope, receive)
-        key, grant = _credentials(scope["headers"])
-        await self._desk.identify(visit, key)
+        told = said(scope["headers"])
+        grant = told.grant
+        receive = visit.heard = Heard(scope, grant, receive)
+        await self._desk.identify(visit, told.key)
+        call = visit.call
+        call.matter_asked, call.case = words("X-Matter", told.matter), words("X-Case", told.case)
+        call.client_id = own_id(told.client_id)
         await self._desk.follow()
         asked = _ASKED.fullmatch(path)
         if asked is not None:
@@ -118,11 +134,13 @@ class Front:
                 raise NotFoundError.path()
             if scope["method"] != "GET":
                 raise NotAllowedError.of("GET")
+            await desk.numbered(visit)
             return desk.one(visit, target, key, _listed(query.get("fields")), grant)
         if scope["method"] != "POST":
             raise NotAllowedError.of("POST")
         body = await _body(receive, seeking.NAMES if operation == "records:query" else _NAMES)
         await desk.follow()  # the body may have taken its time
+        await desk.numbered(visit)
         if operation == "records:query":
             return await desk.page(visit, target, seeking.read(body), _fields(body), grant)
         if operation == "records:batch":
@@ -131,18 +149,6 @@ class Front:
         if not isinstance(key, str):
             raise MalformedError.body("请求体缺少文本键 key", "The body has no text `key`")
         return desk.one(visit, target, key, _fields(body), grant)
-
-
-def _credentials(headers: Sequence[tuple[bytes, bytes]]) -> tuple[str | None, str | None]:
-    key = grant = None
-    for name, value in headers:
-        if name == b"x-api-key":
-            key = value.decode("latin-1").strip()
-        elif name == b"authorization" and key is None and value[:7].lower() == b"bearer ":
-            key = value[7:].decode("latin-1").strip()
-        elif name == b"x-grant":
-            grant = value.decode("latin-1").strip()
-    return key, grant
 
 
 def _listed(values: Sequence[str] | None) -> list[str] | None:

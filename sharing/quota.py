@@ -39,7 +39,7 @@ class Quota:
 
     def __init__(self, folder: Path, *records: Counted) -> None:
         self._folder, self._records = folder, records
-        self._boot = _boot_id()
+        self._boot = boot_id()
         self._day = ""
         self._open: dict[tuple[str, str, str], tuple[int, mmap.mmap]] = {}
         self._lock = threading.Lock()
@@ -122,7 +122,8 @@ class Quota:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _boot_id() -> bytes:
+def boot_id() -> bytes:
+    """What tells this start of the machine from every other, 16 bytes."""
     try:
         text = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
     except OSError:

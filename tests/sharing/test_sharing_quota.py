@@ -75,7 +75,7 @@ def test_after_a_reboot_the_ledger_says_what_was_used(tmp_path: Path, monkeypatc
     first = Quota(tmp_path / "quota", Ledger(tmp_path))
     assert first.used("tax", "a") == 8
     assert first.take("tax", "a", 20, 5) == 7
-    monkeypatch.setattr("sharing.quota._boot_id", lambda: b"another boot....")
+    monkeypatch.setattr("sharing.quota.boot_id", lambda: b"another boot....")
     assert Quota(tmp_path / "quota", Ledger(tmp_path)).used("tax", "a") == 8
 
 
@@ -96,7 +96,7 @@ def test_what_was_charged_before_midnight_is_given_back_to_that_day(
     quota.take("tax", "a", 10, 3, "2026-03-11")
     quota.give_back("tax", "a", 4, "2026-03-10")
     assert (quota.used("tax", "a", "2026-03-10"), quota.used("tax", "a", "2026-03-11")) == (0, 3)
-    monkeypatch.setattr("sharing.quota._boot_id", lambda: b"another boot....")
+    monkeypatch.setattr("sharing.quota.boot_id", lambda: b"another boot....")
     again = Quota(tmp_path / "quota", Ledger(tmp_path))
     again.give_back("tax", "a", 3, "2026-03-11")  # of which no record knows
     assert again.used("tax", "a", "2026-03-11") == 0
