@@ -38,11 +38,14 @@ T = TypeVar("T")
 
 
 class _Changing(Transaction):
-    """A transaction that copies the table's metadata only once it differs: producers look at it fifteen times."""
+    """A transaction of one change, which sees the table as it stood before: each look would copy all its metadata.
+
+    Producers look fifteen times; after their change is staged only the table's own id is asked for.
+    """
 
     @property
     def table_metadata(self) -> TableMetadata:
-        return super().table_metadata if self._updates else self._table.metadata
+        return self._table.metadata
 
 
 class _DeleteManifestWriter(ManifestWriterV2):

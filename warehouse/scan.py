@@ -10,7 +10,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 
-from warehouse import columns
+from warehouse import columns, listed
 from warehouse.errors import WarehouseError
 from warehouse.site import SCHEME, name
 from warehouse.sql import literal, quote
@@ -42,19 +42,23 @@ def plan(table: Table, snapshot: int | None, only: str | BooleanExpression = "")
             fix_zh="改读当前发布的快照",
             fix_en="Read the snapshot of the newest release instead",
         )
-    tasks = list(table.scan(row_filter=only or AlwaysTrue(), snapshot_id=snapshot).plan_files())
-    deletes = {file.file_path for task in tasks for file in task.delete_files}
     schema = table.schemas()[known.schema_id] if known.schema_id is not None else table.schema()
-    return Plan(schema, tuple(task.file for task in tasks), tuple(sorted(deletes)))
+    if only and only != AlwaysTrue():
+        tasks = table.scan(row_filter=only, snapshot_id=snapshot).plan_files()
+        named = tuple((task.file, tuple(one.file_path for one in task.delete_files)) for task in tasks)
+    else:
+        named = listed.files(table, known)
+    deletes = {path for _file, paths in named for path in paths}
+    return Plan(schema, tuple(file for file, _paths in named), tuple(sorted(deletes)))
 
 
 def relation(planned: Plan, wanted: Sequence[str] | None = None) -> str:
     """SQL text, in brackets, giving the planned rows with the wanted columns (all of them by default)."""
     names = list(wanted) if wanted is not None else [field.name for field in planned.schema.fields]
-    listed = ", ".join(f"t.{quote(name)}" for name in names)
+    wished = ", ".join(f"t.{quote(name)}" for name in names)
     if not planned.data:
-        return f"(SELECT {listed} FROM ({columns.nothing(planned.schema, names)}) t)"
-    return f"(SELECT {listed} FROM {located(planned, planned.data, names)} t)"
+        return f"(SELECT {wished} FROM ({columns.nothing(planned.schema, names)}) t)"
+    return f"(SELECT {wished} FROM {located(planned, planned.data, names)} t)"
 
 
 def located(planned: Plan, files: Sequence[DataFile], names: list[str]) -> str:

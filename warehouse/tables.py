@@ -128,9 +128,10 @@ class Tables:
         """Make the table, or add the columns it lacks; WH-COLUMN-TYPE when a column would change its type."""
         wanted = columns.iceberg_schema(schema)
         for _attempt in range(ATTEMPTS):
-            if not self.exists(name):
+            table = self._find(name)
+            if table is None:
                 self._create(name, schema)
-            table = self._catalog.load_table(name)
+                table = self._load(name)
             added, widened = columns.changes(name, table.schema(), wanted)
             if not added and not widened:
                 return
@@ -178,9 +179,9 @@ class Tables:
     @_explained
     def shape(self, name: str, schema: pa.Schema) -> pa.Schema:
         """The schema as files of the table have it, field ids included, also of a table or columns yet to be made."""
-        if not self.exists(name):
+        table = self._find(name)
+        if table is None:
             return columns.shape(None, 0, schema)
-        table = self._load(name)
         return columns.shape(table.schema(), table.metadata.last_column_id, schema)
 
     @_explained
@@ -327,9 +328,8 @@ class Tables:
     @_explained
     def head(self, name: str) -> Head | None:
         """The newest snapshot, released or not; None when there is none (or no table)."""
-        if not self.exists(name):
-            return None
-        current = self._load(name).current_snapshot()
+        table = self._find(name)
+        current = table.current_snapshot() if table is not None else None
         if current is None:
             return None
         summary = dict(current.summary.additional_properties) if current.summary else {}
@@ -357,7 +357,8 @@ class Tables:
     @_explained
     def snapshot_count(self, name: str) -> int:
         """How many snapshots the table keeps; none when there is no table."""
-        return len(self._load(name).metadata.snapshots) if self.exists(name) else 0
+        table = self._find(name)
+        return len(table.metadata.snapshots) if table is not None else 0
 
     @_explained
     def expire(self, name: str, keep: int = 50, pinned: frozenset[int] = frozenset(), *, least: int = 1) -> int:
@@ -370,6 +371,11 @@ class Tables:
     def sweep(self, name: str, *, older_than_hours: float = 24.0, pinned: Sequence[str] = ()) -> list[str]:
         """Remove the table's files that nothing names any more; `pinned` are metadata files releases name."""
         return expiry.sweep(self.site, self._load(name), older_than_hours, pinned)
+
+    def _find(self, name: str) -> Table | None:
+        with suppress(NoSuchTableError):
+            return self._catalog.load_table(name)
+        return None
 
     def _load(self, name: str) -> Table:
         try:
