@@ -144,7 +144,7 @@ class Analysts:
             raise _no_reason()
         begun = time.monotonic()
         number = self.log.begin(analyst.who, analyst.department, analyst.why, sql, clear=analyst.clear)
-        bill = Bill(self.quota)
+        bill = Bill(self.quota, self._months)
         try:
             answer = self._answer(analyst, sql, limits or Limits(), number, bill, explain=explain)
             self.log.end(number, DONE, answer.seconds, rows=answer.rows.num_rows, units=bill.units,
@@ -162,9 +162,9 @@ class Analysts:
         asked = read(sql)
         release = self._state.release()
         offers = [self._named(analyst, asked, one) for one in asked.tables]
-        used = [self._months.limited(one.grant) for one in offers if one.grant is not None]
+        used = [one.grant for one in offers if one.grant is not None]
         if self._pace is not None:
-            for each in used:
+            for each in {one.id: one for one in used}.values():
                 self._pace.take(each)
         grants, matters = tuple(dict.fromkeys(one.id for one in used)), [one.matter for one in used]
         purpose = "；".join(dict.fromkeys([*([analyst.why] if analyst.why else []), *matters]))

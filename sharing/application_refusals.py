@@ -8,6 +8,7 @@ from datetime import date
 from typing import Final
 
 from schemas.validators.scalar import valid
+from sharing.application_values import GRANT_STATES, STATES
 from sharing.errors import SharingError
 
 LONGEST_WORDS: Final = 2000
@@ -107,12 +108,12 @@ def no_subject(name: str) -> ApplicationError:
     )
 
 
-def wrong_until(until: str, most: date) -> ApplicationError:
-    """The last day is over, or too far away."""
+def wrong_until(until: str, least: date, most: date) -> ApplicationError:
+    """The last day is too early, or too far away."""
     return ApplicationError(
         "SHR-UNTIL",
-        zh=f"有效期至 {until}：应不早于今天，不晚于 {most}",
-        en=f"valid until {until}: that should be today or later, and no later than {most}",
+        zh=f"有效期至 {until[:32]}：应不早于 {least}，不晚于 {most}",
+        en=f"valid until {until[:32]}: that should be {least} or later, and no later than {most}",
         fix_zh="改写截止日；需要更久的到期前申请续期",
         fix_en="Name another last day; what is needed for longer is renewed before it ends",
     )
@@ -143,13 +144,14 @@ def wrong_right(who: str, department: str, zh: str, en: str) -> RightError:
 def wrong_state(what: str, number: object, state: str, may: Iterable[str]) -> StateError:
     """`may` are the states in which it could be done."""
     zh = {"application": "申请", "grant": "授权"}[what]
-    states = ", ".join(may)
+    called, states = {**STATES, **GRANT_STATES}, list(may)
+    told, listed = called[state], "、".join(called[one] for one in states)
     return StateError(
         "SHR-APPLICATION-STATE",
-        zh=f"{zh} {number} 的状态为 {state}，不能办理此事",
+        zh=f"{zh} {number} 的状态为“{told}”，不能办理此事",
         en=f"the {what} {number} is {state}; this cannot be done to it",
-        fix_zh=f"只有状态为 {states} 时可以办理；经过见 shutong application show",
-        fix_en=f"It can be done when the state is {states}; what happened so far: shutong application show",
+        fix_zh=f"只有状态为“{listed}”时可以办理；经过见 shutong {what} show {number}",
+        fix_en=f"It can be done when the state is {' or '.join(states)}; so far: shutong {what} show {number}",
     )
 
 

@@ -136,14 +136,14 @@ def newest(connection: sa.Connection, grant: str | None = None) -> list[GrantVer
     same = sa.and_(GRANT.c.id == last.c.id, GRANT.c.version == last.c.version)
     query = sa.select(GRANT).join(last, same).order_by(GRANT.c.application, GRANT.c.id)
     if grant is not None:
-        query = query.where(GRANT.c.id == grant)
+        query = query.where(GRANT.c.id == _asked(grant))
     return [GrantVersion(**row) for row in connection.execute(query).mappings()]
 
 
 def versions(connection: sa.Connection, grant: str) -> list[GrantVersion]:
     """Every version of a grant, the first one first."""
-    rows = connection.execute(sa.select(GRANT).where(GRANT.c.id == grant).order_by(GRANT.c.version)).mappings()
-    return [GrantVersion(**row) for row in rows]
+    query = sa.select(GRANT).where(GRANT.c.id == _asked(grant)).order_by(GRANT.c.version)
+    return [GrantVersion(**row) for row in connection.execute(query).mappings()]
 
 
 def issue(connection: sa.Connection, made: GrantVersion) -> GrantVersion:
@@ -161,3 +161,8 @@ def next_version(  # noqa: PLR0917 - who did what to it, when and why
     told: Mapping[str, object] = {} if terms is None else {"terms": terms.as_json()}
     changed = replace(last, version=last.version + 1, event=event, at=written(at), who=by.id, why=why)
     return replace(changed, **told) if told else changed  # type: ignore[arg-type]  # its own field
+
+
+def _asked(grant: str) -> str:
+    """What somebody says a grant is called; PostgreSQL takes no text with a NUL, and no grant has one."""
+    return grant if grant.isprintable() else ""

@@ -58,12 +58,28 @@ MAY: Final[Mapping[Act, Mapping[State, Party]]] = {
     "dispute": {"refused": "applicant", "approved": "applicant", "delivered": "applicant"},
     "refer": {"consultation": "parties", "mediation": "authority"},
 }  # fmt: skip
-WHO: Final[Mapping[Party, tuple[str, str]]] = {
+WHO: Final[Mapping[Party | Literal["department"], tuple[str, str]]] = {
+    "department": ("登记在某个部门的人员", "people of a department"),
     "applicant": ("申请部门的人员", "people of the department that applies"),
     "provider": ("提供部门负责人（lead）", "the lead of the department that provides"),
     "authority": ("数据主管部门（data_manager）", "the data authority (data_manager)"),
     "parties": ("申请部门的人员或提供部门负责人", "the applicant's people or the provider's lead"),
 }
+
+
+STATES: Final[Mapping[str, str]] = {
+    "pending": "待决定",
+    "supplementing": "待补正",
+    "approved": "已同意，待提供",
+    "delivered": "已提供",
+    "refused": "不予共享",
+    "withdrawn": "已撤回",
+    "lapsed": "逾期未补正",
+    "consultation": "争议：协商",
+    "mediation": "争议：调解",
+    "ruling": "争议：裁定",
+}
+GRANT_STATES: Final[Mapping[str, str]] = {"active": "有效", "suspended": "暂停", "revoked": "已撤销"}
 
 
 @dataclass(frozen=True, slots=True)

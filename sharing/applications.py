@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -77,6 +77,8 @@ class Applications:
 
         `renews` names the grant that it is to go on with; it must not have ended.
         """
+        if not by.department:
+            raise wrong_right(by.id, "", *WHO["department"])
         known = self._conforming(subject, asked, day_of(at))
         meant = _purpose(purpose, day_of(at))
         kind = sharing_type(asked, known.standard)
@@ -109,7 +111,7 @@ class Applications:
             new = asked or from_json(one.asked)
             known = self._conforming(one.subject, new, day_of(at))
             due = self.clocks.goes_on(one.left or 0, day_of(at))
-            changed = clock("pending", due) | {"escalated": one.escalated}
+            changed = clock("pending", due) | {"escalated": one.escalated, "extended": one.extended}
             changed |= {"asked": new.as_json(), "sharing": sharing_type(new, known.standard)}
             return self._automatic(connection, moved(connection, one, "supplied", by, said, at, changed), at)
 
@@ -145,7 +147,7 @@ class Applications:
                 raise once("补正须一次性告知，已用完次数", "what is missing is asked for at once, and has been")
             left = self.clocks.left(date.fromisoformat(str(one.due)), day_of(at))
             new = clock("supplementing", self.clocks.due("supplement", day_of(at)), left)
-            new |= {"escalated": one.escalated, "supplements": one.supplements + 1}
+            new |= {"escalated": one.escalated, "extended": one.extended, "supplements": one.supplements + 1}
             return moved(connection, one, "supplement_asked", by, said, at, new)
 
     def approve(self, number: int, by: Actor, why: str, at: datetime, granted: Terms | None = None) -> Application:
@@ -256,9 +258,13 @@ class Applications:
 
     def lasting(self, until: str, day: date) -> None:
         """SHR-UNTIL for a last day that is over, or farther away than the policy lets grants last."""
-        most = day + timedelta(days=self.clocks.policy.longest)
+        most = self.latest(day)
         if not day.isoformat() <= until <= most.isoformat():
-            raise wrong_until(until, most)
+            raise wrong_until(until, day, most)
+
+    def latest(self, day: date) -> date:
+        """The last day that a grant may be given on `day` for."""
+        return day + timedelta(days=self.clocks.policy.longest)
 
     def _renewable(  # noqa: PLR0917 - what is renewed, by whom
         self, connection: sa.Connection, grant: str, by: Actor, subject: str, client: str | None, day: date
@@ -293,7 +299,8 @@ class Applications:
             raise wrong_state("grant", name, "revoked", ("active", "suspended"))
         if before:
             event = "renewed" if one.renews else "widened"
-            store.issue(connection, store.next_version(before[0], event, by, why, at, terms))
+            made = store.next_version(before[0], event, by, why, at, terms)
+            store.issue(connection, replace(made, matter=f"{one.matter_code} {one.matter}", basis=one.basis))
         else:
             store.issue(connection, GrantVersion(
                 id=name, version=1, application=one.id, department=one.department, client=one.client,

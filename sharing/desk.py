@@ -281,7 +281,7 @@ class Desk:
         free = min(units, visit.paid)
         visit.paid, units = visit.paid - free, units - free
         try:
-            grant = self._months.limited(plan.grant) if units else plan.grant
+            grant = self._months.limited(plan.grant, day) if units else plan.grant
             if (
                 units
                 and grant.per_day is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
 from quality.orders_values import DATA_MANAGER, LEAD, day_of
@@ -83,7 +83,8 @@ class GrantActs:
             said, terms = words(why, _REASON, day_of(at)), from_json(last.terms)
             if until is not None:
                 if until <= terms.until:
-                    raise wrong_until(until, day_of(at))
+                    least = date.fromisoformat(terms.until) + timedelta(1)
+                    raise wrong_until(until, least, self._all.latest(day_of(at)))
                 terms = replace(terms, until=until)
             if act in {"resume", "extend"}:
                 self._grantable(last, terms, at)

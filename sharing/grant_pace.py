@@ -74,26 +74,30 @@ class Months:
 
     def __init__(self, *records: Counted) -> None:
         self._records = records
-        self._known: dict[tuple[str, str], tuple[str, float, int]] = {}
+        self._known: dict[tuple[str, str, str], tuple[float, int]] = {}
         self._lock = threading.Lock()
 
-    def limited(self, grant: Grant) -> Grant:
-        """The grant with the quota of today: no more than its month has left. The grant itself without such a limit."""
+    def limited(self, grant: Grant, day: str | None = None) -> Grant:
+        """The grant with the quota of the day that a call began on, ISO 8601, today where none is named: no more than
+        its month has left. The grant itself without such a limit.
+        """
         if grant.per_month is None:
             return grant
-        left = max(0, grant.per_month - self._before(grant))
+        left = max(0, grant.per_month - self._before(grant, day or today()))
         return replace(grant, per_day=left if grant.per_day is None else min(left, grant.per_day))
 
-    def _before(self, grant: Grant) -> int:
-        place, day, now = (grant.department, grant.id), today(), time.monotonic()
+    def _before(self, grant: Grant, day: str) -> int:
+        place, now = (day, grant.department, grant.id), time.monotonic()
         with self._lock:
             known = self._known.get(place)
-            if known is None or known[0] != day or now - known[1] > REMEMBERED:
+            if known is None or now - known[0] > REMEMBERED:
                 last = date.fromisoformat(day)
                 days = [last.replace(day=1) + timedelta(n) for n in range(last.day - 1)]
-                used = sum(one.units(each.isoformat(), *place) for each in days for one in self._records)
-                known = self._known[place] = day, now, used
-            return known[2]
+                used = sum(one.units(each.isoformat(), *place[1:]) for each in days for one in self._records)
+                yesterday = (last - timedelta(1)).isoformat()  # calls of the day before may still end
+                self._known = {one: told for one, told in self._known.items() if one[0] >= yesterday}
+                known = self._known[place] = now, used
+            return known[1]
 
 
 def fresh(grant: Grant, freshness: Mapping[str, str]) -> None:

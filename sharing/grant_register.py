@@ -56,13 +56,10 @@ class GrantRegister:
         self._epoch, self._seen, self.checked = epoch, seen, begun
         return changed
 
-    def grants(self) -> list[tuple[Grant, Terms]]:
-        """Every grant with its terms, the oldest first, those that rest or ended too."""
-        found = []
-        for one in self._versions:
-            terms = from_json(one.terms)
-            found.append((granted(one, terms), terms))
-        return found
+    @property
+    def grants(self) -> tuple[GrantVersion, ...]:
+        """Every grant, the oldest first, those that rest or ended too."""
+        return self._versions
 
     def close(self) -> None:
         """Let go of the shared number."""
@@ -77,15 +74,20 @@ class GrantRegister:
         return self._shared[:] if self._shared is not None else b""
 
 
-def granted(one: GrantVersion, terms: Terms) -> Grant:
-    """A version as the grant that calls are answered under."""
+def granted(one: GrantVersion) -> tuple[Grant, Terms]:
+    """A version as the grant that calls are answered under, with its terms.
+
+    Raises KeyError, TypeError or ValueError for one that this version of the software cannot read.
+    """
+    terms = from_json(one.terms)
     fresh: timedelta | None = span(terms.fresh_within) if terms.fresh_within else None
-    return Grant(
+    grant = Grant(
         id=one.id, department=one.department, subject=one.subject, fields=terms.fields, clear=terms.clear,
         rows=terms.rows, matter=one.matter, basis=one.basis, until=terms.until, per_day=terms.per_day, find=terms.find,
         client=one.client, channels=terms.channels, per_month=terms.per_month, per_second=terms.per_second,
         fresh_within=fresh, state=one.state, origin="database",
     )  # fmt: skip
+    return grant, terms
 
 
 def _opened(path: Path) -> mmap.mmap:

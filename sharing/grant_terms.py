@@ -85,11 +85,15 @@ def span(text: str) -> timedelta:
 
 
 def sharing_type(terms: Terms, standard: Standard) -> str:
-    """U 无条件, C 有条件 or N 不予: the strictest of its fields; to see a masked field whole is always a condition."""
+    """U 无条件, C 有条件 or N 不予: the strictest of its fields.
+
+    To see a masked field whole is always a condition, and so are rows by one: filters that guess would tell its value.
+    """
     kinds = {standard.field(name).share for name in (*terms.fields, *terms.rows)}
     if "N" in kinds:
         return "N"
-    return "C" if "C" in kinds or any(mask_of(standard.field(name)) is not None for name in terms.clear) else "U"
+    told = (*terms.clear, *terms.rows)
+    return "C" if "C" in kinds or any(mask_of(standard.field(name)) is not None for name in told) else "U"
 
 
 def conform(terms: Terms, standard: Standard) -> None:
@@ -163,9 +167,11 @@ def _measures(terms: Terms) -> None:
         if limit is not None and not 1 <= limit <= MOST:
             raise wrong_terms(f"{name} 须为正整数", f"{name} must be 1 or more")
     try:
-        date.fromisoformat(terms.until)
+        day: str | None = date.fromisoformat(terms.until).isoformat()
     except ValueError:
-        raise wrong_terms("until 不是日期，例如 2027-12-31", "until is no date such as 2027-12-31") from None
+        day = None
+    if day != terms.until:  # days are compared as text: 20271231 and 2027-W52-5 are days, too, and compare as others
+        raise wrong_terms("until 不是日期，例如 2027-12-31", "until is no date such as 2027-12-31")
     try:
         span(terms.fresh_within or "1h")
     except ValueError:

@@ -15,7 +15,7 @@ from sharing.calls import SHANGHAI, today
 from sharing.errors import MisconfiguredError, NoGrantError, SharingError
 from sharing.grant_file import Grant, read
 from sharing.grant_refusals import not_for_this
-from sharing.grant_register import GrantRegister
+from sharing.grant_register import GrantRegister, granted
 from sharing.grant_terms import grantable
 from sharing.masks import MASKS, PERSONAL_LEVEL, Mask, mask_of
 
@@ -148,18 +148,26 @@ class Grants:
         self._follow_file()
 
     def _approve(self, register: GrantRegister) -> None:
-        """Make plans of the database's grants; one that the standards of today do not allow is withheld."""
+        """Make plans of the database's grants.
+
+        One that the standards of today do not allow is withheld, and so is one that a newer version wrote.
+        """
         known = {**self._resources, **self._libraries}
         plans: _Plans = {}
         self._withheld = None
-        for grant, terms in register.grants():
-            standard = known.get(grant.subject)
+        for one in register.grants:
+            standard = known.get(one.subject)
             if standard is None:
                 continue
             try:
+                grant, terms = granted(one)
                 grantable(terms, standard)
             except SharingError as error:
-                self._withheld = {"grant": grant.id, "code": error.code, "zh": error.zh, "en": error.en}
+                self._withheld = {"grant": one.id, "code": error.code, "zh": error.zh, "en": error.en}
+                continue
+            except Exception as error:  # noqa: BLE001 whatever is wrong with one, the others are followed on
+                name = type(error).__name__
+                self._withheld = {"grant": one.id, "code": "SHR-GRANTS-UNREADABLE", "zh": name, "en": name}
                 continue
             place = (grant.department, grant.subject)
             plans[place] = (*plans.get(place, ()), compile_plan(grant, standard))

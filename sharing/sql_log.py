@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from warehouse.clock import now_text
+from warehouse.state.database import reading
 
 DONE = "done"  # outcome of a query that was answered
 FAILED = "WH-SQL-FAILED"  # that of one which the engine refused, in words that may repeat a value
@@ -104,7 +105,7 @@ class QueryLog:
     def newest(self, limit: int = 100) -> list[Query]:
         """The newest queries, newest first."""
         query = sa.select(SQL_QUERY).order_by(SQL_QUERY.c.id.desc()).limit(limit)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return [Query(**row) for row in connection.execute(query).mappings()]
 
     def units(self, day: str, department: str, grant: str) -> int:
@@ -113,7 +114,7 @@ class QueryLog:
         query = sa.select(SQL_QUERY.c.grants, SQL_QUERY.c.units, SQL_QUERY.c.rows).where(
             of_day, SQL_QUERY.c.department == department, SQL_QUERY.c.outcome.in_((DONE, FAILED))
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             asked = connection.execute(query).all()
         return sum(max(1, rows or 0) if units is None else units for grants, units, rows in asked if grant in grants)
 

@@ -13,6 +13,8 @@ import pyarrow as pa
 from sharing.calls import today
 from sharing.errors import QuotaSpentError
 from sharing.grant_file import Grant
+from sharing.grant_pace import Months
+from sharing.grant_refusals import month_spent
 from sharing.quota import Quota
 
 ROW: Final = 1024  # bytes of an answer, for a unit
@@ -27,11 +29,12 @@ def cost(rows: pa.Table) -> int:
 class Bill:
     """What one query has taken so far of the quotas that its grants share with the API; nothing without a `quota`.
 
-    All of it is of the day the query was asked on; `units` is what each of its grants was charged.
+    `months` knows what a grant has left of its month. All of it is of the day the query was asked on; `units` is what
+    each of its grants was charged.
     """
 
-    def __init__(self, quota: Quota | None) -> None:
-        self._quota, self._day = quota, today()
+    def __init__(self, quota: Quota | None, months: Months | None = None) -> None:
+        self._quota, self._months, self._day = quota, months or Months(), today()
         self.units = 0
         self._taken: list[tuple[Grant, int]] = []
 
@@ -40,11 +43,14 @@ class Bill:
         quota = self._quota
         if quota is None or units < 1:
             return
-        for grant in {one.id: one for one in grants}.values():
+        for one in {one.id: one for one in grants}.values():
+            grant = self._months.limited(one, self._day)
             if grant.per_day is None:
                 continue
             if quota.take(grant.department, grant.id, grant.per_day, units, self._day) is None:
                 left = max(0, grant.per_day - quota.used(grant.department, grant.id, self._day))
+                if one.per_month is not None and grant.per_day != one.per_day:
+                    raise month_spent(one.id, one.per_month, left)
                 raise QuotaSpentError.of(grant.id, grant.per_day, left)
             self._taken.append((grant, units))
         self.units += units

@@ -46,7 +46,8 @@ class Said:
             if (value := getattr(self, name)) is not None
         }
         if self.fields is not None:
-            said["fields"] = tuple(_names(self.fields))
+            said["fields"] = fields = tuple(_names(self.fields))
+            said |= {"clear": usual.clear & set(fields), "find": usual.find & set(fields)}
         for name in ("clear", "find", "channels"):
             if getattr(self, name) is not None:
                 said[name] = frozenset(_names(getattr(self, name)))
@@ -87,5 +88,5 @@ def _rows(said: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         name, sign, values = text.partition("=")
         if not sign:
             raise click.BadParameter(f"{text}: FIELD=VALUE,PREFIX*")
-        found[name.strip()] = tuple(_names(values))
+        found[name.strip()] = (*found.get(name.strip(), ()), *_names(values))
     return found

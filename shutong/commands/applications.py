@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sharing.application_values import Actor, Application, Event, Purpose, State
+from sharing.application_values import STATES, Actor, Application, Event, Purpose, State
 from sharing.grant_terms import Terms, from_json
 from shutong.commands.application_terms import Said, terms_options
 from shutong.session import Session, command
@@ -19,18 +19,6 @@ from shutong.wiring import Wired, open_deployment
 if TYPE_CHECKING:
     from sharing.applications import Applications
 
-STATES: dict[str, str] = {
-    "pending": "待决定",
-    "supplementing": "待补正",
-    "approved": "已同意，待提供",
-    "delivered": "已提供",
-    "refused": "不予共享",
-    "withdrawn": "已撤回",
-    "lapsed": "逾期未补正",
-    "consultation": "争议：协商",
-    "mediation": "争议：调解",
-    "ruling": "争议：裁定",
-}
 EVENTS = {
     "filed": "提出", "supplement_asked": "要求补正", "supplied": "补正", "withdrawn": "撤回", "approved": "同意",
     "refused": "不予共享", "delivered": "提供", "extension_asked": "申请延期", "extended": "同意延期",
@@ -129,6 +117,8 @@ def decide_command(  # noqa: PLR0917 - click names them
     with open_deployment(session.settings) as wired:
         every, who = all_of(wired), actor(wired, by)
         if decision == "refuse":
+            if terms.anything:
+                raise click.UsageError("不予共享时不写授权内容，同意一部分用 approve | a refusal has no terms")
             one = every.refuse(number, who, why, basis, now())
         else:
             part = terms.over(from_json(every.one(number)[0].asked)) if terms.anything else None

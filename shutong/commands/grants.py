@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sharing.application_values import Actor, GrantVersion
+from sharing.application_values import GRANT_STATES, Actor, GrantVersion
 from sharing.grant_terms import from_json
 from shutong.commands.application_terms import Said, terms_options
 from shutong.commands.applications import BY, WHY, actor, all_of, tell, text_of
@@ -20,7 +20,10 @@ from shutong.wiring import Wired, open_deployment
 if TYPE_CHECKING:
     from sharing.grant_acts import GrantActs
 
-STATES = {"active": "有效", "suspended": "暂停", "revoked": "已撤销"}
+EVENTS = {
+    "issued": "授予", "renewed": "续期", "widened": "争议后改定", "extended": "延长", "suspended": "暂停",
+    "resumed": "恢复", "revoked": "撤销",
+}  # fmt: skip
 
 
 @click.command("list", help="列出授权：数据库的与 grants.yaml 的 | grants, of the database and of grants.yaml")
@@ -41,7 +44,7 @@ def list_command(session: Session, department: str | None) -> None:
     ]  # fmt: skip
     rows = [
         [one["id"], one["origin"], one["department"], one["client"], one["subject"],
-         say(STATES[str(one["state"])], str(one["state"])), one["until"], one["version"]]
+         say(GRANT_STATES[str(one["state"])], str(one["state"])), one["until"], one["version"]]
         for one in shown
     ]  # fmt: skip
     session.voice.table(("授权", "Grants"), heads, rows)
@@ -67,7 +70,12 @@ def show_command(session: Session, grant: str) -> None:
         ("人员", "who"),
         ("说明", "why"),
     ]
-    rows = [[one.version, one.at[:16], one.event, one.state, one.who, one.why] for one in versions]
+    say = session.voice.say
+    rows = [
+        [one.version, one.at[:16].replace("T", " "), say(EVENTS[one.event], one.event),
+         say(GRANT_STATES[one.state], one.state), one.who, one.why]
+        for one in versions
+    ]  # fmt: skip
     session.voice.table(("经过", "History"), heads, rows)
 
 
@@ -150,6 +158,6 @@ def _done(session: Session, one: GrantVersion) -> None:
     if session.voice.as_json:
         session.voice.answer({"grant": _told(one)})
     session.voice.line(
-        f"授权 {one.id}：{STATES[one.state]}，有效期至 {one.terms['until']}（第 {one.version} 版）",
+        f"授权 {one.id}：{GRANT_STATES[one.state]}，有效期至 {one.terms['until']}（第 {one.version} 版）",
         f"grant {one.id}: {one.state}, until {one.terms['until']} (version {one.version})",
     )

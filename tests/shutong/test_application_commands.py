@@ -56,8 +56,9 @@ def filed(home: Path, fields: str, *more: str) -> dict:
 def test_a_grant_is_applied_for_narrowed_suspended_renewed_and_revoked(home):
     free = filed(home, "uscc,ent_name")
     assert (free["state"], free["department"], free["provider"]) == ("delivered", "swj", "scjg")
-    part = filed(home, "uscc,legal_rep_name", "--clear", "legal_rep_name", "--rows", "domicile_division=3301*")
-    assert part["state"] == "pending"
+    part = filed(home, "uscc,legal_rep_name", "--clear", "legal_rep_name", "--rows", "domicile_division=3301*",
+                 "--rows", "domicile_division=3302*")  # fmt: skip
+    assert (part["state"], part["asked"]["rows"]) == ("pending", {"domicile_division": ["3301*", "3302*"]})
     number = str(part["id"])
     by_li = ("--by", "li", "--why", "核对登记")
     assert told(home, "application", "supplement", number, *by_li)["application"]["state"] == "supplementing"
@@ -69,9 +70,10 @@ def test_a_grant_is_applied_for_narrowed_suspended_renewed_and_revoked(home):
     assert told(home, "application", "extension", number, "grant", *by_chen)["application"]["extended"]
     refused = told(home, "application", "decide", number, "approve", "--by", "zhou", "--why", "x", code=1)
     assert refused["error"]["code"] == "SHR-RIGHT"
-    done = told(home, "application", "decide", number, "approve", *by_li, "--fields", "uscc", "--clear", "")
+    done = told(home, "application", "decide", number, "approve", *by_li, "--fields", "uscc")
     grant = done["application"]["grant"]
-    assert done["application"]["granted"]["fields"] == ["uscc"]
+    granted = done["application"]["granted"]
+    assert (granted["fields"], granted["clear"]) == (["uscc"], []), "what is not granted is not unmasked either"
     for act, state in (("suspend", "suspended"), ("resume", "active")):
         assert told(home, "grant", act, grant, *by_li)["grant"]["state"] == state
     later = (now() + timedelta(days=400)).date().isoformat()
@@ -89,12 +91,15 @@ def test_a_grant_is_applied_for_narrowed_suspended_renewed_and_revoked(home):
 def test_everything_is_told_in_both_languages(home):
     number = str(filed(home, "uscc,phone", "--clear", "phone")["id"])
     refusal = ("--by", "li", "--why", "无关", "--basis", "某法第一条")
+    assert run(home, "application", "decide", number, "refuse", *refusal, "--fields", "uscc").exit_code == 2
     assert "不予共享" in run(home, "application", "decide", number, "refuse", *refusal, lang="zh").stdout
     for lang, words in (("zh", ("不予共享", "某法第一条", "提出")), ("en", ("refused", "某法第一条", "filed"))):
         shown = run(home, "application", "show", number, lang=lang).stdout
         assert all(one in shown for one in words)
         assert number in run(home, "application", "list", "--state", "refused", lang=lang).stdout
         assert run(home, "grant", "list", lang=lang).exit_code == 0
+        shown = run(home, "grant", "show", filed(home, "uscc")["grant"], lang=lang).stdout
+        assert ("issued" in shown, "授予" in shown) == (lang == "en", lang == "zh")
         assert run(home, "application", "sweep", lang=lang).exit_code == 0
     for act, by, state in (
         ("dispute", "zhou", "consultation"),
