@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -23,6 +24,9 @@ from sharing.calls import SHANGHAI
 from sharing.catalog import CatalogEntry, Library, SharingConfig
 from sharing.contract import Problem, lean, problems
 from sharing.desk import Desk, Visit
+from sharing.directory_routes import directory_routes
+from sharing.directory_usage import used
+from sharing.directory_values import Usage
 from sharing.errors import MalformedError, NotAllowedError, NotFoundError, SharingError
 from sharing.front import VISIT, Front
 from sharing.grants import mask_of
@@ -58,6 +62,8 @@ def create_app(config: SharingConfig) -> FastAPI:
     app.include_router(ingest_routes(config.pushes, config.meter / "nonces", _visit))
     if config.applications is not None:
         app.include_router(application_routes(config.applications, _visit))
+    if config.directory is not None:
+        app.include_router(directory_routes(cache(partial(config.directory, _usage(desk))), _visit))
     app.add_middleware(Front, desk=desk)
     app.add_exception_handler(SharingError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)
@@ -111,6 +117,20 @@ def _directory(desk: Desk) -> APIRouter:
         return _json({"libraries": told, "request_id": visit.call.id})
 
     return routes
+
+
+def _usage(desk: Desk) -> Usage:
+    def since(day: str) -> Mapping[str, tuple[int, int]]:
+        subjects: dict[str, Mapping[str, str]] = {}
+
+        def subject_of(department: str, grant: str) -> str | None:
+            if department not in subjects:
+                subjects[department] = {one.id: one.subject for one in desk.grants.of(department)}
+            return subjects[department].get(grant)
+
+        return used(desk.ledger.totals(since=day), subject_of)
+
+    return since
 
 
 def _account(desk: Desk) -> APIRouter:

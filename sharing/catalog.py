@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from schemas.standard import Standard
 from schemas.values import Json
 from sharing.applications import Applications
+from sharing.directory import Directory
+from sharing.directory_values import Usage
 from sharing.ingest_terms import Counter
 
 
@@ -130,3 +132,4 @@ class SharingConfig:
     pushes: Mapping[str, Counter] = field(default_factory=dict)  # resources that take pushed batches
     applications: Applications | None = None  # where the database has grants; without it the file's are all there are
     served: Mapping[str, Library] = field(default_factory=dict)  # resources whose landed records can be asked by key
+    directory: Callable[[Usage], Directory] | None = None  # made when somebody first asks for it

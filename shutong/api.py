@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from runs.facts import OURS
 from runs.resources import Resource
 from schemas.values import Json
 from sharing.catalog import CatalogEntry, Library, SharingConfig
+from sharing.directory import Directory
+from sharing.directory_values import Usage
 from sharing.grants import PERSONAL_LEVEL
 from sharing.ingest_terms import Counter
 from shutong.applying import applications_of
@@ -71,7 +74,14 @@ def config_of(settings: Settings) -> SharingConfig:
         served=_served(deployment),
         pushes=_pushes(deployment, state, secrets),
         applications=applications_of(deployment, state.engine),
+        directory=partial(_directory, deployment, state),
     )
+
+
+def _directory(deployment: Deployment, state: State, usage: Usage) -> Directory:
+    from shutong.listing import listing  # what it imports, a worker needs when somebody looks into the directory
+
+    return listing(deployment, state.engine, stores(deployment), usage)
 
 
 def _pushes(deployment: Deployment, state: State, secrets: DeploymentSecrets) -> Mapping[str, Counter]:
@@ -80,6 +90,11 @@ def _pushes(deployment: Deployment, state: State, secrets: DeploymentSecrets) ->
     from shutong.push import counters
 
     return counters(deployment, state, secrets)
+
+
+def stores(deployment: Deployment) -> Mapping[str, Library]:
+    """All that can be asked by key, libraries and served resources, by name and id."""
+    return {**_libraries(deployment), **_served(deployment)}
 
 
 def _libraries(deployment: Deployment) -> dict[str, Library]:

@@ -12,6 +12,7 @@ GROUPS = {
     "application": "共享申请 | applications for data",
     "backup": "备份与恢复 | backups, and going back to one",
     "bundle": "数据包：与不连网的合作方交换基础库 | libraries as files, for partners without a wire",
+    "directory": "数据目录 | the directory of data",
     "grant": "授权 | grants",
     "held": "待定批次：放行或拒收 | held batches: release or reject them",
     "key": "接口密钥 | API keys",
@@ -92,6 +93,19 @@ COMMANDS = {
     "bundle list": ("bundle:list_command", "导出过的与导入的数据包 | bundles that were made, and those that came"),
     "bundle show": ("bundle:show_command", "核对一个数据包并显示其清单 | verify a bundle and show what it says"),
     "demo": ("deployment:demo_command", "演示：部门系统 → 检查 → 数仓 → 共享接口 | watch data travel the whole way"),
+    "directory export": (
+        "directory:export_command",
+        "导出目录（按后缀：json、csv、xlsx） | write the directory, in the format of the suffix",
+    ),
+    "directory list": ("directory:list_command", "列出全部条目 | every entry"),
+    "directory search": (
+        "directory:search_command",
+        "按词语、拼音、首字母、字段名或代码查找 | by words, pinyin, initials, fields or code",
+    ),
+    "directory show": (
+        "directory:show_command",
+        "一个条目：核心元数据、信息项与实测情况 | one entry: metadata, items, what is measured",
+    ),
     "doctor": (
         "deployment:doctor_command",
         "检查本机与部署：版本、目录、配置、密钥、数据库 | examine this machine and the deployment",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from connectors.options import Secrets
@@ -13,6 +14,7 @@ from runs.errors import unknown_resource
 from runs.resources import Resource, load_resources
 from schemas.lines import Node, read
 from schemas.standard import Standard
+from schemas.validators import scalar
 from schemas.values import Json
 from shutong.bundles import agreed
 from shutong.layout import SetupError, read_secrets
@@ -29,6 +31,7 @@ class Department:
     id: str
     zh: str
     en: str
+    uscc: str = ""  # 统一社会信用代码, its code in the directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +148,27 @@ def load(settings: Settings) -> Deployment:
             fix_zh="先执行 shutong init --example enterprises，或设置 SHUTONG_HOME",
             fix_en="Run `shutong init --example enterprises` first, or set SHUTONG_HOME",
         )
-    departments = tuple(
-        Department(node.text("id"), node.text("zh"), node.text("en"))
-        for node in (one.only("id", "zh", "en") for one in read(home / "departments.yaml").nodes("departments"))
-    )
+    departments = tuple(_department(one) for one in read(home / "departments.yaml").nodes("departments"))
     connections: dict[str, Mapping[str, Json]] = {}
     if (home / "connections.yaml").exists():
         for name, node in read(home / "connections.yaml").named("connections").items():
             connections[name] = {key: node.plain(key) for key in node.keys()}  # noqa: SIM118 - a Node is no dict
             _refuse_passwords(node, connections[name])
     return Deployment(settings, departments, connections, load_resources(home), agreed(home).received)
+
+
+def _department(node: Node) -> Department:
+    said = node.only("id", "zh", "en", "uscc")
+    found = Department(said.text("id"), said.text("zh"), said.text("en"), said.text("uscc", default=""))
+    if found.uscc and not scalar.valid("uscc", found.uscc, datetime.now(UTC).date()):
+        node.fail(
+            "uscc",
+            zh=f"{found.uscc} 不是统一社会信用代码（18 位、字符集、校验位）",
+            en=f"{found.uscc} is no unified social credit code (18 characters, alphabet, check character)",
+            fix_zh="按登记证书核对，或删去此项",
+            fix_en="Compare it with the certificate, or leave it out",
+        )
+    return found
 
 
 def _refuse_passwords(node: Node, connection: Mapping[str, Json]) -> None:
