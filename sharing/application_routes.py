@@ -174,7 +174,8 @@ def _grants(routes: APIRouter, grants: GrantActs, visit_of: Callable[[Request], 
 
 def _actor(visit: Visit, operation: str) -> Actor:
     visit.call.operation = operation
-    return Actor(f"key:{visit.call.key_id}", visit.call.department or "", frozenset())
+    who = visit.caller.who if visit.caller is not None else "-"
+    return Actor(who, visit.call.department or "", frozenset())
 
 
 async def _read(request: Request, model: type[Body]) -> Body:

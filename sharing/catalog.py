@@ -15,6 +15,7 @@ from sharing.applications import Applications
 from sharing.directory import Directory
 from sharing.directory_values import Usage
 from sharing.ingest_terms import Counter
+from sharing.proxies import Trust
 
 
 class Published(Protocol):
@@ -132,4 +133,5 @@ class SharingConfig:
     pushes: Mapping[str, Counter] = field(default_factory=dict)  # resources that take pushed batches
     applications: Applications | None = None  # where the database has grants; without it the file's are all there are
     served: Mapping[str, Library] = field(default_factory=dict)  # resources whose landed records can be asked by key
+    trust: Trust = field(default_factory=Trust)  # which proxies are believed, and the issuer of access tokens
     directory: Callable[[Usage], Directory] | None = None  # made when somebody first asks for it

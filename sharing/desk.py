@@ -8,7 +8,7 @@ import time
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import orjson
@@ -19,6 +19,7 @@ from schemas.validators import scalar
 from schemas.values import Json
 from sharing.asked import Heard
 from sharing.call_refusals import MatterError
+from sharing.callers import Caller, Callers
 from sharing.calls import SHANGHAI, Call
 from sharing.catalog import Library, Paged, Published, SharingConfig
 from sharing.errors import (
@@ -27,17 +28,14 @@ from sharing.errors import (
     MalformedError,
     MisconfiguredError,
     NoGrantError,
-    NoKeyError,
     NotFoundError,
     QuotaSpentError,
     UnavailableError,
-    WrongKeyError,
 )
 from sharing.grant_pace import Months, Pace, fresh
 from sharing.grant_refusals import month_spent
 from sharing.grant_register import BUMP_FILE, GrantRegister
 from sharing.grants import Grants, Plan
-from sharing.keys import Key, Keys, digest
 from sharing.ledger import Ledger
 from sharing.masks import Mask
 from sharing.meter import Meter
@@ -46,10 +44,10 @@ from sharing.problems import Answer
 from sharing.quota import Quota
 from sharing.repeats import Repeats
 from sharing.seeking import Marks, Sought
+from sharing.shown import Shown
 from sharing.sql_log import QueryLog
 from warehouse.errors import WarehouseError
 
-KEY_CHECK_SECONDS: Final = 1.0  # how long another process's revocation may go unnoticed
 LONGEST_KEY: Final = 200
 LARGEST_BATCH: Final = 1000
 SHORTEST_SECRET: Final = 32
@@ -67,7 +65,7 @@ class Visit:
     """
 
     call: Call
-    caller: Key | None = None
+    caller: Caller | None = None
     charged: Plan | None = None
     heard: Heard | None = None
     paid: int = 0
@@ -95,7 +93,8 @@ class Desk:
                 fix_en="Generate the deployment's secret anew",
             )
         self.config = config
-        self.keys = Keys(config.engine)
+        self.callers = Callers(config.engine, config.secret, config.meter / "signed", config.trust)
+        self.keys = self.callers.keys
         self.grants = Grants(
             config.grants,
             {name: library.standard for name, library in config.libraries.items()},
@@ -112,7 +111,6 @@ class Desk:
         self._months, self._pace = Months(self.ledger, queries), Pace(config.meter / "pace")
         self._following: asyncio.Future[None] | None = None
         self._marks = Marks(config.secret)
-        self._known: dict[str, tuple[Key, float]] = {}
 
     def close(self) -> None:
         """Seal the ledger's segment and let go of files."""
@@ -137,25 +135,10 @@ class Desk:
             except (SQLAlchemyError, WarehouseError) as error:
                 raise UnavailableError.state() from error
 
-    async def identify(self, visit: Visit, key: str | None) -> Key:
-        """Whose key this is. Raises NoKeyError, WrongKeyError; UnavailableError while the state database is silent."""
-        if not key:
-            raise NoKeyError.of()
-        digested = digest(key)
-        held = self._known.get(digested)
-        if held is not None and time.monotonic() - held[1] < KEY_CHECK_SECONDS:
-            found: Key | None = held[0]
-        else:
-            try:
-                found = await asyncio.to_thread(self.keys.find, digested)
-            except (SQLAlchemyError, WarehouseError) as error:
-                raise UnavailableError.state() from error
-            self._known.pop(digested, None)
-        if found is None or not found.alive(datetime.now(UTC)):
-            raise WrongKeyError.of()
-        self._known.setdefault(digested, (found, time.monotonic()))
-        visit.caller, visit.call.department, visit.call.key_id = found, found.department, found.id
-        visit.call.app = found.label
+    async def identify(self, visit: Visit, shown: Shown) -> Caller:
+        """Who calls, by what the request shows. Raises what Callers.of does."""
+        found = await self.callers.of(shown)
+        visit.caller, visit.call.department, visit.call.key_id = found, found.department, found.key_id
         return found
 
     async def numbered(self, visit: Visit) -> None:
@@ -176,7 +159,7 @@ class Desk:
 
     def forget_keys(self) -> None:
         """Ask the state database again for every key from the next call on."""
-        self._known.clear()
+        self.callers.forget()
 
     def library(self, visit: Visit, name: str) -> Target:
         """The library of that name. Raises NotFoundError."""
@@ -266,7 +249,7 @@ class Desk:
         if visit.caller is None:
             raise NoGrantError.of(subject)
         caller = visit.caller
-        plan = self.grants.plan(caller.department, subject, name, client=caller.label, channel=channel)
+        plan = self.grants.plan(caller.department, subject, name, client=caller.client, channel=channel)
         call, grant = visit.call, plan.grant
         call.grant, call.matter, call.basis = grant.id, grant.matter, grant.basis
         if call.matter_asked not in {None, grant.matter}:

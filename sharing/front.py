@@ -28,6 +28,8 @@ from sharing.errors import (
     UnavailableError,
 )
 from sharing.problems import Answer, refusal
+from sharing.shown import Held, Shown
+from sharing.token_routes import JWKS, TOKEN
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -36,7 +38,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 VISIT = "shutong.visit"  # where the scope carries the Visit for the routes behind
-OPEN = ("/healthz", "/openapi.json")  # answered to anybody, not metered
+OPEN = ("/healthz", "/openapi.json", JWKS)  # answered to anybody, not metered
+UNNAMED = (TOKEN,)  # recorded too; who calls is found out behind
 LARGEST_BODY = 256 << 10
 _NAMES = frozenset({"key", "keys", "fields"})  # of a body
 _OPERATIONS = {"records": "post", "records:batch": "batch", "records:query": "query"}
@@ -102,12 +105,13 @@ class Front:
 
     async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Answer:
         path: str = scope["path"]
-        if path in OPEN:
+        if path in OPEN or path in UNNAMED:
             return await _through(self._app, scope, receive)
         told = said(scope["headers"])
         grant = told.grant
         receive = visit.heard = Heard(scope, grant, receive)
-        await self._desk.identify(visit, told.key)
+        receive = held = Held(receive, LARGEST_BODY)
+        await self._desk.identify(visit, Shown.of(scope, told.key, held, self._desk.callers.headers))
         call = visit.call
         call.matter_asked, call.case = words("X-Matter", told.matter), words("X-Case", told.case)
         call.client_id = own_id(told.client_id)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 
+from sharing.clients import CERTIFICATE, CLIENT
 from sharing.keys import API_KEY, Keys, digest
 
 
@@ -52,21 +53,29 @@ def test_a_revoked_or_ended_key_speaks_for_nobody(keys: Keys) -> None:
     assert [(one.label, one.revoked_at is None) for one in keys.list()] == [("a", False), ("b", True), ("c", True)]
 
 
-def test_the_migration_makes_the_table_that_keys_use(tmp_path: Path) -> None:
-    path = Path(__file__).parents[2] / "warehouse/state/migrations/versions/0003_sharing.py"
-    spec = importlib.util.spec_from_file_location("sharing_migration", path)
+def _migration(name: str):
+    path = Path(__file__).parents[2] / f"warehouse/state/migrations/versions/{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec
     assert spec.loader
     migration = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(migration)
+    return migration
+
+
+def test_the_migration_makes_the_tables_that_keys_use(tmp_path: Path) -> None:
+    migrations = [_migration("0003_sharing"), _migration("0021_clients")]
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
     with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
-        migration.upgrade()
-    made = {column["name"]: column["nullable"] for column in sa.inspect(engine).get_columns("api_key")}
-    assert made == {column.name: column.nullable for column in API_KEY.c}
+        for one in migrations:
+            one.upgrade()
+    for table in (API_KEY, CLIENT, CERTIFICATE):
+        made = {column["name"]: column["nullable"] for column in sa.inspect(engine).get_columns(table.name)}
+        assert made == {column.name: column.nullable for column in table.c}
     migrated = Keys(engine)
     assert migrated.department_of(migrated.issue("tax", "x")) == "tax"
     with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
-        migration.downgrade()
+        for one in reversed(migrations):
+            one.downgrade()
     assert sa.inspect(engine).get_table_names() == []
     engine.dispose()
