@@ -8,7 +8,6 @@ believed that the file itself does not have.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import struct
@@ -161,7 +160,7 @@ class Reading:
             raise not_ours(to.fingerprint)
         try:
             wrapped = base64.b64decode(self.bundle.key, validate=True)
-        except binascii.Error:
+        except ValueError:
             raise damaged("内容密钥不完整", "its content key is incomplete") from None
         self._key = bundle_seal.unwrap(wrapped, keys.opening, self.bundle.id)
 

@@ -34,6 +34,13 @@ from warehouse.tables import Staged, Tables
 
 MEMORY = "700MB"  # of DuckDB; what does not fit is spilled
 _SLACK = 1.2  # how much larger files may be here than they came
+_NO_ROWS = (
+    duckdb.BinderException,
+    duckdb.InvalidInputException,
+    pa.ArrowInvalid,
+    pa.ArrowNotImplementedError,
+    KeyError,
+)  # what a file raises that is none of rows, or not of those columns
 Told = Callable[[int], None]  # how many bytes were read so far, of twice those the file has
 
 
@@ -175,7 +182,11 @@ def _readable(member: Member) -> Iterator[None]:
     """What was signed may still be no file of rows, or lack the columns that its manifest names."""
     try:
         yield
-    except (duckdb.BinderException, duckdb.InvalidInputException, pa.ArrowInvalid, KeyError) as error:
+    except (*_NO_ROWS, duckdb.Error, OSError) as error:
+        # What cannot be decompressed has no kind of its own; a disk or a memory that is full has, or a number.
+        garbled = type(error) is duckdb.Error or (isinstance(error, OSError) and error.errno is None)
+        if not garbled and not isinstance(error, _NO_ROWS):
+            raise
         raise bundle_errors.damaged(
             f"成员 {member.name} 不是清单所述的数据", f"its member {member.name} does not hold what its manifest says"
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from warehouse.serving_file import OpenFile
@@ -15,6 +16,7 @@ SHARE = 2  # a file takes at most one part in so many of the memory that is free
 _POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14; unlike a look at a page it never ends the process
 _MEMORY = Path("/proc/meminfo")
 _MAPS = Path("/proc/self/maps")
+_GROUP, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def bring_in(file: OpenFile) -> threading.Thread | None:
@@ -23,7 +25,10 @@ def bring_in(file: OpenFile) -> threading.Thread | None:
         LOG.info("%s is read as it is asked for: it has %d MiB, too much to read ahead", file.path, file.size >> 20)
         return None
     thread = threading.Thread(target=_read, args=(file,), name="serving-ahead", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads are allowed: it is read as it is asked for
+        return None
     return thread
 
 
@@ -55,6 +60,22 @@ def _mapped_at(path: Path) -> int | None:
 def _free() -> int:
     """Bytes that can be had without pushing anybody out; 0 where the system does not say."""
     try:
-        return int(_MEMORY.read_text("ascii").partition("MemAvailable:")[2].split()[0]) << 10
+        free = int(_MEMORY.read_text("ascii").partition("MemAvailable:")[2].split()[0]) << 10
     except (OSError, ValueError, IndexError):
         return 0
+    return min([free, *_limits()])
+
+
+def _limits() -> Iterator[int]:
+    """How many bytes a container, or a unit of systemd, may have that this process is in: pages of files count."""
+    try:
+        within = next(line[3:] for line in _GROUP.read_text().splitlines() if line.startswith("0::/"))
+    except (OSError, StopIteration):
+        within = "/"
+    group = _GROUPS / within.strip("/")
+    told = [one / "memory.max" for one in (group, *group.parents) if one.is_relative_to(_GROUPS)]
+    for file in (*told, _GROUPS / "memory" / "memory.limit_in_bytes"):  # the latter of the first kind of groups
+        try:
+            yield int(file.read_text("ascii"))
+        except (OSError, ValueError):  # of groups that are not seen from in here, or "max"
+            continue

@@ -8,14 +8,31 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warehouse.bundle_errors import BundleError
-from warehouse.bundle_file import MANIFEST, MERGE, ROWS, SIGNATURE, Bundle, Part, Writing, reading
+from warehouse.bundle_file import (
+    MANIFEST,
+    MERGE,
+    ROWS,
+    SIGNATURE,
+    Bundle,
+    Member,
+    Part,
+    Reading,
+    Writing,
+    _bundle,
+    reading,
+)
+from warehouse.bundle_import import _readable
 from warehouse.bundle_keys import Keys
 from warehouse.bundle_manifest import FORMAT, merged
+from warehouse.bundle_seal import TAG
 
 KEYS = Keys.new()
 AT = "2026-01-01T00:00:00.000000+08:00"
@@ -131,6 +148,43 @@ def test_a_manifest_that_is_none_is_refused(made: dict, tmp_path: Path, content:
         seen(signed_anew(made, tmp_path, content))
     with pytest.raises(BundleError, match="WH-BUNDLE-SIGNER"), reading(tmp_path / "changed", {"b": Keys.new().card}):
         pass
+
+
+@pytest.mark.parametrize("key", ["密钥", "=", "AAAA", ""])
+def test_a_content_key_that_is_none_is_refused(made: dict, tmp_path: Path, key: str) -> None:
+    pieces = [one | {"size": one["size"] + TAG} for one in made["manifest"]["members"]]
+    new = made["manifest"] | {"receiver": KEYS.card.text, "key": key, "members": pieces}
+    bundle = _bundle(_written(new))
+    file = tmp_path / "none"
+    with file.open("w+b") as out, zipfile.ZipFile(out, "w") as whole, pytest.raises(BundleError) as told:
+        Reading(out, whole, bundle, "province").open_with(KEYS)
+    refused(told.value, "WH-BUNDLE-DAMAGED")
+
+
+def test_members_that_were_signed_and_hold_no_rows_are_refused(tmp_path: Path) -> None:
+    file, member = tmp_path / "rows", Member("data/000000", "records", ROWS, 400, 9, 9, "0" * 64)
+    rows = pa.table({"uscc": [f"91{number:016}" for number in range(400)], "name": ["𠮷"] * 400})
+    pq.write_table(
+        rows, file, compression="zstd", use_dictionary=["name"], column_encoding={"uscc": "DELTA_BYTE_ARRAY"}
+    )
+    whole, why = file.read_bytes(), set()
+    for place in range(0, len(whole), 60):
+        file.write_bytes(whole[:place] + b"\xa5" * 60 + whole[place + 60 :])
+        for read in (lambda: duckdb.read_parquet(str(file)).fetchall(), lambda: pq.read_table(file)):
+            try:
+                with _readable(member):
+                    read()
+            except BundleError as error:
+                refused(error, "WH-BUNDLE-DAMAGED")
+                why.add(type(error.__cause__))
+    assert {duckdb.Error, duckdb.InvalidInputException, OSError} <= why
+
+
+def test_a_disk_that_is_full_is_not_told_as_a_damaged_bundle() -> None:
+    member = Member("data/000000", "records", ROWS, 1, 9, 9, "0" * 64)
+    for error in (OSError(28, "No space left on device"), duckdb.IOException("IO Error: disk full"), MemoryError()):
+        with pytest.raises(type(error)), _readable(member):
+            raise error
 
 
 @given(data=st.data())

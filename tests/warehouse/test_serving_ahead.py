@@ -64,3 +64,26 @@ def test_a_file_too_large_for_the_memory_that_is_free_is_left_where_it_is(folder
     assert file.size > 64 << 10
     assert resident(file.path) < file.size
     assert store.get("K00000000") is not None
+
+
+@pytest.mark.parametrize("where", ["", "api.slice", "api.slice/one", "memory"])
+def test_a_file_too_large_for_the_container_is_left_where_it_is(folder, tmp_path, monkeypatch, where):
+    inside = tmp_path / "api.slice" / "one"
+    for one in (inside, tmp_path / "memory"):
+        one.mkdir(parents=True)
+    (inside / "memory.max").write_text("max\n")
+    (tmp_path / where / ("memory.limit_in_bytes" if where == "memory" else "memory.max")).write_text("65536\n")
+    group = tmp_path / "cgroup"
+    group.write_text("4:memory:/elsewhere\n0::/api.slice/one\n")
+    monkeypatch.setattr(serving_ahead, "_GROUP", group)
+    monkeypatch.setattr(serving_ahead, "_GROUPS", tmp_path)
+    file = open_view(folder / "firms", 1).files[-1]
+    assert serving_ahead.bring_in(file) is None
+
+
+def test_where_no_thread_can_be_had_questions_are_answered_all_the_same(folder, monkeypatch):
+    def none(_self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none)
+    assert ServingStore(folder, "firms", ahead=True).get("K00000000") is not None
