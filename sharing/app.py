@@ -32,6 +32,7 @@ from sharing.front import VISIT, Front
 from sharing.grants import mask_of
 from sharing.ingest import ingest_routes
 from sharing.problems import refusal
+from sharing.receipt_routes import receipt_routes
 from sharing.token_routes import token_routes
 
 _ABOUT = """共享交换接口：按授权查询基础库，字段与行按授权过滤，个人信息默认脱敏，每次应答先记账后发出。
@@ -62,6 +63,7 @@ def create_app(config: SharingConfig) -> FastAPI:
     app.include_router(_account(desk))
     app.include_router(token_routes(desk.callers, _visit))
     app.include_router(ingest_routes(config.pushes, config.meter / "nonces", _visit))
+    app.include_router(receipt_routes(desk.receipts))
     if config.applications is not None:
         app.include_router(application_routes(config.applications, _visit))
     if config.directory is not None:

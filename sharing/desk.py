@@ -42,6 +42,7 @@ from sharing.meter import Meter
 from sharing.once import Once
 from sharing.problems import Answer
 from sharing.quota import Quota
+from sharing.receipt_keys import FILE, ReceiptKeys
 from sharing.repeats import Repeats
 from sharing.seeking import Marks, Sought
 from sharing.shown import Shown
@@ -105,6 +106,7 @@ class Desk:
         )
         self.meter = Meter(config.meter, config.segment_bytes)
         self.ledger = Ledger(config.meter)
+        self.receipts = ReceiptKeys(config.meter / FILE, config.secret)
         queries = QueryLog(config.engine)
         self.quota = Quota(config.meter / "quota", self.ledger, queries)
         self.once = Once(Repeats(config.meter / "repeats", self.ledger))
@@ -139,6 +141,7 @@ class Desk:
         """Who calls, by what the request shows. Raises what Callers.of does."""
         found = await self.callers.of(shown)
         visit.caller, visit.call.department, visit.call.key_id = found, found.department, found.key_id
+        visit.call.app = found.client
         return found
 
     async def numbered(self, visit: Visit) -> None:

@@ -8,6 +8,7 @@ import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -28,6 +29,8 @@ from sharing.errors import (
     UnavailableError,
 )
 from sharing.problems import Answer, refusal
+from sharing.receipt_routes import PATH
+from sharing.receipts import receipt_of, signed
 from sharing.shown import Held, Shown
 from sharing.token_routes import JWKS, TOKEN
 
@@ -38,7 +41,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 VISIT = "shutong.visit"  # where the scope carries the Visit for the routes behind
-OPEN = ("/healthz", "/openapi.json", JWKS)  # answered to anybody, not metered
+OPEN = ("/healthz", "/openapi.json", PATH, JWKS)  # answered to anybody, not metered
 UNNAMED = (TOKEN,)  # recorded too; who calls is found out behind
 LARGEST_BODY = 256 << 10
 _NAMES = frozenset({"key", "keys", "fields"})  # of a body
@@ -89,18 +92,23 @@ class Front:
     async def _recorded(self, visit: Visit, answer: Answer) -> Answer:
         call = visit.call
         call.status, call.size, call.fields = answer.status, len(answer.body), answer.fields
+        sent: bytes | None = None
         call.micros = (time.perf_counter_ns() - visit.began) // 1000
         if visit.caller is not None and visit.heard is not None:
             call.request = self._desk.keyed(visit.heard.hash)
-            call.answer = self._desk.keyed(hashlib.sha256(answer.body).digest())
+            sent = hashlib.sha256(answer.body).digest()
+            call.answer = self._desk.keyed(sent)
         if answer.status >= 500:  # noqa: PLR2004 our fault is not charged
             self._desk.give_back(visit)
         try:
-            await self._desk.meter.record(call)
+            written = await self._desk.meter.record(call)
         except SharingError as error:
             self._desk.give_back(visit)
             return refusal(error, call.id)
         self._desk.once.settle(call)
+        if sent is not None and visit.heard is not None:
+            receipt = signed(receipt_of(call, written, visit.heard.hash, sent), self._desk.receipts.signer())
+            answer = replace(answer, headers=(*answer.headers, (b"x-receipt", receipt.encode())))
         return answer
 
     async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Answer:

@@ -95,6 +95,18 @@ class Ledger:
         """How much of its quota a grant has used on a day, as recorded."""
         return sum(t.units for t in self.totals(department=department, since=day) if (t.day, t.grant) == (day, grant))
 
+    def record(self, segment: str, number: int) -> tuple[Call, bytes] | None:
+        """The call that is record `number` of a segment, and the chain value behind it; None when it is not there.
+
+        Every record before it is checked on the way.
+        """
+        path = next((path for path in self._segments(None) if path.name == segment), None)
+        for stored in segments.scan(path, segments.start(segment)) if path is not None else ():
+            if stored.after.records == number + 1:
+                call = Call.read(stored.payload)
+                return (call, stored.after.chain) if call is not None else None
+        return None
+
     def verify(self) -> Audit:
         """Check every checksum, every chain and every witness."""
         findings: list[Finding] = []

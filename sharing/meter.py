@@ -38,6 +38,15 @@ class _Segment:
     at: segments.Place
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a record lies: its segment, its number there (the header is 0), and the chain value behind it."""
+
+    segment: str
+    record: int
+    chain: bytes
+
+
 class Meter:
     """Writes this process's call records; use it from one event loop at a time.
 
@@ -48,7 +57,7 @@ class Meter:
     def __init__(self, folder: Path, size: int = SEGMENT_BYTES) -> None:
         self.folder, self._size = folder, size
         folder.mkdir(parents=True, exist_ok=True)
-        self._pending: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._pending: list[tuple[bytes, asyncio.Future[Written]]] = []
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="meter-segment")
         self._spare: Future[tuple[Path, int]] | None = None
         self._segment: _Segment | None = None
@@ -57,13 +66,13 @@ class Meter:
         with contextlib.suppress(OSError):
             self._roll(size)
 
-    async def record(self, call: Call) -> None:
-        """Return once the call's record is on disk; raises UnavailableError (SHR-METER) when it cannot be."""
-        done = asyncio.get_running_loop().create_future()
+    async def record(self, call: Call) -> Written:
+        """Where the call's record lies, once it is on disk; raises UnavailableError (SHR-METER) when it cannot be."""
+        done: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
         self._pending.append((call.payload(), done))
         if len(self._pending) == 1:
             asyncio.get_running_loop().call_soon(self._commit)
-        await done
+        return await done
 
     def probe(self) -> str | None:
         """What is wrong with the disk, if anything; a broken meter is tried anew, so that it can recover unasked."""
@@ -94,7 +103,7 @@ class Meter:
     def _commit(self) -> None:
         batch, self._pending = self._pending, []
         try:
-            self._write([payload for payload, _ in batch])
+            written = self._write([payload for payload, _ in batch])
         except (OSError, ValueError) as error:
             self._retire(error)
             for _, done in batch:
@@ -102,15 +111,16 @@ class Meter:
                     done.set_exception(UnavailableError.meter())
             return
         self.problem = None
-        for _, done in batch:
+        for place, (_, done) in zip(written, batch, strict=True):
             if not done.done():
-                done.set_result(None)
+                done.set_result(place)
 
-    def _write(self, payloads: Sequence[bytes]) -> None:
+    def _write(self, payloads: Sequence[bytes]) -> Sequence[Written]:
         segment = self._segment
         if segment is None or segment.day != today():
             segment = self._roll(self._size)
         out: list[bytes] = []
+        written: list[Written] = []
         at = segment.at
         for payload in payloads:
             need = len(payload) + segments.FRAME
@@ -123,10 +133,12 @@ class Meter:
                 at = segment.at
             framed, at = segments.frame(payload, at)
             out.append(framed)
+            written.append(Written(segment.name, at.records - 1, at.chain))
         self._put(segment, b"".join(out))
         segment.at = at
         if self._spare is None and at.offset * 2 > segment.size:
             self._spare = self._maker.submit(self._blank, self._size)
+        return written
 
     @staticmethod
     def _put(segment: _Segment, data: bytes) -> None:
