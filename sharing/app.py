@@ -22,6 +22,7 @@ from schemas.errors import ShutongError
 from sharing.application_routes import application_routes
 from sharing.calls import SHANGHAI
 from sharing.catalog import CatalogEntry, Library, SharingConfig
+from sharing.ckan import ckan_routes
 from sharing.contract import Problem, lean, problems
 from sharing.desk import Desk, Visit
 from sharing.directory_routes import directory_routes
@@ -67,7 +68,9 @@ def create_app(config: SharingConfig) -> FastAPI:
     if config.applications is not None:
         app.include_router(application_routes(config.applications, _visit))
     if config.directory is not None:
-        app.include_router(directory_routes(cache(partial(config.directory, _usage(desk))), _visit))
+        directory = cache(partial(config.directory, _usage(desk)))
+        app.include_router(directory_routes(directory, _visit))
+        app.include_router(ckan_routes(directory, _visit))
     app.add_middleware(Front, desk=desk)
     app.add_exception_handler(SharingError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)

@@ -13,6 +13,7 @@ _REASONS = {
     403: "没有授权，或字段不在授权之内 Not granted, or a field outside the grant",
     404: "没有找到 Not found",
     405: "方法不允许；个人信息库的键不得出现在网址中 Wrong method; keys of personal libraries never travel in a URL",
+    406: "不能以此格式应答 Not available in this format",
     409: "当前状态不能办理，或请求编号已用 Not in the present state, or the call's number was used",
     413: "请求体过大 Body too large",
     422: "键或请求体格式错误 MalformedError key or body",

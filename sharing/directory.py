@@ -13,11 +13,10 @@ import orjson
 from schemas.values import Json
 from sharing.directory_file import core_of, read_classes, twice
 from sharing.directory_search import Index
-from sharing.directory_values import Core, Entry, Listed, Measured, Provider, Words, measured_json
+from sharing.directory_values import AUTHORITY, Core, Entry, Listed, Measured, Provider, measured_json
 from sharing.errors import NotFoundError
 
 Measure = Callable[[], Mapping[str, Measured]]
-_AUTHORITY = Words("数据主管部门", "Data authority")
 
 
 class Directory:
@@ -56,6 +55,11 @@ class Directory:
         return entry.content() | {"measured": measured_json(self.measured().get(entry.id, Measured()))}
 
 
+def by_code(directory: Directory) -> list[Entry]:
+    """The entries by code, those without one last."""
+    return sorted(directory.entries.values(), key=lambda one: (not one.code, one.code, one.id))
+
+
 def directory_of(
     listed: Sequence[Listed],
     providers: Mapping[str, Provider],
@@ -74,7 +78,7 @@ def directory_of(
     for one in listed:
         for name in {one.id, one.standard.name, codes[one.id]}:
             named[name].append(codes[one.id])
-    nobody = Provider("", _AUTHORITY)
+    nobody = Provider("", AUTHORITY)
     entries = [
         Entry(
             one,

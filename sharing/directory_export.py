@@ -1,4 +1,4 @@
-"""The directory as a file: JSON, CSV and XLSX with the columns of the 2017 guide, one row for each item."""
+"""The directory as a file: JSON and DCAT, CSV and XLSX with the columns of the 2017 guide, one row for each item."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Literal
 
 import orjson
 
-from sharing.directory import Directory
+from sharing.dcat import BASE, json_ld, turtle
+from sharing.directory import Directory, by_code
 from sharing.directory_values import CYCLES, SHARE_NAMES, Entry, Item
 
-Format = Literal["json", "csv", "xlsx"]
+Format = Literal["json", "csv", "xlsx", "jsonld", "ttl"]
 MEDIA: Mapping[Format, str] = {
     "json": "application/json",
     "csv": "text/csv; charset=utf-8",
+    "jsonld": "application/ld+json",
+    "ttl": "text/turtle; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 _HEADS = (
@@ -27,10 +30,19 @@ _LEVELS = 4
 _FORMULA = ("=", "+", "-", "@")
 
 
-def export(directory: Directory, form: Format) -> bytes:
-    """The whole directory in a format; the entries by code."""
-    writers: Mapping[Format, Callable[[Directory], bytes]] = {"json": _json, "csv": _csv, "xlsx": _xlsx}
-    return writers[form](directory)
+def export(directory: Directory, form: Format, base: str = BASE) -> bytes:
+    """The whole directory in a format, the entries by code; ids in DCAT begin with `base`.
+
+    Raises RdfMissingError SHR-RDF for Turtle where rdflib is not installed.
+    """
+    writers: Mapping[Format, Callable[[], bytes]] = {
+        "json": lambda: _json(directory),
+        "csv": lambda: _csv(directory),
+        "xlsx": lambda: _xlsx(directory),
+        "jsonld": lambda: json_ld(directory, base),
+        "ttl": lambda: turtle(directory, base),
+    }
+    return writers[form]()
 
 
 def _json(directory: Directory) -> bytes:
@@ -60,11 +72,6 @@ def _xlsx(directory: Directory) -> bytes:
             for column, cell in enumerate(row):
                 sheet.write_string(at, column, cell)
     return out.getvalue()
-
-
-def by_code(directory: Directory) -> list[Entry]:
-    """The entries by code, those without one last."""
-    return sorted(directory.entries.values(), key=lambda one: (not one.code, one.code, one.id))
 
 
 def _rows(directory: Directory) -> Iterator[list[str]]:

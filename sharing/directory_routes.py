@@ -44,7 +44,7 @@ def directory_routes(directory: Callable[[], Directory], visit_of: Callable[[Req
         return _tagged({"total": len(hits), "entries": page}, visit, match)
 
     @routes.get(
-        "/directory:export", summary="导出目录 The whole directory", responses=problems(401, 422, 503),
+        "/directory:export", summary="导出目录 The whole directory", responses=problems(401, 406, 422, 503),
         response_class=Response,
     )  # fmt: skip
     def whole(

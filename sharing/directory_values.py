@@ -219,5 +219,6 @@ def _words(one: Words) -> dict[str, Json]:
     return {"zh": one.zh, "en": one.en}
 
 
+AUTHORITY = Words("数据主管部门", "Data authority")  # provides what no single department does
 # Calls and units, by library or resource, since a day (ISO 8601).
 Usage = Callable[[str], Mapping[str, tuple[int, int]]]

@@ -95,7 +95,7 @@ COMMANDS = {
     "demo": ("deployment:demo_command", "演示：部门系统 → 检查 → 数仓 → 共享接口 | watch data travel the whole way"),
     "directory export": (
         "directory:export_command",
-        "导出目录（按后缀：json、csv、xlsx） | write the directory, in the format of the suffix",
+        "导出目录（按后缀：json、csv、xlsx、jsonld、ttl） | write the directory, in the format of the suffix",
     ),
     "directory list": ("directory:list_command", "列出全部条目 | every entry"),
     "directory search": (

@@ -64,11 +64,15 @@ def show_command(session: Session, name: str) -> None:
     session.voice.table(("信息项", "Items"), heads, rows)
 
 
-@click.command("export", help="导出目录（按后缀：json、csv、xlsx） | write the directory, in the format of the suffix")
+@click.command(
+    "export", help="导出目录（按后缀：json、csv、xlsx、jsonld、ttl） | write the directory, in the format of the suffix"
+)
 @click.argument("to", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--base", help="DCAT 标识的开头，如 https://data.example.gov.cn/ | what ids in DCAT begin with")
 @command
-def export_command(session: Session, to: Path) -> None:
+def export_command(session: Session, to: Path, base: str | None) -> None:
     """Write every entry with its core metadata."""
+    from sharing.dcat import BASE
     from sharing.directory_export import MEDIA, export
 
     form = to.suffix.removeprefix(".").lower()
@@ -76,7 +80,7 @@ def export_command(session: Session, to: Path) -> None:
         raise click.BadParameter(f"{to}: {', '.join(f'.{one}' for one in MEDIA)}", param_hint="TO")
     with open_deployment(session.settings) as wired:
         every = directory_of(wired)
-        to.write_bytes(export(every, cast("Format", form)))
+        to.write_bytes(export(every, cast("Format", form), base or BASE))
     if session.voice.as_json:
         session.voice.answer({"file": str(to), "entries": len(every.entries)})
     session.voice.line(f"已导出 {len(every.entries)} 个条目：{to}", f"{len(every.entries)} entries: {to}")

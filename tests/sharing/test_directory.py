@@ -10,23 +10,21 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from sharing_town import FIRMS, PEOPLE, Town
-from sharing_town import build as build_town
+from directory_town import MARKET, made, served
+from sharing_town import FIRMS
 
 from schemas.errors import StandardError
 from schemas.load import BUILT_IN, find_standard
 from schemas.standard import Field, Standard
 from sharing import pinyin
-from sharing.app import create_app
 from sharing.directory import Directory, directory_of
 from sharing.directory_export import export
 from sharing.directory_file import core_of, read_classes
 from sharing.directory_search import Only
-from sharing.directory_values import Listed, Measured, Provider, Words
+from sharing.directory_values import Listed, Words
 from sharing.errors import NotFoundError
 
 STANDARDS = sorted(path.stem for path in BUILT_IN.glob("*.yaml"))
-MARKET = Provider("market", Words("省市场监督管理局", "Market Regulation"), "11330000EX00000108")
 typed = pytest.mark.skipif(not pinyin.available(), reason="pypinyin is not installed")
 
 
@@ -39,22 +37,6 @@ def shipped() -> Directory:
         for one in every
     ]
     return directory_of(listed, {"market": MARKET}, Path("/nowhere"))
-
-
-def made(folder: Path, **files: str) -> Directory:
-    """Two resources of one standard and one of another, with what their files say."""
-    for name, text in files.items():
-        path = folder / "market" / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    listed = [
-        Listed(
-            "market.firms", "resource", Words("企业登记", "Firms"), "market", FIRMS, ("uscc", "ent_name", "capital")
-        ),
-        Listed("market.shops", "resource", Words("𠮷林个体户", "Shops"), "market", FIRMS, ("uscc", "ent_name")),
-        Listed("police.people", "resource", Words("户籍", "People"), "police", PEOPLE),
-    ]
-    return directory_of(listed, {"market": MARKET}, folder)
 
 
 @pytest.mark.parametrize("name", STANDARDS)
@@ -240,23 +222,8 @@ def test_a_workbook_holds_the_same(tmp_path):
 
 @pytest.fixture
 def town(tmp_path):
-    built = build_town(tmp_path)
-    entries = list(made(tmp_path / "directory").entries.values())
-    asked = []
-
-    def directory(usage):
-        def measure():
-            asked.append(usage("2026-01-01"))
-            return {"market.firms": Measured(records=2, score=97.5, trend=(("2026-10", 97.5),), calls=3)}
-
-        return Directory(entries, measure)
-
-    app = create_app(replace(built.config, directory=directory))
-    opened = Town(built.folder, built.config, app, built.keys, built.firms, built.people)
-    yield opened
-    opened.desk.close()
-    built.desk.close()
-    built.config.engine.dispose()
+    with served(tmp_path) as opened:
+        yield opened
 
 
 def test_the_directory_is_asked_over_http_by_every_department_and_by_nobody_else(town):
