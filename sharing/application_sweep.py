@@ -21,7 +21,7 @@ def sweep(applications: Applications, at: datetime) -> list[Notice]:
     day, told = day_of(at), list[Notice]()
     with applications.store.reading() as connection:
         late = [one.id for one in store.applications(connection, live=True) if one.overdue(day)]
-        ending = [one.id for one in store.newest(connection) if _ends(one, day, applications.clocks.policy.remind)]
+        ending = [one.id for one in store.newest(connection) if ends_soon(one, day, applications.clocks.policy.remind)]
         said = {grant: _said(connection, grant) for grant in ending}
     for number in late:
         with applications.store.changing() as connection:
@@ -49,7 +49,8 @@ def _late(applications: Applications, connection: sa.Connection, one: Applicatio
     return [Notice("overdue", up, level, to)]
 
 
-def _ends(grant: GrantVersion, day: date, remind: int) -> bool:
+def ends_soon(grant: GrantVersion, day: date, remind: int) -> bool:
+    """Whether a grant that counts has its last day within `remind` days."""
     until = str(grant.terms["until"])
     return grant.state == "active" and day.isoformat() <= until <= (day + timedelta(days=remind)).isoformat()
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from quality.orders_values import DATA_MANAGER, day_of, written
 from runs.alarms.conditions import Condition
 from schemas.calendar import read_calendar
-from sharing.application_sweep import sweep
+from sharing.application_sweep import ends_soon, sweep
 from sharing.application_values import Application, Subject
 from sharing.applications import Applications
 from sharing.calls import SHANGHAI
 from sharing.clocks import Clocks, SharingPolicy, read_policy
+from sharing.grant_acts import GrantActs
 from sharing.grant_register import BUMP_FILE
 from shutong.deployment import Deployment
 
@@ -49,7 +50,9 @@ def subjects(deployment: Deployment, policy: SharingPolicy) -> Mapping[str, Subj
 
 
 def waiting(applications: Applications, at: datetime) -> list[Condition]:
-    """Let the clock act on applications, and say which ones are overdue, to the level that each has come to."""
+    """Let the clock act on applications, and say which ones are overdue, to the level that each has come to, and which
+    grants end soon.
+    """
     sweep(applications, at)
     late: dict[tuple[str, str, int, str], list[Application]] = {}
     to = applications.clocks.policy.escalate_to
@@ -60,7 +63,23 @@ def waiting(applications: Applications, at: datetime) -> list[Condition]:
         for level in range(1, one.escalated + 1):
             whom = DATA_MANAGER if one.is_authoritys_turn else to[min(level, len(to)) - 1]
             late.setdefault((one.subject, one.provider, level, whom), []).append(one)
-    return [_condition(applications, *place, those) for place, those in sorted(late.items())]
+    overdue = [_condition(applications, *place, those) for place, those in sorted(late.items())]
+    return [*overdue, *_ending(applications, day_of(at))]
+
+
+def _ending(applications: Applications, day: date) -> list[Condition]:
+    """Grants whose last day comes soon, for everybody of the department that holds one."""
+    found, early = [], timedelta(days=applications.clocks.policy.remind)
+    for one in GrantActs(applications).find():
+        if not ends_soon(one, day, early.days):
+            continue
+        until, known = str(one.terms["until"]), applications.subjects.get(one.subject)
+        zh, en = (known.standard.zh, known.standard.en) if known else (one.subject, one.subject)
+        since = written(datetime.combine(date.fromisoformat(until) - early, time(), SHANGHAI))
+        said = (f"授权有效期至 {until}", f"the grant lasts until {until}")
+        renew = f"shutong grant renew {one.id}"
+        found.append(Condition("expiring", f"grant {one.id}", one.department, zh, en, since, *said, renew, renew))
+    return found
 
 
 def _condition(  # noqa: PLR0917 - what is overdue, and to whom it has gone up
@@ -71,7 +90,7 @@ def _condition(  # noqa: PLR0917 - what is overdue, and to whom it has gone up
     oldest = date.fromisoformat(min(str(one.due) for one in those)) + timedelta(days=1)
     return Condition(
         "escalated" if level else "overdue",
-        f"application {subject}",
+        " ".join(one for one in ("application", subject, provider, to) if one),  # of one name there is one alarm
         provider,
         known.standard.zh if known else subject,
         known.standard.en if known else subject,

@@ -15,6 +15,7 @@ NAMES = {
     "drifting": ("来源有变", "source changed"),
     "overdue": ("工单逾期", "orders overdue"),
     "escalated": ("工单升级", "orders escalated"),
+    "expiring": ("授权即将到期", "grant ends soon"),
 }
 _WHAT = {"begin": ("", ""), "reminder": ("仍未解决：", "still: "), "recovery": ("已恢复：", "over: "), "test": ("", "")}
 

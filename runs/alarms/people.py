@@ -12,8 +12,8 @@ from typing import Literal, cast
 from quality.orders_values import DATA_MANAGER, ROLES, Actor
 from schemas.lines import Node, read
 
-KINDS = ("late", "failed", "held", "drifting", "overdue", "escalated")
-Kind = Literal["late", "failed", "held", "drifting", "overdue", "escalated"]
+KINDS = ("late", "failed", "held", "drifting", "overdue", "escalated", "expiring")
+Kind = Literal["late", "failed", "held", "drifting", "overdue", "escalated", "expiring"]
 Channel = Literal["mail", "webhook"]
 CHANNELS: tuple[Channel, ...] = ("mail", "webhook")
 ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"

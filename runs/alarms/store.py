@@ -23,6 +23,7 @@ LEASE = timedelta(minutes=5)  # a sender that died is taken to have sent nothing
 PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 LONGEST_SILENCE = timedelta(days=366)
 _ROUND = 500  # messages that one round sends at most
+_ONCE = frozenset({"expiring"})  # kinds that are told once: nothing is wrong, and their end is no recovery
 
 
 class Alarms:
@@ -196,22 +197,28 @@ def _tell(  # noqa: PLR0917 - which alarm, to whom, and when
             last = next(reversed(told.get((person.id, channel), [])), None)
             if last is None:
                 _write(connection, alarm, condition, person, channel, "begin", 0, at)
-            elif last["state"] != "waiting" and (last["sent_at"] or last["created_at"]) <= written(
-                at - directory.remind
+            elif (
+                condition.kind not in _ONCE
+                and last["state"] != "waiting"
+                and (last["sent_at"] or last["created_at"]) <= written(at - directory.remind)
             ):
                 _write(connection, alarm, condition, person, channel, "reminder", last["number"] + 1, at)
 
 
 def _concerns(condition: Condition, person: Person, directory: Directory) -> bool:
-    """An escalation is for whom it goes to, and for whoever asked for such; anything else for whoever hears it.
+    """An escalation, or a grant's end, is for whom it goes to, and for whoever asked for such; anything else for
+    whoever hears it.
 
     Where nobody who can be reached is meant, a slip in `escalate_to` or an office nobody holds, data managers hear it.
     """
     if person.hears(condition.kind, condition.resource):
         return True
-    if condition.kind != "escalated":
+    if condition.kind not in {"escalated", *_ONCE}:
         return False
-    meant = [one for one in directory.people if one.channels and one.is_named(condition.to, condition.department)]
+    to, of = condition.to, condition.department
+    all_of_it = condition.kind in _ONCE
+    there = [one for one in directory.people if one.channels]
+    meant = [one for one in there if (one.department == of if all_of_it else one.is_named(to, of))]
     return person in meant if meant else DATA_MANAGER in person.roles
 
 
@@ -220,6 +227,8 @@ def _end(connection: sa.Connection, alarm: int, directory: Directory, silences: 
     connection.execute(sa.update(ALARM).where(ALARM.c.id == alarm).values(ended_at=now, open_key=None))
     row = connection.execute(sa.select(ALARM).where(ALARM.c.id == alarm)).mappings().one()
     condition = Condition(**row["condition"])
+    if condition.kind in _ONCE:
+        return
     begun = sa.and_(MESSAGE.c.alarm == alarm, MESSAGE.c.what == "begin", MESSAGE.c.state.in_(("waiting", "sent")))
     for person_id, channel in connection.execute(sa.select(MESSAGE.c.person, MESSAGE.c.channel).where(begun)).tuples():
         person = directory.find(person_id)

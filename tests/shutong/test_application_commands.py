@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from runs.alarms.people import read_people
+from runs.alarms.store import Alarms
 from shutong.applying import applications_of, waiting
 from shutong.cli import main
 from shutong.layout import init
@@ -113,9 +116,45 @@ def test_what_is_overdue_is_an_alarm_for_whom_it_went_up_to(home):
     filed(home, "uscc,phone", "--clear", "phone")
     with open_deployment(read({"SHUTONG_HOME": str(home)})) as wired:
         every = applications_of(wired.deployment, wired.state.engine)
-        assert waiting(every, now()) == []
-        late = waiting(every, now() + timedelta(days=40))
+        assert [one for one in waiting(every, now()) if one.kind != "expiring"] == []
+        late = [one for one in waiting(every, now() + timedelta(days=40)) if one.kind != "expiring"]
     assert [(one.kind, one.level, one.to, one.department) for one in late] == [
         ("overdue", 0, "", "scjg"), ("escalated", 1, "lead", "scjg"),
     ]  # fmt: skip
     assert "--overdue" in late[0].next_en
+
+
+def test_who_holds_a_grant_hears_once_that_it_ends_soon(home):
+    soon = (now() + timedelta(days=20)).date().isoformat()
+    grant = filed(home, "uscc", "--until", soon)["grant"]
+    with open_deployment(read({"SHUTONG_HOME": str(home)})) as wired:
+        every = applications_of(wired.deployment, wired.state.engine)
+        for _ in range(2):
+            (ends,) = [one for one in waiting(every, now()) if one.resource == f"grant {grant}"]
+        assert (ends.department, ends.next_en) == ("swj", f"shutong grant renew {grant}")
+        folk = read_people(home / "people.yaml", ["scjg", "swj"])
+        reached = replace(folk, people=tuple(replace(one, mail=f"{one.id}@example.gov.cn") for one in folk.people))
+        alarms = Alarms(wired.state.engine)
+        for days in (0, 3):
+            alarms.see([ends], reached, now() + timedelta(days))
+        alarms.see([], reached, now() + timedelta(4))
+        (message,) = alarms.waiting(now() + timedelta(5))
+    assert message.person == "zhou"
+    assert "授权即将到期" in message.subject
+    assert soon in message.body
+
+
+def test_overdue_applications_of_one_library_reach_the_provider_and_the_authority(home):
+    waits = filed(home, "uscc,phone", "--clear", "phone")["id"]
+    disputed = str(filed(home, "uscc,phone", "--clear", "phone")["id"])
+    told(home, "application", "decide", disputed, "refuse", "--by", "li", "--why", "x", "--basis", "某法第一条")
+    for act in ("dispute", "refer"):
+        told(home, "application", act, disputed, "--by", "zhou", "--why", "x")
+    with open_deployment(read({"SHUTONG_HOME": str(home)})) as wired:
+        every = applications_of(wired.deployment, wired.state.engine)
+        late = [one for one in waiting(every, now() + timedelta(days=40)) if one.level == 1]
+    assert {one.to for one in late} == {"lead", "data_manager"}
+    assert len({one.key for one in late}) == len(late)
+    assert str(waits) in next(one.what_en for one in late if one.to == "lead")
+    for number in (str(waits), disputed):
+        told(home, "application", "withdraw", number, "--by", "zhou", "--why", "x")
