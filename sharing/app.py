@@ -34,7 +34,7 @@ from sharing.grants import mask_of
 from sharing.ingest import ingest_routes
 from sharing.problems import refusal
 from sharing.receipt_routes import receipt_routes
-from sharing.token_routes import token_routes
+from sharing.token_routes import TOKEN, token_routes
 
 _ABOUT = """共享交换接口：按授权查询基础库，字段与行按授权过滤，个人信息默认脱敏，每次应答先记账后发出。
 
@@ -318,7 +318,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     parts.setdefault("schemas", {}).update(schema.pop("$defs", {}) | {"Problem": schema})
     parts["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}}
-    told["security"] = [{"key": []}]
+    flow = {"clientCredentials": {"tokenUrl": TOKEN, "scopes": {}}}
+    parts["securitySchemes"]["token"] = {"type": "oauth2", "flows": flow}
+    told["security"] = [{"key": []}, {"token": []}]
     told["paths"]["/healthz"]["get"]["security"] = []
     for path in told["paths"].values():
         for operation in path.values():

@@ -18,6 +18,7 @@ from sharing.ingest_terms import Counter
 from shutong.applying import applications_of
 from shutong.deployment import Deployment, DeploymentSecrets, load
 from shutong.settings import Settings, read
+from shutong.trusting import trust_of
 from warehouse.serving import ServingStore
 from warehouse.state import State
 
@@ -74,6 +75,7 @@ def config_of(settings: Settings) -> SharingConfig:
         served=_served(deployment),
         pushes=_pushes(deployment, state, secrets),
         applications=applications_of(deployment, state.engine),
+        trust=trust_of(settings),
         directory=partial(_directory, deployment, state),
     )
 

@@ -13,6 +13,7 @@ GROUPS = {
     "backup": "备份与恢复 | backups, and going back to one",
     "bundle": "数据包：与不连网的合作方交换基础库 | libraries as files, for partners without a wire",
     "directory": "数据目录 | the directory of data",
+    "client": "部门的应用 | applications of departments",
     "grant": "授权 | grants",
     "held": "待定批次：放行或拒收 | held batches: release or reject them",
     "key": "接口密钥 | API keys",
@@ -92,6 +93,17 @@ COMMANDS = {
     ),
     "bundle list": ("bundle:list_command", "导出过的与导入的数据包 | bundles that were made, and those that came"),
     "bundle show": ("bundle:show_command", "核对一个数据包并显示其清单 | verify a bundle and show what it says"),
+    "client add": ("clients:add_command", "登记部门的应用 | register an application of a department"),
+    "client change": (
+        "clients:change_command",
+        "修改网段、证明方式、证书 | change networks, proofs, certificates",
+    ),
+    "client disable": (
+        "clients:disable_command",
+        "停用：其密钥、令牌、证书一秒内失效 | shut off, within a second",
+    ),
+    "client enable": ("clients:enable_command", "恢复停用的应用 | let it call again"),
+    "client list": ("clients:list_command", "列出应用 | list applications"),
     "demo": ("deployment:demo_command", "演示：部门系统 → 检查 → 数仓 → 共享接口 | watch data travel the whole way"),
     "directory export": (
         "directory:export_command",
@@ -149,6 +161,10 @@ COMMANDS = {
     "key issue": ("records:issue_command", "签发密钥（只显示一次） | issue a key, shown once"),
     "key list": ("records:keys_command", "列出密钥（不含内容） | list keys, without their content"),
     "key revoke": ("records:revoke_command", "吊销密钥 | revoke a key"),
+    "key rotate": (
+        "clients:rotate_command",
+        "换发密钥，旧密钥再用一段时间 | a new key; the old one works for a while",
+    ),
     "library became": ("library_held:became_command", "登记换码：旧主键变为新主键 | an old key became a new one"),
     "library changes": (
         "library_history:changes_command",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +101,19 @@ SETTINGS = (
     Setting("SHUTONG_API_HOST", "127.0.0.1", "共享接口监听地址", "Address the sharing API listens on"),
     Setting("SHUTONG_API_PORT", "8600", "共享接口端口", "Port of the sharing API; 0 takes a free one"),
     Setting("SHUTONG_API_WORKERS", "1", "共享接口进程数", "Worker processes of the sharing API"),
+    Setting(
+        "SHUTONG_API_PROXIES",
+        "",
+        "可信代理的网段（逗号分隔），只信它们写的 X-Forwarded-For",
+        "Networks of proxies, by commas: X-Forwarded-For is believed from them only",
+    ),
+    Setting(
+        "SHUTONG_API_CERTIFICATE_HEADER",
+        "",
+        "代理写入客户端证书的请求头，如 X-Client-Cert；代理不在本机时须有密钥 proxy",
+        "Header in which a proxy tells the client's certificate, such as X-Client-Cert; one on another machine needs"
+        " the secret proxy",
+    ),
     Setting("SHUTONG_AIRFLOW_PORT", "8680", "Airflow 界面端口", "Port of Airflow's own pages; 0 takes a free one"),
     Setting(
         "SHUTONG_SMTP_HOST",
@@ -171,6 +186,8 @@ class Settings:
     secrets: Mapping[str, str]
     smtp: Smtp = field(default_factory=Smtp)
     storage: Storage = field(default_factory=Storage)
+    api_proxies: tuple[str, ...] = ()
+    api_certificate_header: str = ""
 
 
 def read(environment: Mapping[str, str] | None = None) -> Settings:
@@ -202,6 +219,8 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
             ca=Path(said["SHUTONG_SMTP_CA"]).expanduser() if said["SHUTONG_SMTP_CA"] else None,
         ),
         storage=_storage(said, home),
+        api_proxies=_networks(said, "SHUTONG_API_PROXIES"),
+        api_certificate_header=_header(said, "SHUTONG_API_CERTIFICATE_HEADER"),
     )
 
 
@@ -238,6 +257,35 @@ def _number(said: Mapping[str, str], name: str, least: int, most: int) -> int:
             fix_en=f"Write a whole number from {least} to {most}, or leave it unset",
         )
     return int(text)
+
+
+def _networks(said: Mapping[str, str], name: str) -> tuple[str, ...]:
+    texts = tuple(one.strip() for one in said[name].split(",") if one.strip())
+    for text in texts:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise SettingError(
+                "SYS-SETTING",
+                zh=f"{name} 中的“{text}”不是网段",
+                en=f"'{text}' in {name} is no network",
+                fix_zh="例如 10.2.0.0/16,127.0.0.1，或不设置",
+                fix_en="For example 10.2.0.0/16,127.0.0.1, or leave it unset",
+            ) from None
+    return texts
+
+
+def _header(said: Mapping[str, str], name: str) -> str:
+    text = said[name]
+    if text and not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        raise SettingError(
+            "SYS-SETTING",
+            zh=f"{name}=“{text}”不能用",
+            en=f"{name}='{text}' cannot be used",
+            fix_zh="写请求头的名称，例如 X-Client-Cert，或不设置",
+            fix_en="Write the name of a header such as X-Client-Cert, or leave it unset",
+        )
+    return text
 
 
 def _choice(said: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TextIO
 
 import click
@@ -121,18 +121,20 @@ def usage_command(session: Session, department: str, days: int) -> None:
 @AS
 @click.option("--label", default="", help="用途说明 | what it is for")
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 3650))
+@click.option("--client", help="部门的哪个应用 | for which application of the department")
 @command
-def issue_command(session: Session, department: str, label: str, days: int) -> None:
-    """Issue a key for a department of the deployment."""
+def issue_command(session: Session, department: str, label: str, days: int, client: str | None) -> None:
+    """Issue a key for a department of the deployment, or for an application of it."""
+    from sharing.clients import Clients
     from sharing.keys import Keys
+    from shutong.commands.clients import client_of, tell_key
 
     with open_deployment(session.settings) as wired:
         wired.deployment.department(department)
-        key = Keys(wired.state.engine).issue(department, label, timedelta(days=days))
-    if session.voice.as_json:
-        session.voice.answer({"department": department, "key": key})
-    else:
-        session.voice.line(f"{key}\n请立即保存：之后不再显示", f"{key}\nKeep it now: it is not shown again")
+        keys = Keys(wired.state.engine)
+        of = client_of(Clients(wired.state.engine), department, client) if client is not None else None
+        name = label or (of.name if of is not None else "")
+        tell_key(session, keys, keys.issue(department, name, timedelta(days=days), of.id if of is not None else None))
 
 
 @click.command("list", help="列出密钥（不含内容） | list keys, without their content")
@@ -143,18 +145,26 @@ def keys_command(session: Session) -> None:
 
     with open_deployment(session.settings) as wired:
         found = Keys(wired.state.engine).list()
-    rows = [[one.id, one.department, one.label, one.created_at, one.expires_at, one.revoked_at] for one in found]
-    names = ("id", "department", "label", "created_at", "expires_at", "revoked_at")
+    now = datetime.now(UTC)
+    rows = [
+        [one.id, one.department, one.client, one.label, one.created_at, one.expires_at, one.revoked_at, one.last_used,
+         one.ends_soon(now)]
+        for one in found
+    ]  # fmt: skip
+    names = ("id", "department", "client", "label", "created_at", "expires_at", "revoked_at", "last_used", "ends_soon")
     if session.voice.as_json:
         session.voice.answer({"keys": [dict(zip(names, row, strict=True)) for row in rows]})
         return
     heads = [
         ("编号", "id"),
         ("部门", "department"),
+        ("应用", "application"),
         ("说明", "label"),
         ("签发", "created"),
         ("到期", "expires"),
         ("吊销", "revoked"),
+        ("最近使用", "last used"),
+        ("将到期", "ends soon"),
     ]
     session.voice.table(("密钥", "Keys"), heads, rows)
 
