@@ -69,7 +69,7 @@ def config_of(settings: Settings) -> SharingConfig:
         engine=state.engine,
         grants=settings.home / "grants.yaml",
         meter=settings.home / "meter",
-        secret=hashlib.sha256(secrets.get(DEPLOYMENT_SECRET).encode()).digest(),
+        secret=_metering(secrets),
         catalog=tuple(_entry(resource, state) for resource in deployment.resources),
         libraries=_libraries(deployment),
         served=_served(deployment),
@@ -84,6 +84,16 @@ def _directory(deployment: Deployment, state: State, usage: Usage) -> Directory:
     from shutong.listing import listing  # what it imports, a worker needs when somebody looks into the directory
 
     return listing(deployment, state.engine, stores(deployment), usage)
+
+
+def metering_secret(settings: Settings) -> bytes:
+    """The secret under which the ledger keeps what is personal, and from which the keys of receipts are derived."""
+    load(settings)
+    return _metering(DeploymentSecrets(settings))
+
+
+def _metering(secrets: DeploymentSecrets) -> bytes:
+    return hashlib.sha256(secrets.get(DEPLOYMENT_SECRET).encode()).digest()
 
 
 def _pushes(deployment: Deployment, state: State, secrets: DeploymentSecrets) -> Mapping[str, Counter]:

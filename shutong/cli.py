@@ -17,6 +17,7 @@ GROUPS = {
     "grant": "授权 | grants",
     "held": "待定批次：放行或拒收 | held batches: release or reject them",
     "key": "接口密钥 | API keys",
+    "ledger": "调用记录与回执 | call records and receipts",
     "library": "基础库 | base libraries",
     "quality": "数据质量 | data quality",
     "quality orders": "质量工单 | work orders to source departments",
@@ -164,6 +165,18 @@ COMMANDS = {
     "key rotate": (
         "clients:rotate_command",
         "换发密钥，旧密钥再用一段时间 | a new key; the old one works for a while",
+    ),
+    "ledger keys": (
+        "ledger:keys_command",
+        "回执的公钥；--new 增加一个，一天后启用 | keys of receipts; --new adds one, used a day later",
+    ),
+    "ledger verify": (
+        "ledger:verify_command",
+        "核对全部调用记录：改动、缺失、截断 | check every call record, and find what was changed",
+    ),
+    "ledger verify-receipt": (
+        "ledger:verify_receipt_command",
+        "核对一张回执：签名与调用记录 | check a receipt: its signature, and the records",
     ),
     "library became": ("library_held:became_command", "登记换码：旧主键变为新主键 | an old key became a new one"),
     "library changes": (

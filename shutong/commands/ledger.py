@@ -1,0 +1,74 @@
+"""Commands on the ledger: check every call record, hold a receipt against it, and show or change the signing keys."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import BinaryIO, TextIO
+
+import click
+
+from sharing.ledger import Ledger
+from sharing.receipt_check import confirm
+from sharing.receipt_keys import FILE, ReceiptKeys
+from sharing.receipts import check
+from shutong.api import metering_secret
+from shutong.deployment import load
+from shutong.session import FAILED, Session, command
+
+
+@click.command("verify", help="核对全部调用记录：改动、缺失、截断 | check every call record, and find what was changed")
+@command
+def verify_command(session: Session) -> int:
+    """Check every checksum, chain and witness; exit 1 when a record was changed or is gone."""
+    load(session.settings)
+    audit = Ledger(session.settings.home / "meter").verify()
+    if session.voice.as_json:
+        session.voice.answer({"sound": audit.sound, **asdict(audit)})
+        return 0 if audit.sound else FAILED
+    for one in audit.findings:
+        session.voice.line(f"{one.segment}：{one.zh}", f"{one.segment}: {one.en}")
+    session.voice.line(
+        f"{audit.segments} 个文件，{audit.calls} 次调用：" + ("记录完好" if audit.sound else "记录被改动或缺失"),
+        f"{audit.segments} files, {audit.calls} calls: "
+        + ("every record is whole" if audit.sound else "records were changed, or are gone"),
+    )
+    return 0 if audit.sound else FAILED
+
+
+@click.command("verify-receipt", help="核对一张回执：签名与调用记录 | check a receipt: its signature, and the records")
+@click.argument("receipt", type=click.File("r"), metavar="FILE")
+@click.option("--answer", type=click.File("rb"), help="收到的应答正文 | the body of the answer, as it came")
+@command
+def verify_receipt_command(session: Session, receipt: TextIO, answer: BinaryIO | None) -> None:
+    """Check the receipt in a file (- is standard input): who signed it, and that the ledger has the call just so."""
+    secret = metering_secret(session.settings)
+    folder = session.settings.home / "meter"
+    found = check(receipt.read(), ReceiptKeys(folder / FILE, secret).public(),
+                  answer=answer.read() if answer is not None else None)  # fmt: skip
+    confirm(found, Ledger(folder), secret)
+    told = {name: value for name, value in asdict(found).items() if value is not None}
+    if session.voice.as_json:
+        session.voice.answer({"sound": True, "receipt": told})
+        return
+    rows = [[name, str(value)] for name, value in told.items()]
+    session.voice.table(("回执", "Receipt"), [("项目", "item"), ("内容", "value")], rows)
+    session.voice.line("签名有效，与调用记录一致", "The signature holds, and the records agree")
+
+
+@click.command(
+    "keys", help="回执的公钥；--new 增加一个，一天后启用 | keys of receipts; --new adds one, used a day later"
+)
+@click.option("--new", is_flag=True, help="更换密钥 | change the key")
+@command
+def keys_command(session: Session, *, new: bool) -> None:
+    """Print the public keys that receipts are checked with, those that were replaced too."""
+    keys = ReceiptKeys(session.settings.home / "meter" / FILE, metering_secret(session.settings))
+    if new:
+        keys.rotate()
+    told = keys.public()["keys"]
+    if session.voice.as_json:
+        session.voice.answer({"keys": told})
+        return
+    heads = [("密钥", "key"), ("启用", "from"), ("停用", "until")]
+    rows = [[one["kid"], one["from"], one.get("until", "")] for one in told]
+    session.voice.table(("回执密钥", "Keys of receipts"), heads, rows)
