@@ -35,6 +35,7 @@ from sharing.ingest import ingest_routes
 from sharing.problems import refusal
 from sharing.receipt_routes import receipt_routes
 from sharing.token_routes import TOKEN, token_routes
+from warehouse.state.database import reading
 
 _ABOUT = """共享交换接口：按授权查询基础库，字段与行按授权过滤，个人信息默认脱敏，每次应答先记账后发出。
 
@@ -278,7 +279,7 @@ def _quotas(desk: Desk, department: str) -> list[dict[str, Any]]:
 
 def _answers(engine: sa.Engine) -> bool:
     try:
-        with engine.connect() as connection:
+        with reading(engine) as connection:
             connection.execute(sa.text("SELECT count(*) FROM api_key"))
     except (SQLAlchemyError, ShutongError):
         return False

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from sharing.keys import METADATA
 from sharing.proxies import Address, Network, networks_of, within
+from warehouse.state.database import reading
 
 PROOFS = ("key", "signature", "token", "certificate")
 
@@ -110,7 +111,7 @@ class Clients:
 
     def showing(self, fingerprint: str) -> Client | None:
         """The application whose certificate it is."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             query = (
                 sa.select(CLIENT)
                 .join(CERTIFICATE, CERTIFICATE.c.client == CLIENT.c.id)
@@ -121,20 +122,20 @@ class Clients:
 
     def list(self) -> list[Client]:
         """All of them, by department and name."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(sa.select(CLIENT).order_by(CLIENT.c.department, CLIENT.c.name))
             return [_client(row) for row in rows]
 
     def certificates(self) -> dict[int, tuple[str, ...]]:
         """The fingerprints that speak for each application."""
         found: dict[int, tuple[str, ...]] = {}
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             for one in connection.execute(sa.select(CERTIFICATE).order_by(CERTIFICATE.c.fingerprint)):
                 found[one.client] = (*found.get(one.client, ()), one.fingerprint)
         return found
 
     def _one(self, which: sa.ColumnElement[bool]) -> Client | None:
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             row = connection.execute(sa.select(CLIENT).where(which)).one_or_none()
         return _client(row) if row is not None else None
 

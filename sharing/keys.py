@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from warehouse.state.database import reading
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -101,13 +103,13 @@ class Keys:
 
     def find(self, digested: str) -> Key | None:
         """The key with that `digest`, dead or alive."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             row = connection.execute(sa.select(*_SHOWN).where(API_KEY.c.hash == digested)).one_or_none()
         return _key(row) if row is not None else None
 
     def numbered(self, key_id: int) -> tuple[Key, str] | None:
         """The key of that number, dead or alive, and its `digest`."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             digested = connection.execute(sa.select(API_KEY.c.hash).where(API_KEY.c.id == key_id)).scalar_one_or_none()
         found = self.find(digested) if digested is not None else None
         return (found, digested) if found is not None and digested is not None else None
@@ -137,7 +139,7 @@ class Keys:
         query = sa.select(*_SHOWN).order_by(API_KEY.c.id)
         if department is not None:
             query = query.where(API_KEY.c.department == department)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return [_key(row) for row in connection.execute(query)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from dataclasses import replace
 
 import pytest
@@ -15,6 +17,8 @@ from sharing.application_values import Actor, Purpose
 from sharing.errors import QuotaSpentError, SharingError
 from sharing.grant_file import Grant
 from sharing.grant_pace import Months
+from sharing.keys import METADATA as KEYS
+from sharing.keys import Keys
 from sharing.quota import Quota
 from sharing.sql_quota import Bill
 from warehouse.state.database import open_engine
@@ -143,3 +147,18 @@ def test_a_query_in_sql_over_its_month_is_told_so(tmp_path, monkeypatch):
     bill.give_back()
     assert quota.used("tax", "g", "2026-09-30") == 0
     quota.close()
+
+
+def test_whoever_writes_to_the_state_database_holds_up_no_call(tmp_path):
+    engine = open_engine(f"sqlite:///{tmp_path}/state.db")
+    KEYS.create_all(engine)
+    keys = Keys(engine)
+    key = keys.issue("tax", "hall")
+    with sqlite3.connect(tmp_path / "state.db", isolation_level=None) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        assert keys.department_of(key) == "tax"
+        assert [one.label for one in keys.list()] == ["hall"]
+        assert time.monotonic() - begun < 5, "a writer may keep others for thirty seconds"
+        writer.execute("ROLLBACK")
+    engine.dispose()
