@@ -110,6 +110,14 @@ COMMANDS = {
         "directory:export_command",
         "导出目录（按后缀：json、csv、xlsx、jsonld、ttl） | write the directory, in the format of the suffix",
     ),
+    "directory history": (
+        "directory:history_command",
+        "目录的历次变更与差异 | what changed in the directory, and who changed it",
+    ),
+    "directory keep": (
+        "directory:keep_command",
+        "登记目录的变更：何人、何时、为何 | keep what changed: who, when and why",
+    ),
     "directory list": ("directory:list_command", "列出全部条目 | every entry"),
     "directory search": (
         "directory:search_command",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sharing.clocks import read_policy
 from sharing.directory import Directory, directory_of
+from sharing.directory_history import DirectoryHistory
 from sharing.directory_measured import Measures
 from sharing.directory_values import Listed, Provider, Usage, Words
 from shutong.applying import subjects
@@ -34,7 +35,8 @@ def listing(deployment: Deployment, engine: sa.Engine, stores: Mapping[str, Libr
     ]
     formerly = {old: one.id for one in deployment.resources for old in one.formerly}
     measures = Measures(engine, stores, usage, formerly)
-    return directory_of([*resources, *libraries], providers, deployment.home / FOLDER, measures)
+    kept = DirectoryHistory(engine).codes()
+    return directory_of([*resources, *libraries], providers, deployment.home / FOLDER, measures, kept)
 
 
 def _title(zh: str, en: str) -> Words:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
+from shutong.commands.applications import BY, WHY, actor
 from shutong.session import Session, command
+from shutong.watching import now
 from shutong.wiring import Wired, open_deployment
 
 if TYPE_CHECKING:
     from sharing.directory import Directory
     from sharing.directory_export import Format
+    from sharing.directory_history import Version
     from sharing.directory_search import Hit
 
 DEPARTMENT = click.option("--department", help="提供部门 | the provider")
@@ -84,6 +88,60 @@ def export_command(session: Session, to: Path, base: str | None) -> None:
     if session.voice.as_json:
         session.voice.answer({"file": str(to), "entries": len(every.entries)})
     session.voice.line(f"已导出 {len(every.entries)} 个条目：{to}", f"{len(every.entries)} entries: {to}")
+
+
+@click.command("keep", help="登记目录的变更：何人、何时、为何 | keep what changed: who, when and why")
+@BY
+@WHY
+@command
+def keep_command(session: Session, by: str, why: str) -> None:
+    """Keep another version of every entry that changed since it was kept last; its code stays its own from then on."""
+    from sharing.directory_history import DirectoryHistory
+
+    with open_deployment(session.settings) as wired:
+        every, history = directory_of(wired), DirectoryHistory(wired.state.engine)
+        made = history.keep(every, actor(wired, by), why, now())
+    _tell_versions(session, made)
+
+
+@click.command("history", help="目录的历次变更与差异 | what changed in the directory, and who changed it")
+@click.argument("name", required=False)
+@command
+def history_command(session: Session, name: str | None) -> None:
+    """Print the versions of one entry, by id, library or code, or of all."""
+    from sharing.directory_history import DirectoryHistory
+
+    with open_deployment(session.settings) as wired:
+        found = DirectoryHistory(wired.state.engine).of(name)
+    _tell_versions(session, found)
+
+
+def _tell_versions(session: Session, versions: Sequence[Version]) -> None:
+    if session.voice.as_json:
+        session.voice.answer({"versions": [asdict(one) for one in versions]})
+        return
+    if not versions:
+        session.voice.line("没有变更", "nothing changed")
+        return
+    language = session.voice.say("zh", "en")
+    heads = [
+        ("时间", "at"), ("编号", "id"), ("版本", "version"), ("代码", "code"), ("人员", "who"), ("说明", "why"),
+        ("变更", "changes"),
+    ]  # fmt: skip
+    rows = [
+        [one.at[:16], one.entry, one.version, one.code, one.who, one.why, _said(session, one, language)]
+        for one in versions
+    ]
+    session.voice.table(("目录变更", "Changes of the directory"), heads, rows)
+
+
+def _said(session: Session, one: Version, language: str) -> str:
+    if one.gone:
+        return session.voice.say("撤出", "taken out")
+    if one.version == 1:
+        return session.voice.say("登记", "entered")
+    told = (f"{each.element}: {_plain(each.before, language)} → {_plain(each.after, language)}" for each in one.changes)
+    return "; ".join(told)
 
 
 def directory_of(wired: Wired) -> Directory:

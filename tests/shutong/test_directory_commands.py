@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,44 @@ def test_resources_and_libraries_are_listed_sought_and_shown(home, tmp_path):
     assert "字符型C" in words
     assert "提供方" in run(home, "list", "--department", "mzj", lang="zh").stdout
     assert "no such entry" in run(home, "search", "𠮷𠮷").stdout
+
+
+def test_every_change_is_kept_with_who_and_why(tmp_path):
+    home = tmp_path / "home"
+    init(home, "zhejiang")
+    (home / "people.yaml").write_text(
+        "people:\n  - {id: chen, name: 陈静, roles: [data_manager]}\n  - {id: zhou, name: 周强, department: swj}\n",
+        "utf-8",
+    )
+    assert told(home, "keep", "--by", "zhou", "--why", "x", code=1)["error"]["code"] == "SHR-RIGHT"
+    every = told(home, "keep", "--by", "chen", "--why", "首次登记")["versions"]
+    assert {one["version"] for one in every} == {1}
+    assert told(home, "keep", "--by", "chen", "--why", "again")["versions"] == []
+    own = home / "directory" / "scjg" / "enterprise_base.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("update: 1\nkeywords: [登记]\n", "utf-8")
+    (home / "resources" / "mzj" / "institution.yaml").unlink()
+    changed, gone = sorted(
+        told(home, "keep", "--by", "chen", "--why", "改为实时")["versions"], key=lambda one: one["gone"]
+    )
+    assert (changed["entry"], changed["version"], gone["entry"]) == ("scjg.enterprise_base", 2, "mzj.institution")
+    assert {one["element"]: (one["before"], one["after"]) for one in changed["changes"]}["update_cycle"] == ("2", "1")
+    taken = {one["code"] for one in told(home, "list")["entries"]}
+    assert gone["code"] not in taken
+    (home / "resources" / "mzj" / "another.yaml").write_text(
+        (home / "resources" / "mzj" / "social_org.yaml")
+        .read_text("utf-8")
+        .replace("resource: social_org", "resource: another"),
+        "utf-8",
+    )
+    assert told(home, "show", "mzj.another")["code"] not in {*taken, gone["code"]}
+    words = run(home, "history", "scjg.enterprise_base", lang="zh").stdout
+    assert "update_cycle: 2 → 1" in words
+    assert "改为实时" in words
+    with closing(sqlite3.connect(home / "state" / "state.db")) as state:
+        for act in ("DELETE FROM directory_version", "UPDATE directory_version SET who = 'x'"):
+            with pytest.raises(sqlite3.IntegrityError, match="only ever added to"):
+                state.execute(act)
 
 
 def test_a_department_whose_code_is_wrong_is_told_where(tmp_path):
