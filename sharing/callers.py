@@ -76,9 +76,11 @@ class Callers:
         """Who sent the request. NoKeyError, WrongKeyError, SealError, CertificateError, ProofError, AddressError;
         UnavailableError while the state database is silent.
         """
-        certificate = self._certificate(shown)
+        certificate = self._certificate(shown) if self.trust.certificate_header is not None else None
         if shown.key:
-            known = await (self._by_token if shown.key.startswith(TOKEN_START) else self._by_key)(shown.key)
+            known = self._fresh(digest(shown.key)) or await (
+                self._by_token if shown.key.startswith(TOKEN_START) else self._by_key
+            )(shown.key)
         elif signed.KEY_ID in shown.headers:
             known = await self._by_signature(shown)
         elif certificate:
@@ -164,6 +166,12 @@ class Callers:
         if found is None:
             raise CertificateError.unusable()
         return found
+
+    def _fresh(self, name: str) -> _Known | None:
+        held = self._known.get(name)
+        if held is None or time.monotonic() - held[1] >= CHECK_SECONDS or time.time() >= held[0].until:
+            return None
+        return held[0]
 
     async def _look(self, name: str, find: Callable[[], _Known | None]) -> _Known | None:
         """What is known under the name, of the last second or looked up; None for whom it has ended too."""

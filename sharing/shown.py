@@ -14,21 +14,14 @@ LARGEST_HEADERS: Final = 32 << 10  # bytes, names and values together
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
-async def _nothing() -> bytes:
-    return b""
-
-
 @dataclass(slots=True)
 class Shown:
-    """What a request shows; `path` and `query` as they stand in the URL, `peer` the address of the connection."""
+    """What a request shows: a key, the headers that matter, and the rest where it is asked for."""
 
     key: str | None = None
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
-    peer: str | None = None
-    method: str = "GET"
-    path: bytes = b""
-    query: bytes = b""
-    body: Callable[[], Awaitable[bytes]] = _nothing
+    scope: MutableMapping[str, Any] = field(default_factory=dict)
+    held: Held | None = None
 
     @classmethod
     def of(cls, scope: MutableMapping[str, Any], key: str | None, held: Held, names: frozenset[bytes]) -> Shown:
@@ -44,9 +37,35 @@ class Shown:
                 found[name] = found[name] + b"," + value if name in found else value
         if size > LARGEST_HEADERS:
             raise HeadersTooLargeError.of(LARGEST_HEADERS)
-        path = scope.get("raw_path") or quote(scope["path"], safe="/:@!$&'()*+,;=~-._").encode()
-        peer = scope.get("client")
-        return cls(key, found, peer[0] if peer else None, scope["method"], path, scope["query_string"], held.body)
+        return cls(key, found, scope, held)
+
+    @property
+    def peer(self) -> str | None:
+        """The address of the connection."""
+        client = self.scope.get("client")
+        return client[0] if client else None
+
+    @property
+    def method(self) -> str:
+        """GET, POST and so on."""
+        method: str = self.scope["method"]
+        return method
+
+    @property
+    def path(self) -> bytes:
+        """As it stands in the URL."""
+        raw: bytes | None = self.scope.get("raw_path")
+        return raw or quote(self.scope["path"], safe="/:@!$&'()*+,;=~-._").encode()
+
+    @property
+    def query(self) -> bytes:
+        """As it stands in the URL, without the question mark."""
+        query: bytes = self.scope["query_string"]
+        return query
+
+    async def body(self) -> bytes:
+        """All of it; the routes get it again. Raises what Held.body does."""
+        return await self.held.body() if self.held is not None else b""
 
 
 class Held:

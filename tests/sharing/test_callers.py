@@ -9,6 +9,7 @@ import hmac
 import ipaddress
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from sharing_town import FIRM, PERSON, SECRET, Town
+from test_sharing_kill import served
 
 from sharing.app import create_app
 from sharing.callers import Caller
@@ -254,3 +256,16 @@ def test_a_certificate_counts_from_our_proxy_only(office: Office) -> None:
 def test_headers_larger_than_any_call_needs_are_refused(office: Office) -> None:
     assert office.code(headers={"X-Padding": "a" * 40_000}) == "SHR-HEADERS"
     assert office.code(key="k" * 20_000) == "SHR-WRONG-KEY"
+
+
+@pytest.mark.prove
+def test_a_signed_call_is_answered_once_over_all_workers_of_a_real_server(office: Office) -> None:
+    office.town.desk.close()
+    with served(office.town) as (_, address), ThreadPoolExecutor(16) as crowd:
+        for _ in range(10):
+            headers = office.signed(query="fields=uscc")
+
+            def send(_n: int, headers: dict[str, str] = headers) -> int:
+                return httpx.get(f"{address}{RECORD}?fields=uscc", headers=headers, trust_env=False).status_code
+
+            assert sorted(crowd.map(send, range(16))) == [200, *[401] * 15]
