@@ -267,13 +267,15 @@ def _store(library: Library) -> dict[str, Any]:
 
 
 def _quotas(desk: Desk, department: str) -> list[dict[str, Any]]:
+    """What each grant has left today, no more than its month has."""
     told = []
     for grant in desk.grants.of(department):
-        used = desk.quota.used(department, grant.id) if grant.per_day is not None else None
-        left = max(0, grant.per_day - used) if grant.per_day is not None and used is not None else None
+        limit = desk.months.limited(grant).per_day
+        used = desk.quota.used(department, grant.id) if limit is not None else None
+        left = max(0, limit - used) if limit is not None and used is not None else None
         told.append({"grant": grant.id, "origin": grant.origin, "state": grant.state, "subject": grant.subject,
-                     "until": grant.until, "per_day": grant.per_day,
-                     "used": used, "left": left})  # fmt: skip
+                     "until": grant.until, "per_day": grant.per_day, "per_month": grant.per_month,
+                     "per_second": grant.per_second, "used": used, "left": left})  # fmt: skip
     return told
 
 

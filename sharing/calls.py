@@ -105,3 +105,10 @@ def until_midnight() -> int:
     now = datetime.now(SHANGHAI)
     morrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     return max(1, int((morrow - now).total_seconds()) + 1)
+
+
+def until_next_month() -> int:
+    """Whole seconds until the next month begins in Asia/Shanghai, at least 1."""
+    now = datetime.now(SHANGHAI)
+    later = (now.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return max(1, int((later - now).total_seconds()) + 1)

@@ -110,7 +110,7 @@ class Desk:
         queries = QueryLog(config.engine)
         self.quota = Quota(config.meter / "quota", self.ledger, queries)
         self.once = Once(Repeats(config.meter / "repeats", self.ledger))
-        self._months, self._pace = Months(self.ledger, queries), Pace(config.meter / "pace")
+        self.months, self._pace = Months(self.ledger, queries), Pace(config.meter / "pace")
         self._following: asyncio.Future[None] | None = None
         self._marks = Marks(config.secret)
 
@@ -267,7 +267,7 @@ class Desk:
         free = min(units, visit.paid)
         visit.paid, units = visit.paid - free, units - free
         try:
-            grant = self._months.limited(plan.grant, day) if units else plan.grant
+            grant = self.months.limited(plan.grant, day) if units else plan.grant
             if (
                 units
                 and grant.per_day is not None

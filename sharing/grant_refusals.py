@@ -47,9 +47,13 @@ class PaceError(SharingError):
         )
 
 
-def month_spent(grant: str, per_month: int, left: int) -> QuotaSpentError:
-    """The month's quota does not cover this call."""
-    return QuotaSpentError(
+class MonthSpentError(QuotaSpentError):
+    """The month's quota does not cover this call; the next month may."""
+
+
+def month_spent(grant: str, per_month: int, left: int) -> MonthSpentError:
+    """`per_month` and `left` count units."""
+    return MonthSpentError(
         "SHR-QUOTA-MONTH",
         zh=f"授权 {grant} 每月配额 {per_month}，本月剩余 {left}",
         en=f"Grant {grant} allows {per_month} a month; {left} left",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from sharing.calls import until_midnight
+from sharing.calls import until_midnight, until_next_month
 from sharing.errors import NotAllowedError, QuotaSpentError, TooLargeError
+from sharing.grant_refusals import MonthSpentError
 
 if TYPE_CHECKING:
     from sharing.errors import SharingError
@@ -31,7 +32,9 @@ class Answer:
 def refusal(error: SharingError, request_id: str) -> Answer:
     """The problem an error is told as."""
     headers: list[tuple[bytes, bytes]] = []
-    if isinstance(error, QuotaSpentError):
+    if isinstance(error, MonthSpentError):
+        headers.append((b"retry-after", b"%d" % until_next_month()))
+    elif isinstance(error, QuotaSpentError):
         headers.append((b"retry-after", b"%d" % until_midnight()))
     elif error.retryable:
         headers.append((b"retry-after", b"1"))

@@ -104,13 +104,15 @@ def usage_command(session: Session, department: str, days: int) -> None:
     ]
     session.voice.table((f"{department} 的调用", f"Calls of {department}"), heads, calls)
     quotas = [
-        [one[name] for name in ("grant", "subject", "per_day", "used", "left", "until")] for one in told["quotas"]
+        [one[name] for name in ("grant", "subject", "per_day", "per_month", "used", "left", "until")]
+        for one in told["quotas"]
     ]
     heads = [
         ("授权", "grant"),
         ("对象", "subject"),
         ("每日", "per day"),
-        ("已用", "used"),
+        ("每月", "per month"),
+        ("今日已用", "used today"),
         ("剩余", "left"),
         ("到期", "until"),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from sharing_town import FIRM
 
 from sharing.application_tables import EPOCH, GRANT, METADATA
 from sharing.application_values import Actor, Purpose
+from sharing.calls import SHANGHAI
 from sharing.errors import QuotaSpentError, SharingError
 from sharing.grant_file import Grant
 from sharing.grant_pace import Months
@@ -162,3 +164,18 @@ def test_whoever_writes_to_the_state_database_holds_up_no_call(tmp_path):
         assert time.monotonic() - begun < 5, "a writer may keep others for thirty seconds"
         writer.execute("ROLLBACK")
     engine.dispose()
+
+
+def test_what_a_month_has_left_is_shown_and_whoever_spent_it_is_sent_to_the_next(tmp_path):
+    town = open_town(tmp_path, FEW)
+    give(town, replace(FREE_ROWS, per_month=2))
+    for left in (1, 0):
+        assert town.ask(PATH).status_code == 200
+        (quota,) = town.ask("/v1/usage").json()["quotas"]
+        assert (quota["per_day"], quota["per_month"], quota["left"]) == (None, 2, left)
+    refusal = town.ask(PATH)
+    assert refusal.json()["code"] == "SHR-QUOTA-MONTH"
+    there = datetime.now(SHANGHAI) + timedelta(seconds=int(refusal.headers["retry-after"]))
+    assert (there.day, there.hour, there.minute) == (1, 0, 0)
+    town.desk.close()
+    town.config.engine.dispose()
