@@ -35,6 +35,7 @@ class GrantRegister:
         self._engine, self._path, self._poll = engine, bump, poll
         self._shared: mmap.mmap | None = None
         self._seen = b""
+        self._looked = b"", float("-inf")
         self._epoch = -1
         self.checked = float("-inf")
         self._versions: tuple[GrantVersion, ...] = ()
@@ -53,8 +54,12 @@ class GrantRegister:
             changed = epoch != self._epoch
             if changed:
                 self._versions = tuple(store.newest(connection))
-        self._epoch, self._seen, self.checked = epoch, seen, begun
+        self._epoch, self._looked = epoch, (seen, begun)
         return changed
+
+    def settle(self) -> None:
+        """What the last look found is what calls are answered by from now on; until then it is still due."""
+        self._seen, self.checked = self._looked
 
     @property
     def grants(self) -> tuple[GrantVersion, ...]:

@@ -134,8 +134,11 @@ class Grants:
 
     def follow(self) -> None:
         """Look at the database's grants; raises SQLAlchemyError when it is silent. Safe in any thread."""
-        if self._register is not None and self._register.look():
+        if self._register is None:
+            return
+        if self._register.look():
             self._approve(self._register)
+        self._register.settle()  # not before: a call that arrives meanwhile would go by the grants of before
 
     def close(self) -> None:
         """Let go of what is shared with other processes."""

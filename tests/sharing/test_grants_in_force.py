@@ -90,6 +90,17 @@ def test_no_call_asks_the_database_while_nothing_changed(town: Town, monkeypatch
     assert [town.ask(PATH).status_code for _ in range(3)] == [200] * 3
 
 
+def test_a_change_counts_as_known_only_when_calls_go_by_it(town: Town, monkeypatch):
+    grant, grants = give(town, TERMS), town.desk.grants
+    town.ask(PATH)
+    approve, due = grants._approve, []
+    monkeypatch.setattr(grants, "_approve", lambda register: (due.append(grants.due()), approve(register)))
+    acts(town).revoke(grant, PROVIDER, WHY, at(2))
+    assert code(town.ask(PATH)) == "SHR-GRANT-REVOKED"
+    assert due == [True]
+    assert not grants.due()
+
+
 def test_while_the_database_is_silent_nothing_is_answered(town: Town):
     give(town, TERMS)
     assert town.ask(PATH).status_code == 200
