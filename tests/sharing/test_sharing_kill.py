@@ -15,9 +15,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sharing_town import FIRM, GRANTS, PERSON, Town, build
+from sharing_town import FIRM, GRANTS, PERSON, SECRET, Town, build
 
 from sharing.ledger import Ledger
+from sharing.receipt_check import confirm
+from sharing.receipt_keys import FILE, ReceiptKeys
+from sharing.receipts import check
 
 RUN = "import sys; from sharing.serve import serve; serve('sharing_town:served', port=int(sys.argv[1]), workers=2)"
 ROOT = Path(__file__).parents[2]
@@ -64,33 +67,44 @@ def wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(log.read_text("utf-8", "replace"))
 
 
-def load(address: str, key: str, acknowledged: list[tuple[str, int]], stop: threading.Event) -> None:
-    """Ask until the server is gone; what was answered whole is acknowledged."""
+Asked = tuple[int, str]  # which question, and the caller's own number of it
+
+
+def load(
+    address: str, key: str, acknowledged: list[tuple[str, int, str]], stop: threading.Event, unanswered: list[Asked]
+) -> None:
+    """Ask until the server is gone, first what was not answered before; what was answered whole is acknowledged."""
     with httpx.Client(base_url=address, headers={"X-Api-Key": key}, trust_env=False) as client:
         for turn in range(1_000_000):
             if stop.is_set():
                 return
+            asked = unanswered.pop() if unanswered else (turn, f"{time.time_ns()}-{threading.get_ident()}")
+            number = {"X-Client-Request-Id": asked[1]}
             try:
-                if turn % 5 == 0:
-                    response = client.post("/v1/libraries/population/records", json={"key": PERSON})
+                if asked[0] % 5 == 0:
+                    body = {"key": PERSON}
+                    response = client.post("/v1/libraries/population/records", json=body, headers=number)
                 else:
-                    response = client.get(f"/v1/libraries/legal_person/records/{FIRM}")
+                    response = client.get(f"/v1/libraries/legal_person/records/{FIRM}", headers=number)
             except httpx.TransportError:
+                unanswered.append(asked)
                 return
-            acknowledged.append((response.headers["x-request-id"], response.status_code))
+            receipt = response.headers.get("x-receipt", response.text)
+            acknowledged.append((response.headers["x-request-id"], response.status_code, receipt))
 
 
 @pytest.mark.kills
 def test_every_acknowledged_call_is_recorded_once_after_sigkill(tmp_path: Path) -> None:
     town = build(tmp_path)
     town.desk.close()
-    acknowledged: list[tuple[str, int]] = []
+    acknowledged: list[tuple[str, int, str]] = []
+    unanswered: dict[str, list[Asked]] = {who: [] for who in ("tax", "school", "stranger")}
     for _ in range(3):
         before = len(acknowledged)
         with served(town) as (process, address):
             stop = threading.Event()
             clients = [
-                threading.Thread(target=load, args=(address, town.keys[who], acknowledged, stop))
+                threading.Thread(target=load, args=(address, town.keys[who], acknowledged, stop, unanswered[who]))
                 for who in ("tax", "tax", "school", "stranger")
             ]  # fmt: skip
             for client in clients:
@@ -107,11 +121,21 @@ def test_every_acknowledged_call_is_recorded_once_after_sigkill(tmp_path: Path) 
     recorded = Counter(call.id for call in ledger.records())
     statuses = {call.id: call.status for call in ledger.records()}
     assert [one for one, times in recorded.items() if times > 1] == []
-    assert [one for one, _ in acknowledged if one not in recorded] == []
-    assert [one for one, status in acknowledged if statuses[one] != status] == []
+    assert [one for one, *_ in acknowledged if one not in recorded] == []
+    assert [one for one, status, _ in acknowledged if statuses[one] != status] == []
     audit = ledger.verify()
     assert audit.sound, audit.findings
-    assert {status for _, status in acknowledged} >= {200, 403}
+    assert {status for _, status, _ in acknowledged} >= {200, 403}
+    assert [text for *_, text in acknowledged if text.startswith("{")] == [], "answered without a receipt"
+    keys = ReceiptKeys(town.config.meter / FILE, SECRET).public()
+    for one, status, text in acknowledged[:: len(acknowledged) // 50]:
+        receipt = check(text, keys)
+        assert (receipt.id, receipt.status) == (one, status)
+        confirm(receipt, ledger, SECRET)
+    costs = Counter()
+    for call in ledger.records():
+        costs[call.department, call.client_id] += call.units
+    assert max(costs.values()) == 1, "what was asked again was counted again"
     assert sum(1 for call in ledger.records() if call.grant == "school-small" and call.units) == 3
     town.config.engine.dispose()
 
@@ -120,6 +144,7 @@ def test_a_real_server_keeps_a_quota_over_two_workers_and_stops_cleanly(tmp_path
     town = build(tmp_path, GRANTS.replace("per_day: 3", "per_day: 100"))
     town.desk.close()
     statuses: Counter[int] = Counter()
+    storms: Counter[int] = Counter()
 
     def ask(address: str) -> None:
         with httpx.Client(base_url=address, headers={"X-Api-Key": town.keys["school"]}, trust_env=False) as client:
@@ -127,8 +152,17 @@ def test_a_real_server_keeps_a_quota_over_two_workers_and_stops_cleanly(tmp_path
                 response = client.post("/v1/libraries/population/records", json={"key": PERSON})
                 statuses[response.status_code] += 1
 
+    def storm(address: str) -> None:
+        """One call, sent by several at once and again and again: it is being answered, or was."""
+        head = {"X-Api-Key": town.keys["tax"], "X-Client-Request-Id": "one-and-the-same"}
+        for _ in range(10):
+            response = httpx.post(f"{address}/v1/libraries/population/records", json={"key": PERSON}, headers=head,
+                                  trust_env=False)  # fmt: skip
+            storms[response.status_code] += 1
+
     with served(town) as (process, address):
         threads = [threading.Thread(target=ask, args=(address,)) for _ in range(4)]
+        threads += [threading.Thread(target=storm, args=(address,)) for _ in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -137,7 +171,11 @@ def test_a_real_server_keeps_a_quota_over_two_workers_and_stops_cleanly(tmp_path
         assert process.wait(20) == 0
     assert statuses == {200: 100, 429: 60}
     ledger = Ledger(town.config.meter)
-    assert Counter(call.status for call in ledger.records()) == {200: 100, 429: 60}
+    assert Counter(call.status for call in ledger.records() if call.department == "school") == {200: 100, 429: 60}
+    stormed = [call for call in ledger.records() if call.department == "tax"]
+    assert (len(stormed), sum(call.units for call in stormed)) == (30, 1)
+    assert set(storms) <= {200, 409}
+    assert storms[200] == sum(call.repeats is not None for call in stormed) + 1
     assert ledger.verify().findings == ()
     assert PERSON not in (tmp_path / "server.log").read_text("utf-8", "replace")
     town.config.engine.dispose()
