@@ -14,6 +14,7 @@ from sharing.contract import problems
 from sharing.desk import Visit
 from sharing.directory import Directory
 from sharing.directory_export import MEDIA, Format, export
+from sharing.directory_sample import MOST, sample
 from sharing.directory_search import Only, told
 
 LARGEST_PAGE = 500
@@ -62,6 +63,8 @@ def directory_routes(directory: Callable[[], Directory], visit_of: Callable[[Req
         body = export(every, form)
         return Response(body, media_type=MEDIA[form], headers={"ETag": tag, "Content-Disposition": name})
 
+    _samples(routes, directory, visit_of)
+
     @routes.get("/directory/{name:path}", summary="一个条目 One entry", responses=problems(401, 404, 503))
     def entry(request: Request, name: str, match: Match = None) -> Response:
         """按资源编号、基础库名称或资源代码；含核心元数据与实测情况。By id, name or code; with what is measured."""
@@ -69,6 +72,20 @@ def directory_routes(directory: Callable[[], Directory], visit_of: Callable[[Req
         return _tagged(directory().shown(name), visit, match)
 
     return routes
+
+
+def _samples(routes: APIRouter, directory: Callable[[], Directory], visit_of: Callable[[Request], Visit]) -> None:
+    @routes.get("/directory:sample", summary="样例（虚构） A made-up sample", responses=problems(401, 404, 422, 503))
+    def made_up(
+        request: Request,
+        name: Annotated[str, Query(max_length=200, description="资源编号、基础库名称或代码 id, library or code")],
+        rows: Annotated[int, Query(ge=1, le=MOST, description="行数 rows")] = 5,
+        match: Match = None,
+    ) -> Response:
+        """依标准虚构，不含任何真实记录。Made up from the standard; no record of anybody has a part in it."""
+        visit = _begin(visit_of(request), "directory-sample")
+        records: list[Json] = [dict(one) for one in sample(directory().entry(name), rows)]
+        return _tagged({"synthetic": True, "records": records}, visit, match)
 
 
 def _begin(visit: Visit, operation: str) -> Visit:

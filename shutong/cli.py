@@ -119,6 +119,7 @@ COMMANDS = {
         "登记目录的变更：何人、何时、为何 | keep what changed: who, when and why",
     ),
     "directory list": ("directory:list_command", "列出全部条目 | every entry"),
+    "directory sample": ("directory:sample_command", "样例：依标准虚构的几行 | a few rows made up from the standard"),
     "directory search": (
         "directory:search_command",
         "按词语、拼音、首字母、字段名或代码查找 | by words, pinyin, initials, fields or code",

@@ -68,6 +68,26 @@ def show_command(session: Session, name: str) -> None:
     session.voice.table(("信息项", "Items"), heads, rows)
 
 
+@click.command("sample", help="样例：依标准虚构的几行 | a few rows made up from the standard")
+@click.argument("name")
+@click.option("--rows", type=click.IntRange(1, 100), default=5, show_default=True, help="行数 | rows")
+@command
+def sample_command(session: Session, name: str, rows: int) -> None:
+    """Print made-up records, the same for the same entry, of which no real record has a part."""
+    from sharing.directory_sample import sample
+
+    with open_deployment(session.settings) as wired:
+        entry = directory_of(wired).entry(name)
+    found = sample(entry, rows)
+    if session.voice.as_json:
+        session.voice.answer({"synthetic": True, "records": found})
+        return
+    zh = {item.name: item.zh for item in entry.items}
+    heads = [(zh[field], field) for field in found[0]] if found else []
+    title = (f"{entry.listed.title.zh}：虚构样例", f"{entry.listed.title.en}: a made-up sample")
+    session.voice.table(title, heads, [list(one.values()) for one in found])
+
+
 @click.command(
     "export", help="导出目录（按后缀：json、csv、xlsx、jsonld、ttl） | write the directory, in the format of the suffix"
 )

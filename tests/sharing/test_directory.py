@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from sharing_town import FIRMS
 from schemas.errors import StandardError
 from schemas.load import BUILT_IN, find_standard
 from schemas.standard import Field, Standard
+from schemas.validators import scalar
 from sharing import pinyin
 from sharing.directory import Directory, directory_of
 from sharing.directory_export import export
 from sharing.directory_file import core_of, read_classes
+from sharing.directory_sample import sample
 from sharing.directory_search import Only
 from sharing.directory_values import Listed, Words
 from sharing.errors import NotFoundError
@@ -240,6 +243,9 @@ def test_the_directory_is_asked_over_http_by_every_department_and_by_nobody_else
     refused = town.ask("/v1/directory/nothing").json()
     assert refused["code"] == "SHR-NO-RESOURCE"
     assert town.ask("/v1/directory?share=9").status_code == 422
+    made_up = town.ask("/v1/directory:sample?name=market.firms&rows=2").json()
+    assert made_up["synthetic"] is True
+    assert [set(row) for row in made_up["records"]] == [{"uscc", "ent_name", "capital"}] * 2
     assert town.ask("/v1/directory?limit=1&offset=1").json()["entries"][0]["id"] == "market.shops"
     assert [call.operation for call in town.calls()][-1] == "directory"
 
@@ -252,6 +258,23 @@ def test_who_has_it_already_is_told_so(town, path):
     again = town.ask(path, headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert town.ask(path, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize("name", STANDARDS)
+def test_a_sample_is_made_up_the_same_each_time_and_reads_as_the_standard_says(name):
+    entry = shipped().entry(f"market.{name}")
+    rows = sample(entry, 20)
+    assert rows == sample(entry, 20)
+    assert len(rows) == 20
+    today = date(2026, 11, 1)
+    for one in entry.listed.standard.fields:
+        values = [row[one.name] for row in rows] if one.share != "N" else []
+        assert one.share != "N" or one.name not in rows[0]
+        if one.type in {"uscc", "org_code", "citizen_id"}:
+            assert all(scalar.valid(one.type, value, today) for value in values)
+            assert all("000000" in value or value.startswith("EX") for value in values)
+        elif one.length is not None and one.type == "text":
+            assert all(len(value) <= one.length for value in values)
 
 
 def test_an_id_that_does_not_exist_is_an_error():

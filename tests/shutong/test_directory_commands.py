@@ -51,6 +51,8 @@ def test_resources_and_libraries_are_listed_sought_and_shown(home, tmp_path):
     assert told(home, "export", str(written))["entries"] == len(every)
     assert "102000/" in written.read_text("utf-8-sig")
     assert run(home, "export", str(tmp_path / "x.doc")).exit_code == 2
+    assert len(told(home, "sample", "legal_person", "--rows", "3")["records"]) == 3
+    assert "虚构样例" in run(home, "sample", "mzj.institution", lang="zh").stdout
     words = run(home, "show", "mzj.institution", lang="zh").stdout
     assert "事业单位法人登记" in words
     assert "字符型C" in words
