@@ -30,7 +30,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong with a segment: `damaged`, `torn`, `cut`, `missing` or `empty`."""
+    """Something wrong with a segment: `damaged`, `torn`, `cut`, `missing`, `empty`; of a seal: `forged`, `unlike`."""
 
     segment: str
     kind: str
@@ -106,6 +106,18 @@ class Ledger:
                 call = Call.read(stored.payload)
                 return (call, stored.after.chain) if call is not None else None
         return None
+
+    def days(self) -> list[str]:
+        """The days there are segments of, ISO 8601, the earliest first."""
+        names = {path.name[:8] for path in self._segments(None)}
+        return sorted(f"{name[:4]}-{name[4:6]}-{name[6:]}" for name in names)
+
+    def chain_values(self, day: str) -> Iterator[tuple[str, int, bytes]]:
+        """Segment, number and chain value of every call in the segments of that day, in the order of their names."""
+        for path in sorted(self.folder.glob(f"{day.replace('-', '')}-*{segments.SUFFIX}")):
+            for stored in segments.scan(path, segments.start(path.name)):
+                if Call.read(stored.payload) is not None:
+                    yield path.name, stored.after.records - 1, stored.after.chain
 
     def verify(self) -> Audit:
         """Check every checksum, every chain and every witness."""

@@ -58,6 +58,17 @@ def unrecorded(what: str) -> ReceiptError:
     )
 
 
+def unproven() -> ReceiptError:
+    """The record is not under the root of its day, or the day has no root yet."""
+    return ReceiptError(
+        "SHR-RECEIPT-UNPROVEN",
+        zh="不能证明记录在当日封条之下：当日尚未封存，或记录、证明与封条不符",
+        en="The record is not shown to be under its day's seal: the day has none yet, or record, proof and seal differ",
+        fix_zh="次日执行 shutong ledger seal 之后再取证明",
+        fix_en="Ask for the proof a day later, after: shutong ledger seal",
+    )
+
+
 def another(what_zh: str, what_en: str) -> ReceiptError:
     """It is a receipt, of another request or answer."""
     return ReceiptError(

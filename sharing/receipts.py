@@ -93,8 +93,12 @@ def receipt_of(call: Call, written: Written, request: bytes | None, answer: byte
 
 def signed(receipt: Receipt, signer: Signer) -> str:
     """The receipt as it travels: a compact JWS (RFC 7515) whose payload is JSON; what is null is left out."""
-    told = {name: value for name in _NAMES if (value := getattr(receipt, name)) is not None}
-    content = f"{_head(signer.alg, signer.kid)}.{_text(orjson.dumps(told))}"
+    return stated({name: value for name in _NAMES if (value := getattr(receipt, name)) is not None}, TYPE, signer)
+
+
+def stated(told: Mapping[str, object], kind: str, signer: Signer) -> str:
+    """A statement of the platform as a compact JWS of that `typ`; `at` in it says when it was made."""
+    content = f"{_head(signer.alg, signer.kid, kind)}.{_text(orjson.dumps(told))}"
     return f"{content}.{_text(signer.sign(content.encode()))}"
 
 
@@ -104,16 +108,26 @@ def check(text: str, keys: PublicKeys, *, request: bytes | None = None, answer: 
     `request` is the `request_hash` of what was asked, `answer` the body that came; where given, the receipt must be of
     these. Raises ReceiptError: SHR-RECEIPT-FORM, -KEY, -FORGED, -OTHER.
     """
+    receipt = _receipt(opened(text, TYPE, keys))
+    if request is not None and receipt.request != _text(request):
+        raise another("请求", "request")
+    if answer is not None and receipt.answer != _text(hashlib.sha256(answer).digest()):
+        raise another("应答", "answer")
+    return receipt
+
+
+def opened(text: str, kind: str, keys: PublicKeys) -> Mapping[str, object]:
+    """What a statement of that `typ` says, when one of the keys signed it. Raises ReceiptError as `check` does."""
     content, _, mark = text.strip().rpartition(".")
     if len(text) > LONGEST or not text.isascii():
         raise no_receipt()
     try:
         head, told = (orjson.loads(_bytes(part)) for part in content.split("."))
-        alg, kid, kind = head["alg"], head["kid"], head["typ"]
+        alg, kid, typ = head["alg"], head["kid"], head["typ"]
         signature = _bytes(mark)
     except (ValueError, TypeError, KeyError):
         raise no_receipt() from None
-    if kind != TYPE or not isinstance(told, dict) or not isinstance(kid, str):
+    if typ != kind or not isinstance(told, dict) or not isinstance(kid, str):
         raise no_receipt()
     key = next((one for one in keys["keys"] if one.get("kid") == kid and one.get("alg") == alg == "EdDSA"), None)
     if key is None:
@@ -122,19 +136,14 @@ def check(text: str, keys: PublicKeys, *, request: bytes | None = None, answer: 
         Ed25519PublicKey.from_public_bytes(_bytes(key["x"])).verify(signature, content.encode())
     except (InvalidSignature, ValueError, KeyError):
         raise forged() from None
-    receipt = _receipt(told)
-    if not _in_use(key, receipt.at):
+    if not _in_use(key, str(told.get("at"))):
         raise unknown_key(kid)
-    if request is not None and receipt.request != _text(request):
-        raise another("请求", "request")
-    if answer is not None and receipt.answer != _text(hashlib.sha256(answer).digest()):
-        raise another("应答", "answer")
-    return receipt
+    return told
 
 
 @cache
-def _head(alg: str, kid: str) -> str:
-    return _text(orjson.dumps({"alg": alg, "kid": kid, "typ": TYPE}))
+def _head(alg: str, kid: str, kind: str) -> str:
+    return _text(orjson.dumps({"alg": alg, "kid": kid, "typ": kind}))
 
 
 def _receipt(told: Mapping[str, object]) -> Receipt:

@@ -179,6 +179,10 @@ COMMANDS = {
         "ledger:keys_command",
         "回执的公钥；--new 增加一个，一天后启用 | keys of receipts; --new adds one, used a day later",
     ),
+    "ledger seal": (
+        "ledger:seal_command",
+        "封存已结束的各日：签名的默克尔根 | seal the days that are over: a signed Merkle root each",
+    ),
     "ledger verify": (
         "ledger:verify_command",
         "核对全部调用记录：改动、缺失、截断 | check every call record, and find what was changed",

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import BinaryIO, TextIO
 
 import click
 
+from sharing.day_seals import DaySeals
 from sharing.ledger import Ledger
 from sharing.receipt_check import confirm
 from sharing.receipt_keys import FILE, ReceiptKeys
 from sharing.receipts import check
 from shutong.api import metering_secret
-from shutong.deployment import load
 from shutong.session import FAILED, Session, command
 
 
 @click.command("verify", help="核对全部调用记录：改动、缺失、截断 | check every call record, and find what was changed")
 @command
 def verify_command(session: Session) -> int:
-    """Check every checksum, chain and witness; exit 1 when a record was changed or is gone."""
-    load(session.settings)
+    """Check every checksum, chain, witness and seal; exit 1 when a record was changed or is gone."""
+    seals = _seals(session)
     audit = Ledger(session.settings.home / "meter").verify()
+    wrong = seals.verify()
+    audit = replace(audit, findings=(*audit.findings, *wrong))
     if session.voice.as_json:
         session.voice.answer({"sound": audit.sound, **asdict(audit)})
         return 0 if audit.sound else FAILED
@@ -33,6 +35,25 @@ def verify_command(session: Session) -> int:
         + ("every record is whole" if audit.sound else "records were changed, or are gone"),
     )
     return 0 if audit.sound else FAILED
+
+
+@click.command("seal", help="封存已结束的各日：签名的默克尔根 | seal the days that are over: a signed Merkle root each")
+@command
+def seal_command(session: Session) -> None:
+    """Seal every day that is over and has no seal yet; once more changes nothing."""
+    made = _seals(session).seal()
+    if session.voice.as_json:
+        session.voice.answer({"sealed": [asdict(one) for one in made]})
+        return
+    for one in made:
+        session.voice.line(f"{one.day}：{one.calls} 次调用，{one.root}", f"{one.day}: {one.calls} calls, {one.root}")
+    if not made:
+        session.voice.line("没有需要封存的日期", "No day is to be sealed")
+
+
+def _seals(session: Session) -> DaySeals:
+    folder, secret = session.settings.home / "meter", metering_secret(session.settings)
+    return DaySeals(folder, Ledger(folder), ReceiptKeys(folder / FILE, secret))
 
 
 @click.command("verify-receipt", help="核对一张回执：签名与调用记录 | check a receipt: its signature, and the records")

@@ -48,6 +48,7 @@ def test_records_and_a_receipt_are_checked_and_what_was_changed_is_named(tmp_pat
     assert "SHR-RECEIPT-OTHER" in run(home, "verify-receipt", str(receipt), "--answer", str(answer), exit_code=1)
     receipt.write_text(receipt.read_text() + "x")
     assert "SHR-RECEIPT-FORM" in run(home, "verify-receipt", str(receipt), exit_code=1)
+    assert "No day is to be sealed" in run(home, "seal"), "today goes on"
     path = home / "meter" / written.segment
     path.write_bytes(path.read_bytes().replace(b"swj", b"swi"))
     assert json.loads(run(home, "verify", "--json", exit_code=1))["findings"][0]["kind"] == "damaged"
