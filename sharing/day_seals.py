@@ -48,7 +48,7 @@ class Proof:
 
 
 class DaySeals:
-    """The seals of a meter folder. A day can be sealed when it is over: a worker that goes on begins another segment."""
+    """The seals of a meter folder. A day can be sealed when it is over: a worker that goes on begins a new segment."""
 
     def __init__(self, folder: Path, ledger: Ledger, keys: ReceiptKeys) -> None:
         self._file, self._ledger, self._keys = folder / FILE, ledger, keys
