@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -114,7 +115,7 @@ class Twin:
     def __init__(self, folder: Path, file: str, seal: Seal) -> None:
         self.folder, self.file, self.seal = folder, file, seal
         self._found: dict[str, Hashes] = {}
-        self._sizes: dict[str, int] = {}  # bytes of the files that are mapped
+        self._maps: dict[str, mmap.mmap] = {}
 
     @cached_property
     def _rows(self) -> tuple[Hashes, pa.Buffer]:
@@ -125,22 +126,27 @@ class Twin:
         if not count:
             return np.empty(0, kind)
         try:
-            mapped = np.memmap(self.folder / name, kind, "r")
+            with (self.folder / name).open("rb") as file:
+                mapped = self._maps[name] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise DamagedTwinError(self) from error
-        if len(mapped) != count:
+        if len(mapped) != count * np.dtype(kind).itemsize:
             raise DamagedTwinError(self)
-        self._sizes[name] = mapped.nbytes
-        return np.asarray(mapped)
+        return np.frombuffer(mapped, kind)
+
+    def _let_go(self) -> None:
+        """A look at a row brings its neighbours along: unless they go, a merge comes to hold every twin."""
+        for mapped in self._maps.values():
+            mapped.madvise(mmap.MADV_DONTNEED)
 
     def _refuse_cut(self) -> None:
         """A mapped file that somebody cut ends the process that reads beyond its end."""
-        for name, size in self._sizes.items():
+        for name, mapped in self._maps.items():
             try:
                 found = (self.folder / name).stat().st_size
             except OSError as error:
                 raise DamagedTwinError(self) from error
-            if found != size:
+            if found != len(mapped):
                 raise DamagedTwinError(self)
 
     def find(self, name: str, hashes: Hashes) -> Numbers:
@@ -158,7 +164,9 @@ class Twin:
         low, high = np.searchsorted(there, wanted), np.searchsorted(there, wanted | _LOWER, "right")
         count = high - low
         places = np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum())
-        return np.unique((there[places] & _LOWER).astype(np.int64))
+        numbers = np.unique((there[places] & _LOWER).astype(np.int64))
+        self._let_go()
+        return numbers
 
     def rows(self, numbers: Numbers) -> pa.Table:
         """The rows of these numbers: ROW as text, NUMBER, and `_check`, which `hash(ROW, NUMBER)` must be."""
@@ -171,7 +179,9 @@ class Twin:
             raise DamagedTwinError(self)
         bounds = np.empty(2 * len(numbers), np.int64)
         bounds[0::2], bounds[1::2] = begin, end
-        return pa.table({ROW: _spans(buffer, bounds), NUMBER: numbers, "_check": ends[numbers + 1, 1]})
+        rows = pa.table({ROW: _spans(buffer, bounds), NUMBER: numbers, "_check": ends[numbers + 1, 1]})
+        self._let_go()
+        return rows
 
     def discard(self) -> None:
         """Remove it."""
