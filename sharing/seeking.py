@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hmac
 import secrets
 import unicodedata
 from collections.abc import Mapping
@@ -13,6 +12,8 @@ from typing import Final
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sharing.errors import FieldNotGrantedError, MalformedError
 from sharing.grants import Plan
@@ -80,7 +81,8 @@ class Marks:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._cipher = AESGCM(hmac.digest(secret, b"shutong page marks", "sha256"))
+        # Not HMAC under the secret itself: records hold that of whatever text was asked for.
+        self._cipher = AESGCM(HKDF(SHA256(), 32, None, b"shutong page marks").derive(secret))
 
     def sealed(self, mark: str, about: bytes) -> str:
         """What the caller is handed."""

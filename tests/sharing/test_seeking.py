@@ -8,7 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import orjson
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sharing_town import FIRMS, GRANTS, PEOPLE, Town, build, firm, uscc
@@ -190,6 +193,15 @@ def test_a_mark_hides_the_record_it_names_and_opens_for_its_query_alone(town: To
     changed = told["after"][:-6] + ("A" if told["after"][-6] != "A" else "B") + told["after"][-5:]
     refused(seek(town, **asked, after=changed), 422, "SHR-MARK")
     assert seek(town, **asked, after=told["after"]).status_code == 200
+
+
+def test_no_text_that_is_asked_for_puts_the_key_of_marks_into_the_records(town: Town) -> None:
+    sealed = base64.urlsafe_b64decode(seek(town, prefix={"ent_name": "杭州"}, limit=2).json()["after"])
+    refused(town.ask("/v1/libraries/legal_person/records/shutong%20page%20marks", "tax"), 422, "SHR-KEY-FORMAT")
+    recorded = last(town).key.removeprefix("hmac:")
+    about = orjson.dumps(["tax", "legal_person", "tax-seek", orjson.dumps([[], ["ent_name", "杭州"]]).decode()])
+    with pytest.raises(InvalidTag):
+        AESGCM(bytes.fromhex(recorded)).decrypt(sealed[:12], sealed[12:], about)
 
 
 def test_each_record_costs_one_unit_and_the_call_record_says_whose_were_seen(town: Town) -> None:
