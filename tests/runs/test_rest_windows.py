@@ -12,8 +12,10 @@ from small_deployment import HEADER, add_resource, code, firm, landed, lay_out, 
 
 from connectors import SourceUnavailable
 
-TODAY = datetime.now(ZoneInfo("Asia/Shanghai")).replace(hour=0, minute=0, second=0, microsecond=0)
-START = TODAY - timedelta(days=4)
+NOW = datetime.now(ZoneInfo("Asia/Shanghai"))
+TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+START = TODAY - timedelta(days=5)
+LAG = NOW - TODAY + timedelta(hours=12)  # the last day that may be asked for is never one that ends meanwhile
 
 
 @pytest.fixture
@@ -47,9 +49,8 @@ def service():
 def test_windows_that_were_taken_are_not_asked_for_again_and_a_dark_day_stops_before_it(service, tmp_path):
     home = lay_out(tmp_path / "home")
     (home / "connections.yaml").write_text(f"connections: {{tax: {{url: 'http://127.0.0.1:{service.server_port}'}}}}\n")
-    window = (
-        f"{{from_param: from, to_param: to, start: {START.date()}, span: 1d, lag: 0s, format: '%Y-%m-%d', at_most: 2}}"
-    )
+    begin = f"start: {START.date()}, span: 1d, lag: {LAG.total_seconds():.0f}s"
+    window = f"{{from_param: from, to_param: to, {begin}, format: '%Y-%m-%d', at_most: 2}}"
     add_resource(
         home,
         f"{{kind: rest, path: /firms, window: {window}, retries: {{attempts: 1}}}}",
