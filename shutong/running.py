@@ -57,6 +57,15 @@ class Running:
         else:
             self.pools = wanted
 
+    def begin(self) -> None:
+        """Look after everything until every pool is there: a task whose pool is missing waits for ever, silently."""
+
+        def ready() -> bool:
+            self.look_after()
+            return self.pools == pools(self.settings)
+
+        self.supervisor.wait(ready, ("Airflow 的资源池", "the pools of Airflow"), READY_SECONDS)
+
     def _follow(self) -> None:
         """A follower for each resource read by the log of its database and each library asked for, and for no other."""
         wanted = frozenset(one.resource for one in read_index(self.settings.home) if one.followed)
@@ -138,7 +147,7 @@ def running(settings: Settings, voice: Voice, extra: tuple[Program, ...] = ()) -
         voice.progress(f"共享接口已启动（{took:.0f} 秒）：{api_url}", f"sharing API is up ({took:.0f} s): {api_url}")
         took = supervisor.wait(client.healthy, ("Airflow ", "Airflow"), READY_SECONDS)
         now = Running(settings, supervisor, airflow, client, api_url)
-        now.look_after()
+        now.begin()
         voice.progress(
             f"Airflow 已启动（{took:.0f} 秒）：{airflow.url}", f"Airflow is up ({took:.0f} s): {airflow.url}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ GONE = b""  # what a file of changes holds in the place of a record that went
 LONGEST_KEY = 240  # bytes; LMDB takes 511, a value and a key of a secondary key among them
 BEGINNING = 40  # characters of a longer value, which its digest follows
 MAX_DATABASES = 64
+CLOSED_WITHIN = 5.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +177,22 @@ def open_once(path: Path) -> OpenFile:
         name = (str(path.resolve()), seen.st_dev, seen.st_ino)
         held = _opened.get(name)
         if held is None:
-            held = _opened[name] = OpenFile(path)
+            held = _opened[name] = _opened_anew(path)
         if held.size != seen.st_size:
             raise DamagedFileError("size")
         return held
+
+
+def _opened_anew(path: Path) -> OpenFile:
+    # The last reader in another thread may have let go of it while LMDB has not closed it yet.
+    until = time.monotonic() + CLOSED_WITHIN
+    while True:
+        try:
+            return OpenFile(path)
+        except lmdb.Error as error:
+            if "already open" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.0005)
 
 
 def current(folder: Path) -> int:

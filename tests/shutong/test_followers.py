@@ -9,6 +9,7 @@ import signal
 import time
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -96,6 +97,31 @@ def test_alarms_are_looked_at_as_soon_as_there_is_somebody_to_tell(home):
     now.look_after()
     now.look_after()
     assert [one.name for one in started] == ["alarms"]
+
+
+class Halting:
+    """An Airflow that fails once in the middle of being given its pools, as one does whose database is locked."""
+
+    def __init__(self):
+        self.pools, self.fails = {}, 1
+
+    def login(self):
+        pass
+
+    def set_pools(self, wanted):
+        for name, slots in wanted.items():
+            if len(self.pools) == 2 and self.fails:
+                self.fails -= 1
+                raise httpx.HTTPError("500")
+            self.pools[name] = slots
+
+
+def test_nothing_begins_before_airflow_has_every_pool(home):
+    settings, airflow = read({"SHUTONG_HOME": str(home)}), Halting()
+    with Supervisor(home / "logs") as started:
+        Running(settings, started, None, airflow, "").begin()
+    assert airflow.pools == pools(settings)
+    assert (airflow.fails, len(airflow.pools) > 2) == (0, True)
 
 
 def test_up_and_doctor_say_that_nobody_would_hear_of_a_failure(home, monkeypatch):

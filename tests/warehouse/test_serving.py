@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -298,3 +299,14 @@ def test_a_worker_forked_after_the_first_look_up_answers_too(tmp_path):
         os._exit(0 if right and store.get("X")["staff"] == 2 else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert store.get("X")["staff"] == 2
+
+
+def test_a_file_let_go_of_by_one_thread_is_opened_by_another_at_once(tmp_path):
+    made = publish(tmp_path, [firm("K")])
+
+    def asked() -> int:
+        return sum(ServingStore(tmp_path, "firms").get("K") is not None for _ in range(300))
+
+    with ThreadPoolExecutor(4) as threads:
+        answered = [one.result() for one in [threads.submit(asked) for _ in range(4)]]
+    assert (made.rows, answered) == (1, [300] * 4)

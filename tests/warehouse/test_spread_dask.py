@@ -77,6 +77,7 @@ def test_two_workers_of_which_one_dies_make_the_same_library(tmp_path):
 @installed
 def test_a_cluster_whose_configuration_has_certificates_is_spoken_to_in_tls(tmp_path):
     import dask
+    import distributed  # noqa: F401 - its configuration must be there before, or it goes with what is set below
 
     key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
     asked = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=dask", "-days", "2"]
