@@ -9,7 +9,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
 PACKAGES = ("schemas", "connectors", "quality", "warehouse", "runs", "sharing", "shutong", "dags")
-OTHERS = ("tools", "infra", "benchmarks", "tests", "examples")
+OTHERS = ("client", "tools", "infra", "benchmarks", "tests", "examples")
 FILE_LINES, FUNCTION_LINES = 400, 60
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 HEAD = """# Architecture

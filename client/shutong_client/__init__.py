@@ -1,0 +1,1 @@
+"""Ask a Shutong exchange from Python."""
