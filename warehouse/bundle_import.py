@@ -25,11 +25,14 @@ from warehouse.bundle_manifest import merged
 from warehouse.bundle_parts import RECORDS, SAID, said_table, shape, table_of
 from warehouse.bundle_state import BundleState, Origin, as_told, came_by, run_of
 from warehouse.clock import now_text
+from warehouse.crosswalk import sql_type
 from warehouse.faults import room
 from warehouse.library_state import LibraryState, Made, newest
 from warehouse.merge import RUN
 from warehouse.site import FolderSite
+from warehouse.sql import quote
 from warehouse.state import State
+from warehouse.survivors import DEPARTMENTS, SOURCES
 from warehouse.tables import Staged, Tables
 
 MEMORY = "700MB"  # of DuckDB; what does not fit is spilled
@@ -79,7 +82,7 @@ def take(  # noqa: PLR0917 - what, where to, and what opens it
         reached("import.verified")
         run = run_of(bundle.id)
         with room(str(tables.folder)):
-            made = _landed(state, tables, got, library, run, said, told)
+            made = _landed(state, tables, got, standard, library, run, said, told)
         reached("import.committed")
         names = [table_of(library, one.table) for one in bundle.parts]
         pins = {name: tables.pin(name, head.snapshot) for name in names if (head := tables.head(name))}
@@ -118,6 +121,7 @@ def _landed(  # noqa: PLR0917 - what, where to, and under which names
     state: State,
     tables: Tables,
     got: Reading,
+    standard: Standard,
     library: str,
     run: str,
     said: Mapping[str, Mapping[str, Json]],
@@ -139,7 +143,7 @@ def _landed(  # noqa: PLR0917 - what, where to, and under which names
             if head is None or head.summary.get(RUN) != run:
                 if tables.exists(name):
                     tables.rollback_to(name, stands.get(name))
-                _commit(tables, got, one, name, run, folder, looked, told)
+                _commit(tables, got, standard, one, name, run, folder, looked, told)
             head = tables.head(name)
             found = tables.row_count(name, head.snapshot) if head else 0
             if found != one.rows:
@@ -153,12 +157,15 @@ def _landed(  # noqa: PLR0917 - what, where to, and under which names
 
 
 def _commit(  # noqa: PLR0917 - from where, what, to where
-    tables: Tables, got: Reading, one: Part, name: str, run: str, folder: Path, looked: list[int], told: Told
-) -> None:
+    tables: Tables, got: Reading, standard: Standard, one: Part, name: str, run: str, folder: Path, looked: list[int],
+    told: Told,
+) -> None:  # fmt: skip
     staged: list[Staged] = []
     for member in got.bundle.of(one.table, ROWS):
         with _unpacked(got, member, folder) as file, _readable(member), tables.connect(MEMORY) as connection:
             rows = connection.read_parquet(str(file))
+            if one.table == RECORDS:
+                rows = of_standard(rows, standard, member)
             tables.ensure(name, rows.limit(0).to_arrow_table().schema)
             staged.append(tables.stage(name, rows, sort=one.sort))
         looked[0] += member.size
@@ -170,6 +177,21 @@ def _commit(  # noqa: PLR0917 - from where, what, to where
         gone = [_keys(got, member, folder) for member in got.bundle.of(one.table, GONE)]
         every = dataclasses.replace(every, replaced=pa.concat_tables(gone))
     tables.commit(every, {RUN: run}, key=() if one.whole else one.key, whole=one.whole)
+
+
+def of_standard(rows: duckdb.DuckDBPyRelation, standard: Standard, member: Member) -> duckdb.DuckDBPyRelation:
+    """The records with the columns of the standard and no other; WH-BUNDLE-DAMAGED where one is not there as it is."""
+    wanted = {one.name: sql_type(standard, one.name) for one in standard.fields}
+    wanted |= {SOURCES: "VARCHAR", DEPARTMENTS: "VARCHAR[]"}
+    found = {name: str(kind) for name, kind in zip(rows.columns, rows.types, strict=True)}
+    for name, kind in wanted.items():
+        if found.get(name) != kind.replace(", ", ","):
+            there = found.get(name)
+            raise bundle_errors.damaged(
+                f"成员 {member.name} 的列 {name} 应为 {kind}，实为 {there or '没有'}",
+                f"column {name} of its member {member.name} should be {kind} and is {there or 'missing'}",
+            )
+    return rows.project(", ".join(map(quote, wanted)))
 
 
 def _keys(got: Reading, member: Member, folder: Path) -> pa.Table:

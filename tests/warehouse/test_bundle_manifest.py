@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.standard import Field, Standard
 from warehouse.bundle_errors import BundleError
 from warehouse.bundle_file import (
     MANIFEST,
@@ -29,7 +30,7 @@ from warehouse.bundle_file import (
     _bundle,
     reading,
 )
-from warehouse.bundle_import import _readable
+from warehouse.bundle_import import _readable, of_standard
 from warehouse.bundle_keys import Keys
 from warehouse.bundle_manifest import FORMAT, merged
 from warehouse.bundle_seal import TAG
@@ -178,6 +179,35 @@ def test_members_that_were_signed_and_hold_no_rows_are_refused(tmp_path: Path) -
                 refused(error, "WH-BUNDLE-DAMAGED")
                 why.add(type(error.__cause__))
     assert {duckdb.Error, duckdb.InvalidInputException, OSError} <= why
+
+
+STANDARD = Standard(
+    name="firm", version=1, zh="企业", en="firm", library="firms", rules=(), key=("uscc",), order=(),
+    identifiers=("uscc",),
+    fields=(Field("uscc", "统一社会信用代码", "USCC", "uscc"), Field("reg_capital", "注册资本", "capital", "capital")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "harm"),
+    [
+        ("'9' uscc, 1::DECIMAL(24, 6) reg_capital, '' _sources, ['a'] _departments, 7 AS former", None),
+        ("'9' uscc, 1::DECIMAL(24, 6) reg_capital, ['a'] _departments", "_sources"),
+        ("'9' uscc, '1' reg_capital, '' _sources, ['a'] _departments", "reg_capital"),
+        ("'9' uscc, 1::DECIMAL(18, 2) reg_capital, '' _sources, ['a'] _departments", "reg_capital"),
+        ("'9' uscc, 1::DECIMAL(24, 6) reg_capital, '' _sources, '[\"a\"]' _departments", "_departments"),
+    ],
+)
+def test_records_have_the_columns_of_the_standard_and_no_other(columns: str, harm: str | None) -> None:
+    member = Member("data/000000", "records", ROWS, 1, 9, 9, "0" * 64)
+    rows = duckdb.sql(f"SELECT {columns}")
+    if harm is None:
+        assert of_standard(rows, STANDARD, member).columns == ["uscc", "reg_capital", "_sources", "_departments"]
+        return
+    with pytest.raises(BundleError) as told:
+        of_standard(rows, STANDARD, member)
+    refused(told.value, "WH-BUNDLE-DAMAGED")
+    assert harm in told.value.en
 
 
 def test_a_disk_that_is_full_is_not_told_as_a_damaged_bundle() -> None:
