@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.errors import ShutongError
@@ -21,38 +20,33 @@ from sharing.asked import Heard
 from sharing.call_refusals import MatterError
 from sharing.callers import Caller, Callers
 from sharing.calls import SHANGHAI, Call
-from sharing.catalog import Library, Paged, Published, SharingConfig
+from sharing.catalog import Library, Published, SharingConfig
 from sharing.errors import (
-    FieldNotGrantedError,
     InternalError,
-    MalformedError,
     MisconfiguredError,
     NoGrantError,
     NotFoundError,
     QuotaSpentError,
     UnavailableError,
 )
-from sharing.grant_pace import Months, Pace, fresh
+from sharing.grant_pace import Months, Pace
 from sharing.grant_refusals import month_spent
 from sharing.grant_register import BUMP_FILE, GrantRegister
 from sharing.grants import Grants, Plan
 from sharing.ledger import Ledger
-from sharing.masks import Mask
 from sharing.meter import Meter
 from sharing.once import Once
-from sharing.problems import Answer
 from sharing.quota import Quota
 from sharing.receipt_keys import FILE, ReceiptKeys
 from sharing.repeats import Repeats
-from sharing.seeking import Marks, Sought
+from sharing.seeking import Marks
 from sharing.shown import Shown
 from sharing.sql_log import QueryLog
 from warehouse.errors import WarehouseError
 
 LONGEST_KEY: Final = 200
-LARGEST_BATCH: Final = 1000
 SHORTEST_SECRET: Final = 32
-_KINDS = {
+KINDS: Final = {  # of keys that carry check digits, in both languages
     "uscc": ("统一社会信用代码", "unified social credit code"),
     "citizen_id": ("公民身份号码", "citizen identity number"),
 }
@@ -71,6 +65,17 @@ class Visit:
     heard: Heard | None = None
     paid: int = 0
     began: int = field(default_factory=time.perf_counter_ns)
+    parts: list[Visit] = field(default_factory=list)
+
+    def part(self) -> Visit:
+        """A call within this one, for what it asks of one library: charged and recorded by itself, answered with it."""
+        whole = self.call
+        call = replace(Call.begin(), at=whole.at, department=whole.department, key_id=whole.key_id, app=whole.app,
+                       operation=whole.operation, case=whole.case, matter_asked=whole.matter_asked,
+                       client_id=whole.client_id, repeats=whole.repeats, family=whole.id)  # fmt: skip
+        part = Visit(call, self.caller)
+        self.parts.append(part)
+        return part
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ class Desk:
         self.once = Once(Repeats(config.meter / "repeats", self.ledger))
         self.months, self._pace = Months(self.ledger, queries), Pace(config.meter / "pace")
         self._following: asyncio.Future[None] | None = None
-        self._marks = Marks(config.secret)
+        self.marks = Marks(config.secret)
 
     def close(self) -> None:
         """Seal the ledger's segment and let go of files."""
@@ -180,67 +185,6 @@ class Desk:
         visit.call.resource = name
         return Target(name, library)
 
-    def one(self, visit: Visit, target: Target, key: str, wanted: Sequence[str] | None, grant: str | None) -> Answer:
-        """The record under `key` as the caller's grant shows it; `wanted` None is every granted field."""
-        name, library = target.name, target.library
-        kind = _kind(library)
-        well_formed = _well_formed(kind, key)
-        visit.call.key = self._recorded(library, key, well_formed=well_formed)
-        plan = self._plan(visit, name, grant)
-        steps = _steps(plan, wanted)
-        if not well_formed:
-            raise MalformedError.key(*_KINDS.get(kind, ("键", "key")))
-        self._charge(visit, plan, 1)
-        published, record = self._read(name, library, key)
-        fresh(plan.grant, published.freshness)
-        if record is None or not plan.admits(record):
-            raise NotFoundError.record(name)
-        return _answer(visit, plan, steps, published, plan.show(record, steps))
-
-    def many(
-        self, visit: Visit, target: Target, keys: Sequence[str], wanted: Sequence[str] | None, grant: str | None
-    ) -> Answer:
-        """The records under up to 1,000 keys, in the order asked; a key costs one unit whether found or not."""
-        name, library = target.name, target.library
-        kind = _kind(library)
-        formed = [_well_formed(kind, key) for key in keys]
-        visit.call.keys = [self._recorded(library, key, well_formed=ok) for key, ok in zip(keys, formed, strict=True)]
-        plan = self._plan(visit, name, grant, "batch")
-        steps = _steps(plan, wanted)
-        for place, ok in enumerate(formed, 1):
-            if not ok:
-                raise MalformedError.key(*_KINDS.get(kind, ("键", "key")), place=place)
-        self._charge(visit, plan, len(keys))
-        published, records = self._read_many(name, library, keys)
-        fresh(plan.grant, published.freshness)
-        data: list[dict[str, object]] = []
-        for key in keys:
-            record = records.get(key)
-            found = record is not None and plan.admits(record)
-            data.append({"key": key, "found": found, "record": plan.show(record, steps) if found and record else None})
-        return _answer(visit, plan, steps, published, data)
-
-    async def page(
-        self, visit: Visit, target: Target, sought: Sought, wanted: Sequence[str] | None, grant: str | None
-    ) -> Answer:
-        """A page of the records sought, of the grant's rows; each costs one unit, an empty page one too."""
-        name, library = target.name, target.library
-        visit.call.key = self._hidden(sought.said)
-        plan = self._plan(visit, name, grant)
-        steps = _steps(plan, wanted)
-        sought.allowed_by(plan)
-        about = orjson.dumps([plan.grant.department, name, plan.grant.id, sought.said.decode()])
-        after = self._marks.opened(sought.after, about) if sought.after is not None else None
-        self._charge(visit, plan, 1)
-        published, found = await self._read_page(visit, target, replace(sought, after=after), plan)
-        fresh(plan.grant, published.freshness)
-        self._charge(visit, plan, max(0, len(found.records) - 1))
-        keys = [str(one[library.key_field]) for one in found.records]
-        visit.call.keys = [self._recorded(library, key, well_formed=_well_formed(_kind(library), key)) for key in keys]
-        data = [plan.show(one, steps) for one in found.records]
-        mark = self._marks.sealed(found.after, about) if found.after else None
-        return _answer(visit, plan, steps, published, data, after=mark)
-
     def give_back(self, visit: Visit) -> None:
         """Undo the charge of a call that could not be answered."""
         plan, visit.charged = visit.charged, None
@@ -248,7 +192,8 @@ class Desk:
             self.quota.give_back(plan.grant.department, plan.grant.id, visit.call.units, visit.call.day)
         visit.call.units = 0
 
-    def _plan(self, visit: Visit, subject: str, name: str | None, channel: str = "query") -> Plan:
+    def plan(self, visit: Visit, subject: str, name: str | None, channel: str = "query") -> Plan:
+        """The plan a call over that channel is answered by, noted in it. Raises NoGrantError, MatterError."""
         if visit.caller is None:
             raise NoGrantError.of(subject)
         caller = visit.caller
@@ -259,8 +204,11 @@ class Desk:
             raise MatterError.of(grant.id, grant.matter)
         return plan
 
-    def _charge(self, visit: Visit, plan: Plan, units: int) -> None:
-        """So many units more; where they do not fit, those of the call before are given back."""
+    def charge(self, visit: Visit, plan: Plan, units: int) -> None:
+        """So many units more; where they do not fit, those of the call before are given back.
+
+        Raises PaceError, QuotaSpentError; UnavailableError when what was used cannot be known.
+        """
         quota, day = self.quota, visit.call.day
         if visit.charged is None:
             self._pace.take(plan.grant)
@@ -283,27 +231,9 @@ class Desk:
             raise UnavailableError.state() from error
         visit.charged, visit.call.units = plan, visit.call.units + units
 
-    async def _read_page(self, visit: Visit, target: Target, sought: Sought, plan: Plan) -> tuple[Published, Paged]:
-        """In a thread: a page looks at many records, and the other calls do not wait for it."""
-        records = target.library.records
-
-        def read() -> tuple[Published, Paged]:
-            while True:
-                published = records.info()
-                found = records.page(sought.equal, prefix=sought.prefix, limit=sought.limit, after=sought.after,
-                                     keep=plan.admits)  # fmt: skip
-                if records.info().id == published.id:
-                    return published, found
-
-        try:
-            return await asyncio.to_thread(read)
-        except ShutongError as error:
-            if error.code == "WH-NOT-INDEXED":
-                self.give_back(visit)
-                raise MalformedError.not_indexed(target.name) from error
-            raise (UnavailableError.store(target.name) if error.retryable else InternalError.of()) from error
-
-    def _read(self, name: str, library: Library, key: str) -> tuple[Published, Mapping[str, Json] | None]:
+    def read(self, target: Target, key: str) -> tuple[Published, Mapping[str, Json] | None]:
+        """The record under a key and the generation it is of. Raises UnavailableError, InternalError."""
+        library = target.library
         try:
             while True:
                 published = library.records.info()
@@ -312,11 +242,11 @@ class Desk:
                 if library.records.info().id == published.id:
                     return published, record
         except ShutongError as error:
-            raise (UnavailableError.store(name) if error.retryable else InternalError.of()) from error
+            raise (UnavailableError.store(target.name) if error.retryable else InternalError.of()) from error
 
-    def _read_many(
-        self, name: str, library: Library, keys: Sequence[str]
-    ) -> tuple[Published, Mapping[str, Mapping[str, Json]]]:
+    def read_many(self, target: Target, keys: Sequence[str]) -> tuple[Published, Mapping[str, Mapping[str, Json]]]:
+        """The records found under keys, by key, all of one generation. Raises UnavailableError, InternalError."""
+        library = target.library
         try:
             while True:
                 published = library.records.info()
@@ -324,59 +254,26 @@ class Desk:
                 if library.records.info().id == published.id:
                     return published, records
         except ShutongError as error:
-            raise (UnavailableError.store(name) if error.retryable else InternalError.of()) from error
+            raise (UnavailableError.store(target.name) if error.retryable else InternalError.of()) from error
 
-    def _recorded(self, library: Library, key: str, *, well_formed: bool) -> str:
+    def recorded(self, library: Library, key: str, *, well_formed: bool) -> str:
         """A key as the ledger keeps it: in clear only when it is certain to name a firm and not a person."""
-        if not library.personal and well_formed and _kind(library) == "uscc":
+        if not library.personal and well_formed and kind_of(library) == "uscc":
             return key
-        return self._hidden(key.encode("utf-8", "surrogatepass"))
+        return self.hidden(key.encode("utf-8", "surrogatepass"))
 
-    def _hidden(self, told: bytes) -> str:
+    def hidden(self, told: bytes) -> str:
+        """A text as the ledger keeps it where it might be a person's: HMAC-SHA256 under the deployment's secret."""
         return "hmac:" + hmac.digest(self.config.secret, told, "sha256").hex()
 
 
-def _kind(library: Library) -> str:
+def kind_of(library: Library) -> str:
+    """The type of the library's key: `uscc`, `citizen_id` or another."""
     return library.standard.field(library.key_field).type
 
 
-def _well_formed(kind: str, key: str) -> bool:
-    if kind in _KINDS:
+def well_formed(kind: str, key: str) -> bool:
+    """Whether a key can be one of that kind."""
+    if kind in KINDS:
         return scalar.valid(kind, key, datetime.now(SHANGHAI).date())
     return 0 < len(key) <= LONGEST_KEY and not any(unicodedata.category(c) in {"Cc", "Cs"} for c in key)
-
-
-def _steps(plan: Plan, wanted: Sequence[str] | None) -> Sequence[tuple[str, Mask | None]]:
-    if wanted is None:
-        return plan.steps
-    granted = dict(plan.steps)
-    for name in wanted:
-        if name not in granted:
-            raise FieldNotGrantedError.of(name, plan.grant.id)
-    return [(name, granted[name]) for name in dict.fromkeys(wanted)]
-
-
-def _answer(
-    visit: Visit,
-    plan: Plan,
-    steps: Sequence[tuple[str, Mask | None]],
-    published: Published,
-    data: Mapping[str, object] | Sequence[Mapping[str, object]],
-    *,
-    after: str | None = None,
-) -> Answer:
-    page = visit.call.operation == "query"
-    visit.call.names, visit.call.generation = [name for name, _ in steps], published.id
-    told = {
-        "data": data,
-        **({"after": after} if page else {}),
-        "masked": [field for field, mask in steps if mask is not None],
-        **({"resource": visit.call.resource} if visit.call.resource else {"library": visit.call.library}),
-        "grant": plan.grant.id,
-        "generation": published.id,
-        "published_at": published.published_at,
-        "freshness": published.freshness,
-        "request_id": visit.call.id,
-    }
-    records = 1 if isinstance(data, Mapping) else sum(1 for line in data if page or line["found"])
-    return Answer(200, orjson.dumps(told, default=str), fields=len(steps) * records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
@@ -15,10 +16,9 @@ from urllib.parse import parse_qs
 import orjson
 
 from schemas.errors import ShutongError
-from sharing import seeking
 from sharing.asked import Heard, own_id, said, words
 from sharing.calls import Call
-from sharing.desk import LARGEST_BATCH, Desk, Visit
+from sharing.desk import Desk, Visit
 from sharing.errors import (
     InternalError,
     MalformedError,
@@ -28,9 +28,13 @@ from sharing.errors import (
     TooLargeError,
     UnavailableError,
 )
+from sharing.looking_up import NAMES, one
+from sharing.meter import Written
+from sharing.operations import Path, Question, fields_of, key_of
 from sharing.problems import Answer, refusal
 from sharing.receipt_routes import PATH
 from sharing.receipts import receipt_of, signed
+from sharing.registered import PATHS, VERBS
 from sharing.shown import Held, Shown
 from sharing.token_routes import JWKS, TOKEN
 
@@ -44,9 +48,7 @@ VISIT = "shutong.visit"  # where the scope carries the Visit for the routes behi
 OPEN = ("/healthz", "/openapi.json", PATH, JWKS)  # answered to anybody, not metered
 UNNAMED = (TOKEN,)  # recorded too; who calls is found out behind
 LARGEST_BODY = 256 << 10
-_NAMES = frozenset({"key", "keys", "fields"})  # of a body
-_OPERATIONS = {"records": "post", "records:batch": "batch", "records:query": "query"}
-_ASKED = re.compile(r"/v1/(libraries|resources)/([^/]*)/(records|records:batch|records:query)(?:/(.*))?", re.DOTALL)
+_ASKED = re.compile(r"/v1/(libraries|resources)/([^/]*)/records(?::([a-z]+))?(?:/(.*))?", re.DOTALL)
 _log = logging.getLogger(__name__)
 
 
@@ -99,17 +101,29 @@ class Front:
             sent = hashlib.sha256(answer.body).digest()
             call.answer = self._desk.keyed(sent)
         if answer.status >= 500:  # noqa: PLR2004 our fault is not charged
-            self._desk.give_back(visit)
+            self._give_back(visit)
         try:
-            written = await self._desk.meter.record(call)
+            written = await (self._record_all(visit) if visit.parts else self._desk.meter.record(call))
         except SharingError as error:
-            self._desk.give_back(visit)
+            self._give_back(visit)
             return refusal(error, call.id)
-        self._desk.once.settle(call)
+        units = sum(part.call.units for part in visit.parts)
+        self._desk.once.settle(replace(call, units=call.units + units) if units else call)
         if sent is not None and visit.heard is not None:
             receipt = signed(receipt_of(call, written, visit.heard.hash, sent), self._desk.receipts.signer())
             answer = replace(answer, headers=(*answer.headers, (b"x-receipt", receipt.encode())))
         return answer
+
+    async def _record_all(self, visit: Visit) -> Written:
+        """The call and each part of it, made durable together."""
+        for part in visit.parts:
+            part.call.request, part.call.answer = visit.call.request, visit.call.answer
+        calls = [visit.call, *(part.call for part in visit.parts)]
+        return (await asyncio.gather(*map(self._desk.meter.record, calls)))[0]
+
+    def _give_back(self, visit: Visit) -> None:
+        for one_visit in (visit, *visit.parts):
+            self._desk.give_back(one_visit)
 
     async def _answer(self, visit: Visit, scope: Scope, receive: Receive) -> Answer:
         path: str = scope["path"]
@@ -125,42 +139,64 @@ class Front:
         call.client_id = own_id(told.client_id)
         await self._desk.follow()
         asked = _ASKED.fullmatch(path)
-        if asked is not None:
+        if asked is not None and (asked[3] is None or asked[3] in VERBS):
             return await self._look_up(visit, scope, receive, asked, grant)
+        for act in PATHS:
+            at = act.pattern.fullmatch(path)
+            if at is not None:
+                return await self._act(visit, scope, receive, act, at.groups())
         return await _through(self._app, scope, receive)
 
     async def _look_up(
         self, visit: Visit, scope: Scope, receive: Receive, asked: re.Match[str], grant: str | None
     ) -> Answer:
         call, desk = visit.call, self._desk
-        written: bytes = scope["query_string"]
-        query = parse_qs(written.decode("latin-1"), keep_blank_values=True, errors="replace") if written else {}
+        query = _parameters(scope)
         grant = query["grant"][0] if "grant" in query else grant
-        kind, name, operation, key = asked.groups()
-        call.operation = _OPERATIONS[operation] if key is None else "get"
+        kind, name, word, key = asked.groups()
+        verb = VERBS[word] if word is not None else None
+        call.operation = "get" if key is not None else verb.operation if verb is not None else "post"
         target = desk.library(visit, name) if kind == "libraries" else desk.served(visit, name)
         if key is not None:
             if target.library.personal:
                 raise NotAllowedError.personal(name, kind)
-            if operation != "records":
+            if verb is not None:
                 raise NotFoundError.path()
             if scope["method"] != "GET":
                 raise NotAllowedError.of("GET")
             await desk.numbered(visit)
-            return desk.one(visit, target, key, _listed(query.get("fields")), grant)
-        if scope["method"] != "POST":
-            raise NotAllowedError.of("POST")
-        body = await _body(receive, seeking.NAMES if operation == "records:query" else _NAMES)
-        await desk.follow()  # the body may have taken its time
-        await desk.numbered(visit)
-        if operation == "records:query":
-            return await desk.page(visit, target, seeking.read(body), _fields(body), grant)
-        if operation == "records:batch":
-            return desk.many(visit, target, _keys(body), _fields(body), grant)
-        key = body.get("key")
-        if not isinstance(key, str):
-            raise MalformedError.body("请求体缺少文本键 key", "The body has no text `key`")
-        return desk.one(visit, target, key, _fields(body), grant)
+            return one(desk, visit, target, key, wanted=_listed(query.get("fields")), grant=grant)
+        method = verb.method if verb is not None else "POST"
+        if scope["method"] != method:
+            raise NotAllowedError.of(method)
+        body = await self._body(visit, receive, verb.names if verb is not None else NAMES, method)
+        if verb is not None:
+            return await verb.answer(desk, visit, target, Question(grant, body, query, (), scope["headers"]))
+        return one(desk, visit, target, key_of(body), wanted=fields_of(body), grant=grant)
+
+    async def _act(self, visit: Visit, scope: Scope, receive: Receive, act: Path, parts: tuple[str, ...]) -> Answer:
+        visit.call.operation = act.operation
+        if scope["method"] != act.method:
+            raise NotAllowedError.of(act.method)
+        query = _parameters(scope)
+        told = said(scope["headers"]).grant
+        body = await self._body(visit, receive, act.names, act.method)
+        grant = query["grant"][0] if "grant" in query else told
+        return await act.answer(self._desk, visit, Question(grant, body, query, parts, scope["headers"]))
+
+    async def _body(self, visit: Visit, receive: Receive, names: frozenset[str], method: str) -> dict[str, object]:
+        """The body, of those names; by then everything is known that the answer depends on."""
+        body: dict[str, object] = {}
+        if method != "GET":
+            body = await _body(receive, names)
+            await self._desk.follow()  # the body may have taken its time
+        await self._desk.numbered(visit)
+        return body
+
+
+def _parameters(scope: Scope) -> dict[str, list[str]]:
+    written: bytes = scope["query_string"]
+    return parse_qs(written.decode("latin-1"), keep_blank_values=True, errors="replace") if written else {}
 
 
 def _listed(values: Sequence[str] | None) -> list[str] | None:
@@ -191,24 +227,6 @@ async def _body(receive: Receive, names: frozenset[str]) -> dict[str, object]:
     if told.keys() - names:
         raise MalformedError.body("请求体中有未定义的名称", "The body holds a name that is not defined")
     return told
-
-
-def _keys(body: dict[str, object]) -> list[str]:
-    keys = body.get("keys")
-    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
-        raise MalformedError.body("请求体缺少文本列表 keys", "The body has no list of text `keys`")
-    if len(keys) > LARGEST_BATCH:
-        raise MalformedError.body(f"一次最多 {LARGEST_BATCH} 个键", f"At most {LARGEST_BATCH} keys at a time")
-    return keys
-
-
-def _fields(body: dict[str, object]) -> list[str] | None:
-    fields = body.get("fields")
-    if fields is None:
-        return None
-    if not isinstance(fields, list) or not all(isinstance(field, str) for field in fields):
-        raise MalformedError.body("fields 应为文本列表", "`fields` must be a list of text")
-    return fields
 
 
 async def _through(app: App, scope: Scope, receive: Receive) -> Answer:

@@ -1,0 +1,12 @@
+"""Every metered operation there is: those on one library by their verb, the others by their path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sharing import looking_up, paging
+from sharing.operations import Path, Verb
+
+VERBS: Final[Mapping[str, Verb]] = {"batch": looking_up.BATCH, "query": paging.QUERY}
+PATHS: Final[tuple[Path, ...]] = ()
