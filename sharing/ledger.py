@@ -6,13 +6,13 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sharing import segments
 from sharing.calls import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +53,40 @@ class Audit:
         return all(finding.kind in {"torn", "empty"} for finding in self.findings)
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A recorded call, where it lies, and the value of the chain behind it."""
+
+    segment: str
+    record: int
+    chain: bytes
+    call: Call
+
+
+class Archived(Protocol):
+    """Segments that were put away, of which the files need not be there any more."""
+
+    def names(self) -> Collection[str]:
+        """The file names they had."""
+        ...
+
+    def kept(self, name: str) -> Iterable[tuple[bytes, bytes]]:
+        """Payload and chain value of each record of a segment, in their order."""
+        ...
+
+
 _Bucket = tuple[str, str | None, str | None, str | None, int]
 
 
 class Ledger:
     """The call records in a meter folder, written by any number of processes, some of them still running.
 
-    Totals are remembered and only what is new is read; safe for many threads.
+    Totals are remembered and only what is new is read; safe for many threads. Totals are of the files alone; all else
+    is told from `archived` too, where it has segments whose files are gone.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, archived: Archived | None = None) -> None:
+        self.folder, self._archived = folder, archived
         self._read: dict[str, segments.Place] = {}
         self._counts: Counter[_Bucket] = Counter()
         self._units: Counter[_Bucket] = Counter()
@@ -74,8 +97,8 @@ class Ledger:
 
         Only records with the bytes `holding` in them are looked at closely: ten times as quick where they are few.
         """
-        for path in self._segments(since):
-            for stored in segments.scan(path, segments.start(path.name), chained=False):
+        for name in self._names(since):
+            for stored in self._stored(name, chained=False):
                 call = Call.read(stored.payload) if holding in stored.payload else None
                 if call is not None and (since is None or call.day >= since):
                     yield call
@@ -100,8 +123,7 @@ class Ledger:
 
         Every record before it is checked on the way.
         """
-        path = next((path for path in self._segments(None) if path.name == segment), None)
-        for stored in segments.scan(path, segments.start(segment)) if path is not None else ():
+        for stored in self._stored(segment) if segment in self._names(None) else ():
             if stored.after.records == number + 1:
                 call = Call.read(stored.payload)
                 return (call, stored.after.chain) if call is not None else None
@@ -109,39 +131,66 @@ class Ledger:
 
     def days(self) -> list[str]:
         """The days there are segments of, ISO 8601, the earliest first."""
-        names = {path.name[:8] for path in self._segments(None)}
+        names = {name[:8] for name in self._names(None)}
         return sorted(f"{name[:4]}-{name[4:6]}-{name[6:]}" for name in names)
+
+    def entries(self, day: str) -> Iterator[Entry]:
+        """Every call in the segments of that day, in the order of their names; each record before it is checked."""
+        for name in self._names(day):
+            if name[:8] != day.replace("-", ""):
+                return
+            for stored in self._stored(name):
+                call = Call.read(stored.payload)
+                if call is not None:
+                    yield Entry(name, stored.after.records - 1, stored.after.chain, call)
 
     def chain_values(self, day: str) -> Iterator[tuple[str, int, bytes]]:
         """Segment, number and chain value of every call in the segments of that day, in the order of their names."""
-        for path in sorted(self.folder.glob(f"{day.replace('-', '')}-*{segments.SUFFIX}")):
-            for stored in segments.scan(path, segments.start(path.name)):
-                if Call.read(stored.payload) is not None:
-                    yield path.name, stored.after.records - 1, stored.after.chain
+        return ((one.segment, one.record, one.chain) for one in self.entries(day))
 
     def verify(self) -> Audit:
         """Check every checksum, every chain and every witness."""
         findings: list[Finding] = []
-        calls, places = 0, {}
-        witnessed = segments.heads(self.folder)
-        paths = self._segments(None)
-        for path in paths:
-            at = segments.start(path.name)
+        calls, places, headers = 0, {}, []
+        names = self._names(None)
+        for name in names:
+            at = segments.start(name)
             last = b""
             chains = {0: at.chain}
-            for stored in segments.scan(path, at):
+            for stored in self._stored(name):
+                if not at.records:
+                    headers.append(stored.payload)
                 at, last = stored.after, stored.payload
                 chains[at.records] = at.chain
                 calls += Call.read(stored.payload) is not None
-            places[path.name] = chains
-            if (kind := _tail(path, at, last)) is not None:
-                findings.append(_finding(path.name, kind, at.records))
-        for name, head in witnessed.items():
+            places[name] = chains
+            if (kind := self._tail(name, at, last)) is not None:
+                findings.append(_finding(name, kind, at.records))
+        for name, head in segments.witnessed(headers).items():
             if name not in places:
                 findings.append(_finding(name, "missing", head.records))
             elif places[name].get(head.records) != head.chain:
                 findings.append(_finding(name, "cut", len(places[name]) - 1))
-        return Audit(len(paths), calls, tuple(findings))
+        return Audit(len(names), calls, tuple(findings))
+
+    def _names(self, since: str | None) -> list[str]:
+        there = {path.name for path in self._segments(since)}
+        if self._archived is not None:
+            first = "" if since is None else since.replace("-", "")
+            there |= {name for name in self._archived.names() if name[:8] >= first}
+        return sorted(there)
+
+    def _stored(self, name: str, *, chained: bool = True) -> Iterator[segments.Stored]:
+        path = self.folder / name
+        if self._archived is None or path.exists():
+            return segments.scan(path, segments.start(name), chained=chained)
+        return segments.replay(name, self._archived.kept(name))
+
+    def _tail(self, name: str, at: segments.Place, last: bytes) -> str | None:
+        path = self.folder / name
+        if self._archived is None or path.exists():
+            return _tail(path, at, last)
+        return None if at.records == sum(1 for _ in self._archived.kept(name)) else "damaged"
 
     def _segments(self, since: str | None) -> list[Path]:
         # A segment holds one day's calls, so the day in its name says whether it can matter; one day of slack covers

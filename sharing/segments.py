@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 SUFFIX = ".calls"
 _HEAD = struct.Struct("<IQ")
@@ -84,14 +84,27 @@ def beyond(path: Path, at: Place) -> str | None:
     return "damaged" if _whole(rest.rstrip(b"\0")) else "torn"
 
 
+def replay(name: str, kept: Iterable[tuple[bytes, bytes]]) -> Iterator[Stored]:
+    """The records of a segment from their payloads and chain values, up to the first that is not as it was."""
+    at = start(name)
+    for payload, chain in kept:
+        _, at = frame(payload, at)
+        if at.chain != chain:
+            return
+        yield Stored(payload, at)
+
+
 def heads(folder: Path) -> Mapping[str, Place]:
     """For every segment, the furthest place that some later segment has witnessed."""
+    firsts = (next(scan(path, start(path.name)), None) for path in sorted(folder.glob("*" + SUFFIX)))
+    return witnessed(first.payload for first in firsts if first is not None)
+
+
+def witnessed(headers: Iterable[bytes]) -> Mapping[str, Place]:
+    """The same from the payloads of segments' first records."""
     known: dict[str, Place] = {}
-    for path in sorted(folder.glob("*" + SUFFIX)):
-        first = next(scan(path, start(path.name)), None)
-        if first is None:
-            continue
-        for name, (offset, records, chain) in orjson.loads(first.payload).get("witness", {}).items():
+    for told in headers:
+        for name, (offset, records, chain) in orjson.loads(told).get("witness", {}).items():
             if name not in known or known[name].records < records:
                 known[name] = Place(offset, records, bytes.fromhex(chain))
     return known
