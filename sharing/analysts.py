@@ -159,7 +159,7 @@ class Analysts:
 
     def _answer(self, analyst: Analyst, sql: str, limits: Limits, number: int, bill: Bill, *, explain: bool) -> Answer:
         begun = time.monotonic()
-        asked = read(sql)
+        asked = read(sql, lambda: (one.subject.name for one in self.offers(analyst)))
         release = self._state.release()
         offers = [self._named(analyst, asked, one) for one in asked.tables]
         used = [one.grant for one in offers if one.grant is not None]

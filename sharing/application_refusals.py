@@ -166,6 +166,11 @@ def once(zh: str, en: str) -> StateError:
     )
 
 
+def ended(grant: str) -> StateError:
+    """A grant whose last day has passed is neither renewed nor extended."""
+    return once(f"授权 {grant} 已到期，请重新申请", f"the grant {grant} has ended; file a new application")
+
+
 def words(said: str, what: tuple[str, str], today: date) -> str:
     """What a person wrote, on one line; SHR-WORDS when there is none, it is too long or names a citizen's number."""
     plain = " ".join(said.split())

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from quality.orders_values import day_of, written
 from sharing import application_store as store
 from sharing.application_refusals import (
+    ended,
     no_subject,
     once,
     unknown,
@@ -275,7 +276,7 @@ class Applications:
         if found[0].state == "revoked":
             raise wrong_state("grant", grant, "revoked", ("active", "suspended"))
         if str(found[0].terms["until"]) < day.isoformat():
-            raise once(f"授权 {grant} 已到期，请重新申请", f"the grant {grant} has ended; file a new application")
+            raise ended(grant)
         if client not in {None, found[0].client}:
             raise wrong_terms("续期不能改换应用", "a renewal is for the same client")
         return found[0].client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -49,8 +49,11 @@ class SharingPolicy:
     providers: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_policy(path: Path) -> SharingPolicy:
-    """`sharing.yaml` of a deployment; what it leaves out, or all of it, is as usual. StandardError: file and line."""
+def read_policy(path: Path, subjects: Collection[str] = ()) -> SharingPolicy:
+    """`sharing.yaml` of a deployment; what it leaves out, or all of it, is as usual.
+
+    `subjects` are the libraries and resources there are. StandardError: file and line.
+    """
     usual = SharingPolicy()
     if not path.exists():
         return usual
@@ -59,6 +62,8 @@ def read_policy(path: Path) -> SharingPolicy:
     if said is not None:
         said.only(*days)
         days |= {step: _number(said, step, usual.days[step], LONGEST) for step in days}
+    if named is not None:
+        named.only(*subjects)
     return SharingPolicy(
         days=days,
         escalate_to=tuple(node.texts("escalate_to")) if node.has("escalate_to") else usual.escalate_to,

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from quality.orders_values import DATA_MANAGER, LEAD, day_of
 from sharing import application_store as store
-from sharing.application_refusals import no_subject, unknown, words, wrong_right, wrong_state, wrong_until
+from sharing.application_refusals import ended, no_subject, unknown, words, wrong_right, wrong_state, wrong_until
 from sharing.application_values import Actor, GrantVersion
 from sharing.applications import Applications
 from sharing.grant_terms import Terms, from_json, grantable
@@ -78,6 +78,8 @@ class GrantActs:
                     "提供部门负责人（lead）或数据主管部门",
                     "the provider's lead or the data authority",
                 )
+            if act == "extend" and from_json(last.terms).until < day_of(at).isoformat():
+                raise ended(grant)
             if last.state not in _FROM[act]:
                 raise wrong_state("grant", grant, last.state, _FROM[act])
             said, terms = words(why, _REASON, day_of(at)), from_json(last.terms)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def applications_of(deployment: Deployment, engine: sa.Engine) -> Applications:
     """The applications of a deployment, by its calendar.csv and sharing.yaml. Raises StandardError, SetupError."""
     home = deployment.home
-    policy = read_policy(home / "sharing.yaml")
+    policy = read_policy(home / "sharing.yaml", [one.id for one in deployment.resources] + list(deployment.libraries))
     for department in policy.providers.values():
         deployment.department(department)
     clocks = Clocks(read_calendar(home / "calendar.csv"), policy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -63,8 +63,11 @@ class Asked:
         return used or columns[:1]
 
 
-def read(sql: str) -> Asked:
-    """The query as one that may run; WH-SQL-SYNTAX or WH-SQL-REFUSED says where it is none."""
+def read(sql: str, offered: Callable[[], Iterable[str]] = tuple) -> Asked:
+    """The query as one that may run; WH-SQL-SYNTAX or WH-SQL-REFUSED says where it is none.
+
+    `offered` are the tables there are for whoever asks, to tell which one a name without its schema may mean.
+    """
     if not sql.strip() or len(sql) > LONGEST or "\x00" in sql:
         what = (f"空文本、NUL 或超过 {LONGEST} 个字符的文本", f"an empty text, NUL, or more than {LONGEST} characters")
         raise sql_errors.refused(sql[:LONGEST], what)
@@ -77,7 +80,7 @@ def read(sql: str) -> Asked:
         raise sql_errors.refused(sql, ("SELECT 以外的语句", "any statement but SELECT"))
     if len(told["statements"]) != 1:
         raise sql_errors.refused(sql, ("多条语句", "several statements"))
-    walk = _Walk(sql)
+    walk = _Walk(sql, offered)
     try:
         walk.query(told["statements"][0]["node"], frozenset(), 0)
     except RecursionError as error:
@@ -113,6 +116,7 @@ class _Walk:
     """What is found in the tree of a query, while everything in it is held against the lists above."""
 
     sql: str
+    offered: Callable[[], Iterable[str]]
     tables: dict[str, Named] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     aliases: set[str] = field(default_factory=set)
@@ -180,7 +184,8 @@ class _Walk:
         if not one["catalog_name"] and not space and table in scope:
             return
         if one["catalog_name"] or not space:
-            raise sql_errors.no_table(self.sql, name, _at(one), ())
+            near = [each for each in self.offered() if each.rpartition(".")[2].lower() == table]
+            raise sql_errors.no_table(self.sql, name, _at(one), near)
         self.tables.setdefault(name, Named(name, _at(one)))
 
     def _expression(self, one: dict[str, Any], scope: frozenset[str], depth: int) -> None:

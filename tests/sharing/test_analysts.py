@@ -239,3 +239,9 @@ def test_sql_runs_in_a_process_that_is_ended_in_time(town):
             service.ask(asks, sql, replace(limits, seconds=1 if code == "WH-SQL-TIME" else 60))
         assert ended.value.code == code
     assert [one.name for one in town.tables.site.work.glob("sql-*")] == []
+
+
+def test_a_name_without_its_schema_is_answered_with_the_whole_one(town):
+    with pytest.raises(WarehouseError) as told:
+        town.analysts().ask(Analyst("chen"), f"SELECT * FROM {BASE.partition('.')[2]}")
+    assert BASE in told.value.fix_en

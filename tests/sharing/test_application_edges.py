@@ -62,6 +62,14 @@ def test_whoever_extends_a_grant_to_an_earlier_day_is_told_which_days_there_are(
     assert "2029-09-02" in raised.value.zh
 
 
+def test_a_grant_whose_last_day_has_passed_is_not_revived(bureau):
+    grant = bureau.file(FREE).grant
+    after = datetime.fromisoformat(f"{FREE.until}T09:00:00+08:00") + timedelta(1)
+    with refused("SHR-ONCE") as raised:
+        bureau.grants.extend(grant, PROVIDER, (after + timedelta(90)).date().isoformat(), WHY, after)
+    assert "new application" in raised.value.en
+
+
 def test_nobody_applies_for_no_department(bureau):
     with refused("SHR-RIGHT"):
         bureau.file(FREE, by=Actor("chen", "", frozenset({"data_manager"})))

@@ -361,13 +361,18 @@ def test_a_deployment_may_say_its_own_terms(tmp_path: Path):
     path = tmp_path / "sharing.yaml"
     assert read_policy(path) == SharingPolicy()
     path.write_text("days: {conditional: 5, delivery: 2}\nescalate_to: [chen]\nproviders: {population: police}\n")
-    policy = read_policy(path)
+    policy = read_policy(path, ["population"])
     assert (policy.days["conditional"], policy.days["unconditional"], policy.escalate_to) == (5, 1, ("chen",))
     assert policy.providers == {"population": "police"}
-    for wrong in ("days: {conditional: 0}", "days: {conditonal: 3}", "longest: 99999"):
+    for wrong in (
+        "days: {conditional: 0}",
+        "days: {conditonal: 3}",
+        "longest: 99999",
+        "providers: {popualtion: police}",
+    ):
         path.write_text(wrong)
         with pytest.raises(StandardError, match=r"sharing\.yaml:1"):
-            read_policy(path)
+            read_policy(path, ["population"])
 
 
 def test_terms_come_back_from_the_database_as_they_were(bureau):
