@@ -121,3 +121,17 @@ def test_a_state_file_that_is_held_is_locked_and_one_that_is_gone_is_never_made_
     with engine.begin() as connection:
         assert Path(connection.exec_driver_sql("PRAGMA database_list").fetchone()[2]).samefile(file)
     engine.dispose()
+
+
+def test_who_waits_too_long_for_a_connection_is_told_to_come_again(tmp_path: Path, monkeypatch) -> None:
+    engine = database.open_engine(f"sqlite:///{tmp_path / 'state.db'}")
+    monkeypatch.setattr(engine.pool, "_timeout", 0.05)
+    held = [engine.connect() for _ in range(15)]  # what the usual pool has
+    with pytest.raises(ShutongError) as raised:
+        engine.connect()
+    told(raised.value, "WH-STATE-LOCKED", retryable=True)
+    for one in held:
+        one.close()
+    with engine.begin() as connection:
+        assert connection.scalar(sa.text("SELECT 1")) == 1
+    engine.dispose()

@@ -36,16 +36,18 @@ def open_engine(url: str) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
         patient = ALIVE if parsed.get_driver_name() in _LIBPQ else {}
-        engine = sa.create_engine(parsed, pool_pre_ping=True, connect_args=patient)
+        engine = sa.create_engine(parsed, poolclass=outage.Queue, pool_pre_ping=True, connect_args=patient)
         outage.explained(engine)
         return engine
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_MS / 1000})
+    file = parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:")
+    pool = {"poolclass": outage.Queue} if file else {}
+    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_MS / 1000}, **pool)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     outage.explained(engine)
-    if parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:"):
+    if file and parsed.database:
         outage.followed(engine, Path(parsed.database))
     return engine
 

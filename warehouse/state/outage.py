@@ -21,6 +21,17 @@ _REFUSED_SAYS = re.compile(r"authentication failed|no pg_hba|permission denied|d
 _FILE = "file"  # where a pooled connection remembers which file it has open
 
 
+class Queue(sa.pool.QueuePool):
+    """The usual pool; when no connection comes back in time it says WH-STATE-LOCKED."""
+
+    def connect(self) -> PoolProxiedConnection:
+        """A connection, as soon as there is one."""
+        try:
+            return super().connect()
+        except sa.exc.TimeoutError as error:
+            raise _locked() from error
+
+
 def explained(engine: sa.Engine) -> None:
     """Have every error of the engine's connections that is nobody's bug raised as a WarehouseError.
 
