@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from schemas.standard import Standard
 from sharing.catalog import Published
 from sharing.desk import Visit
 from sharing.errors import FieldNotGrantedError
+from sharing.formats import JSON, Form, written
 from sharing.grants import Plan
 from sharing.masks import Mask
 from sharing.problems import Answer
@@ -35,8 +37,13 @@ def answer(
     data: Mapping[str, object] | Sequence[Mapping[str, object]],
     *,
     after: str | None = None,
+    form: Form = JSON,
+    standard: Standard | None = None,
 ) -> Answer:
-    """The answer over `data`, with its source; what was sent is noted in the call. `after` is the mark of a page."""
+    """The answer over `data`, with its source; what was sent is noted in the call. `after` is the mark of a page.
+
+    Lists of rows can have another `form`, whose columns are typed by `standard`.
+    """
     page = visit.call.operation == "query"
     visit.call.names, visit.call.generation = [name for name, _ in steps], published.id
     told = {
@@ -46,7 +53,10 @@ def answer(
         **source(visit, plan, published),
     }
     records = 1 if isinstance(data, Mapping) else sum(1 for line in data if page or line["found"])
-    return Answer(200, orjson.dumps(told, default=str), fields=len(steps) * records)
+    if form is JSON or standard is None or isinstance(data, Mapping):
+        return Answer(200, orjson.dumps(told, default=str), fields=len(steps) * records)
+    body, headers = written(form, told, data, steps, standard, batch=not page)
+    return Answer(200, body, form.media, headers, fields=len(steps) * records)
 
 
 def source(visit: Visit, plan: Plan, published: Published) -> dict[str, object]:

@@ -30,6 +30,7 @@ class Said:
     matter: bytes | None = None
     case: bytes | None = None
     client_id: bytes | None = None
+    has: bytes | None = None  # If-None-Match
 
 
 def said(headers: Sequence[tuple[bytes, bytes]]) -> Said:
@@ -48,6 +49,8 @@ def said(headers: Sequence[tuple[bytes, bytes]]) -> Said:
             told["case"] = value
         elif name == b"x-client-request-id":
             told["client_id"] = value
+        elif name == b"if-none-match":
+            told["has"] = value
     return Said(**told)
 
 

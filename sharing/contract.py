@@ -129,6 +129,12 @@ OwnId = Annotated[str | None, Header(alias="X-Client-Request-Id", max_length=64,
 # Described here and answered by sharing/front.py: these routes are never mounted, they only speak to the OpenAPI page.
 lean = APIRouter(tags=["查询 look-up"])
 _REFUSALS = problems(401, 403, 404, 405, 409, 422, 429, 503)
+_FORMS = {"text/csv": {"schema": {"type": "string"}},
+          "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}}}  # fmt: skip
+_IN_FORMS: dict[int | str, dict[str, Any]] = {200: {"content": _FORMS}, **problems(406)}
+_UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "与 If-None-Match 所示相同，照常计量 As If-None-Match has it; it is counted all the same"}
+}
 
 
 def look_up(  # noqa: PLR0917 they are headers
@@ -169,10 +175,10 @@ for _kind, _zh, _en in (("libraries", "基础库", "a library"), ("resources", "
     _path = f"/v1/{_kind}/{{name}}/records"
     _with_body = _REFUSALS | problems(413)
     lean.get(_path + "/{key}", summary=f"按键查询{_zh}的一条记录（非个人信息） Look up one record of {_en}",
-             response_model=RecordAnswer, responses=_REFUSALS)(look_up)  # fmt: skip
+             response_model=RecordAnswer, responses=_UNCHANGED | _REFUSALS)(look_up)  # fmt: skip
     lean.post(_path, summary=f"按键查询{_zh}的一条记录（键在请求体中） Look up one record of {_en}, key in the body",
               response_model=RecordAnswer, responses=_with_body)(look_up_by_body)  # fmt: skip
     lean.post(_path + ":batch", summary=f"批量按键查询{_zh}（至多 1000 个键） Look up many records of {_en}",
-              response_model=BatchAnswer, responses=_with_body)(look_up_many)  # fmt: skip
+              response_model=BatchAnswer, responses=_with_body | _IN_FORMS)(look_up_many)  # fmt: skip
     lean.post(_path + ":query", summary=f"按字段查找{_zh}的记录，逐页返回 Find records of {_en}, page by page",
-              response_model=PageAnswer, responses=_with_body)(seek)  # fmt: skip
+              response_model=PageAnswer, responses=_with_body | _IN_FORMS)(seek)  # fmt: skip

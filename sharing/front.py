@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from schemas.errors import ShutongError
-from sharing.asked import Heard, own_id, said, words
+from sharing.asked import Heard, Said, own_id, said, words
 from sharing.calls import Call
 from sharing.desk import Desk, Visit
 from sharing.errors import (
@@ -28,6 +28,8 @@ from sharing.errors import (
     TooLargeError,
     UnavailableError,
 )
+from sharing.etag import NOT_MODIFIED, Tags
+from sharing.formats_coding import coded
 from sharing.looking_up import NAMES, one
 from sharing.meter import Written
 from sharing.operations import Path, Question, fields_of, key_of
@@ -57,6 +59,7 @@ class Front:
 
     def __init__(self, app: App, desk: Desk) -> None:
         self._app, self._desk = app, desk
+        self._tags = Tags(desk.config.secret)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one HTTP call; other kinds of scope pass through."""
@@ -71,7 +74,7 @@ class Front:
                 answer = await self._recorded(visit, answer)
         finally:
             self._desk.once.let_go(visit.call)
-        await _send(send, scope["method"], visit.call.id, answer)
+        await _send(send, scope["method"], visit.call.id, await coded(answer, scope["headers"]))
 
     async def _safely(self, visit: Visit, scope: Scope, receive: Receive) -> Answer:
         try:
@@ -140,19 +143,17 @@ class Front:
         await self._desk.follow()
         asked = _ASKED.fullmatch(path)
         if asked is not None and (asked[3] is None or asked[3] in VERBS):
-            return await self._look_up(visit, scope, receive, asked, grant)
+            return await self._look_up(visit, scope, receive, asked, told)
         for act in PATHS:
             at = act.pattern.fullmatch(path)
             if at is not None:
                 return await self._act(visit, scope, receive, act, at.groups())
         return await _through(self._app, scope, receive)
 
-    async def _look_up(
-        self, visit: Visit, scope: Scope, receive: Receive, asked: re.Match[str], grant: str | None
-    ) -> Answer:
+    async def _look_up(self, visit: Visit, scope: Scope, receive: Receive, asked: re.Match[str], told: Said) -> Answer:
         call, desk = visit.call, self._desk
         query = _parameters(scope)
-        grant = query["grant"][0] if "grant" in query else grant
+        grant = query["grant"][0] if "grant" in query else told.grant
         kind, name, word, key = asked.groups()
         verb = VERBS[word] if word is not None else None
         call.operation = "get" if key is not None else verb.operation if verb is not None else "post"
@@ -165,7 +166,8 @@ class Front:
             if scope["method"] != "GET":
                 raise NotAllowedError.of("GET")
             await desk.numbered(visit)
-            return one(desk, visit, target, key, wanted=_listed(query.get("fields")), grant=grant)
+            found = one(desk, visit, target, key, wanted=_listed(query.get("fields")), grant=grant)
+            return self._tags.tagged(found, visit.charged, call, told.has)
         method = verb.method if verb is not None else "POST"
         if scope["method"] != method:
             raise NotAllowedError.of(method)
@@ -247,10 +249,13 @@ async def _through(app: App, scope: Scope, receive: Receive) -> Answer:
     return Answer(head["status"], b"".join(parts), media, tuple(headers.items()))
 
 
+def _about(answer: Answer) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", answer.media), (b"content-length", b"%d" % len(answer.body))]
+
+
 async def _send(send: Send, method: str, request_id: str, answer: Answer) -> None:
     headers = [
-        (b"content-type", answer.media),
-        (b"content-length", b"%d" % len(answer.body)),
+        *([] if answer.status == NOT_MODIFIED else _about(answer)),
         (b"x-request-id", request_id.encode()),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),

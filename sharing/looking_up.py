@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sharing.answers import answer, steps_of
 from sharing.desk import KINDS, Desk, Target, Visit, kind_of, well_formed
 from sharing.errors import MalformedError, NotFoundError
+from sharing.formats import JSON, Form, form_of
 from sharing.grant_pace import fresh
 from sharing.operations import Question, Verb, fields_of, keys_of
 from sharing.problems import Answer
@@ -35,8 +36,9 @@ def one(
 
 
 def many(
-    desk: Desk, visit: Visit, target: Target, keys: Sequence[str], *, wanted: Sequence[str] | None, grant: str | None
-) -> Answer:
+    desk: Desk, visit: Visit, target: Target, keys: Sequence[str], *, wanted: Sequence[str] | None, grant: str | None,
+    form: Form = JSON,
+) -> Answer:  # fmt: skip
     """The records under up to 1,000 keys, in the order asked; a key costs one unit whether found or not."""
     name, library = target.name, target.library
     kind = kind_of(library)
@@ -55,11 +57,12 @@ def many(
         record = records.get(key)
         found = record is not None and plan.admits(record)
         data.append({"key": key, "found": found, "record": plan.show(record, steps) if found and record else None})
-    return answer(visit, plan, steps, published, data)
+    return answer(visit, plan, steps, published, data, form=form, standard=library.standard)
 
 
 async def _batch(desk: Desk, visit: Visit, target: Target, asked: Question) -> Answer:
-    return many(desk, visit, target, keys_of(asked.body), wanted=fields_of(asked.body), grant=asked.grant)
+    form = form_of(asked.headers)
+    return many(desk, visit, target, keys_of(asked.body), wanted=fields_of(asked.body), grant=asked.grant, form=form)
 
 
 BATCH = Verb("batch", NAMES, _batch)

@@ -14,6 +14,7 @@ from sharing.answers import answer, steps_of
 from sharing.catalog import Paged, Published
 from sharing.desk import Desk, Target, Visit, kind_of, well_formed
 from sharing.errors import InternalError, MalformedError, UnavailableError
+from sharing.formats import JSON, Form, form_of
 from sharing.grant_pace import fresh
 from sharing.grants import Plan
 from sharing.operations import Question, Verb, fields_of
@@ -22,8 +23,9 @@ from sharing.seeking import Sought
 
 
 async def page(
-    desk: Desk, visit: Visit, target: Target, sought: Sought, *, wanted: Sequence[str] | None, grant: str | None
-) -> Answer:
+    desk: Desk, visit: Visit, target: Target, sought: Sought, *, wanted: Sequence[str] | None, grant: str | None,
+    form: Form = JSON,
+) -> Answer:  # fmt: skip
     """A page of the records sought, of the grant's rows; each costs one unit, an empty page one too."""
     name, library = target.name, target.library
     visit.call.key = desk.hidden(sought.said)
@@ -40,7 +42,7 @@ async def page(
     visit.call.keys = [desk.recorded(library, key, well_formed=well_formed(kind_of(library), key)) for key in keys]
     data = [plan.show(one, steps) for one in found.records]
     mark = desk.marks.sealed(found.after, about) if found.after else None
-    return answer(visit, plan, steps, published, data, after=mark)
+    return answer(visit, plan, steps, published, data, after=mark, form=form, standard=library.standard)
 
 
 async def _read(desk: Desk, visit: Visit, target: Target, sought: Sought, plan: Plan) -> tuple[Published, Paged]:
@@ -65,7 +67,9 @@ async def _read(desk: Desk, visit: Visit, target: Target, sought: Sought, plan: 
 
 
 async def _query(desk: Desk, visit: Visit, target: Target, asked: Question) -> Answer:
-    return await page(desk, visit, target, seeking.read(asked.body), wanted=fields_of(asked.body), grant=asked.grant)
+    form = form_of(asked.headers)
+    sought, wanted = seeking.read(asked.body), fields_of(asked.body)
+    return await page(desk, visit, target, sought, wanted=wanted, grant=asked.grant, form=form)
 
 
 QUERY = Verb("query", seeking.NAMES, _query)
