@@ -64,7 +64,9 @@ def parts() -> list[Part]:
     tests = _collected("prove", known)
     shared = dict.fromkeys(_file(test) for test in tests if not _apart(test))
     full = [Part(f"full counts: {test}", (*PYTEST, test)) for test in tests if _apart(test)]
-    full += [Part(f"full counts: {path}", (*PYTEST, "-m", "prove or kills", path)) for path in shared]
+    for path in shared:  # a file with more cases as well is run whole
+        only = () if path in counted else ("-m", "prove or kills")
+        full.append(Part(f"full counts: {path}", (*PYTEST, *only, path)))
     killing = dict.fromkeys(map(_file, _collected(KILLS, _with("pytest.mark.kills"))))
     kills = [
         Part(f"kills at every named point: {path}", (*PYTEST, "-m", KILLS, path))
