@@ -14,7 +14,7 @@ import duckdb
 
 from schemas.points import reached
 from schemas.standard import Standard
-from warehouse import changed, crosswalk, serving_build, serving_care, serving_changes, survivors
+from warehouse import changed, crosswalk, serving_build, serving_care, serving_changes, serving_log, survivors
 from warehouse.clock import now_text
 from warehouse.errors import WarehouseError
 from warehouse.json_text import text_of
@@ -131,6 +131,7 @@ def _publish(state: State, tables: Tables, folder: Path, shown: _Shown, *, rebui
         if serving is None or serving.snapshot != plan.snapshot:
             serving = _write(tables, folder, shown, plan, serving)
             reached("publish.built")
+            serving_log.note(folder / name, serving.id)  # before readers see it: they are told of all that it changes
             serving_care.switch(folder, name, serving.id)
         else:
             serving_care.sweep(folder, name)
