@@ -34,6 +34,8 @@ from sharing.grants import mask_of
 from sharing.ingest import ingest_routes
 from sharing.problems import refusal
 from sharing.receipt_routes import receipt_routes
+from sharing.statement_routes import statement_routes
+from sharing.statement_shelf import Shelf
 from sharing.token_routes import TOKEN, token_routes
 from warehouse.state.database import reading
 
@@ -66,6 +68,7 @@ def create_app(config: SharingConfig) -> FastAPI:
     app.include_router(token_routes(desk.callers, _visit))
     app.include_router(ingest_routes(config.pushes, config.meter / "nonces", _visit))
     app.include_router(receipt_routes(desk.receipts))
+    app.include_router(statement_routes(Shelf(config.meter), _visit))
     if config.applications is not None:
         app.include_router(application_routes(config.applications, _visit))
     if config.directory is not None:

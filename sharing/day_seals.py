@@ -57,6 +57,11 @@ class DaySeals:
         """The signed statements, the oldest first."""
         return self._file.read_text("ascii").split() if self._file.exists() else []
 
+    def seals(self) -> Sequence[DaySeal]:
+        """What the statements say, the oldest first. Raises ReceiptError for one that this platform did not sign."""
+        public = self._keys.public()
+        return [_read(line, public) for line in self.lines()]
+
     def seal(self) -> Sequence[DaySeal]:
         """Seal every day that is over and has none yet; those sealed now. Raises OSError, ReceiptError."""
         made: list[DaySeal] = []

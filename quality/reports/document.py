@@ -34,8 +34,8 @@ def as_pdf(report: Report, lang: Language) -> bytes:
     """
     source = files("quality.reports").joinpath("document.typ").read_bytes()
     told = orjson.dumps(_told(report, lang)).decode()
-    compiler, fonts = _compiler()
-    made: bytes = compiler(
+    compiled, fonts = compiler()
+    made: bytes = compiled(
         source,
         font_paths=fonts,
         sys_inputs={"report": told},
@@ -45,7 +45,8 @@ def as_pdf(report: Report, lang: Language) -> bytes:
 
 
 @cache
-def _compiler() -> tuple[Callable[..., bytes], typst.Fonts]:
+def compiler() -> tuple[Callable[..., bytes], typst.Fonts]:
+    """What sets a Typst source as PDF, and the fonts. Raises QualityError: QUA-REPORT-DRIVER."""
     try:
         import noto_cjk_sans_otc  # type: ignore[import-untyped, import-not-found, unused-ignore]
         import typst  # type: ignore[import-not-found, unused-ignore]

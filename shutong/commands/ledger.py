@@ -7,23 +7,25 @@ from typing import BinaryIO, TextIO
 
 import click
 
-from sharing.day_seals import DaySeals
-from sharing.ledger import Ledger
 from sharing.receipt_check import confirm
-from sharing.receipt_keys import FILE, ReceiptKeys
 from sharing.receipts import check
-from shutong.api import metering_secret
+from sharing.statement_check import adds_up, against_ledger
+from sharing.statements import read
+from shutong.accounts import Accounts, accounts, accounts_of
+from shutong.printing import Voice
 from shutong.session import FAILED, Session, command
 
 
 @click.command("verify", help="核对全部调用记录：改动、缺失、截断 | check every call record, and find what was changed")
+@click.option("--statement", type=click.File("rb"), help="只重算这份对账单 | only work this statement out again")
 @command
-def verify_command(session: Session) -> int:
+def verify_command(session: Session, statement: BinaryIO | None) -> int:
     """Check every checksum, chain, witness and seal; exit 1 when a record was changed or is gone."""
-    seals = _seals(session)
-    audit = Ledger(session.settings.home / "meter").verify()
-    wrong = seals.verify()
-    audit = replace(audit, findings=(*audit.findings, *wrong))
+    with accounts(session.settings) as books:
+        if statement is not None:
+            return _verify_statement(session.voice, books, statement.read())
+        audit = books.ledger.verify()
+        audit = replace(audit, findings=(*audit.findings, *books.seals.verify()))
     if session.voice.as_json:
         session.voice.answer({"sound": audit.sound, **asdict(audit)})
         return 0 if audit.sound else FAILED
@@ -37,11 +39,30 @@ def verify_command(session: Session) -> int:
     return 0 if audit.sound else FAILED
 
 
+def _verify_statement(voice: Voice, books: Accounts, content: bytes) -> int:
+    found = read(content, books.keys.public())
+    differences = [*adds_up(found), *against_ledger(found, books.books())]
+    if voice.as_json:
+        voice.answer({"sound": not differences, "differences": [asdict(one) for one in differences]})
+        return FAILED if differences else 0
+    for one in differences:
+        voice.line(one.zh, one.en)
+    agree = not differences
+    voice.line(
+        f"{found.month} {found.consumer} → {found.provider or '平台'}："
+        + ("与调用记录一致" if agree else "与调用记录不符"),
+        f"{found.month} {found.consumer} → {found.provider or 'the platform'}: "
+        + ("the records agree" if agree else "the records say otherwise"),
+    )
+    return FAILED if differences else 0
+
+
 @click.command("seal", help="封存已结束的各日：签名的默克尔根 | seal the days that are over: a signed Merkle root each")
 @command
 def seal_command(session: Session) -> None:
     """Seal every day that is over and has no seal yet; once more changes nothing."""
-    made = _seals(session).seal()
+    with accounts(session.settings) as books:
+        made = books.seals.seal()
     if session.voice.as_json:
         session.voice.answer({"sealed": [asdict(one) for one in made]})
         return
@@ -51,22 +72,16 @@ def seal_command(session: Session) -> None:
         session.voice.line("没有需要封存的日期", "No day is to be sealed")
 
 
-def _seals(session: Session) -> DaySeals:
-    folder, secret = session.settings.home / "meter", metering_secret(session.settings)
-    return DaySeals(folder, Ledger(folder), ReceiptKeys(folder / FILE, secret))
-
-
 @click.command("verify-receipt", help="核对一张回执：签名与调用记录 | check a receipt: its signature, and the records")
 @click.argument("receipt", type=click.File("r"), metavar="FILE")
 @click.option("--answer", type=click.File("rb"), help="收到的应答正文 | the body of the answer, as it came")
 @command
 def verify_receipt_command(session: Session, receipt: TextIO, answer: BinaryIO | None) -> None:
     """Check the receipt in a file (- is standard input): who signed it, and that the ledger has the call just so."""
-    secret = metering_secret(session.settings)
-    folder = session.settings.home / "meter"
-    found = check(receipt.read(), ReceiptKeys(folder / FILE, secret).public(),
-                  answer=answer.read() if answer is not None else None)  # fmt: skip
-    confirm(found, Ledger(folder), secret)
+    with accounts(session.settings) as books:
+        content = answer.read() if answer is not None else None
+        found = check(receipt.read(), books.keys.public(), answer=content)
+        confirm(found, books.ledger, books.secret)
     told = {name: value for name, value in asdict(found).items() if value is not None}
     if session.voice.as_json:
         session.voice.answer({"sound": True, "receipt": told})
@@ -83,7 +98,7 @@ def verify_receipt_command(session: Session, receipt: TextIO, answer: BinaryIO |
 @command
 def keys_command(session: Session, *, new: bool) -> None:
     """Print the public keys that receipts are checked with, those that were replaced too."""
-    keys = ReceiptKeys(session.settings.home / "meter" / FILE, metering_secret(session.settings))
+    keys = accounts_of(session.settings).keys
     if new:
         keys.rotate()
     told = keys.public()["keys"]

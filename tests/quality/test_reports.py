@@ -344,7 +344,7 @@ def test_rare_characters_are_drawn_and_found_in_a_pdf(reports):
 def test_a_missing_typst_is_told_with_what_to_install(reports, monkeypatch):
     from quality.reports import document
 
-    document._compiler.cache_clear()
+    document.compiler.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "noto_cjk_sans_otc", None)
     with pytest.raises(QualityError) as error:
         render(reports["run"], "pdf")

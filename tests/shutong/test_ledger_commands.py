@@ -17,11 +17,12 @@ from shutong.api import metering_secret
 from shutong.cli import main
 from shutong.settings import read
 from tests.runs.small_deployment import lay_out
+from tests.sharing.books_town import called, on, record
 
 
-def run(home, *arguments, lang="en", exit_code=0):
+def run(home, *arguments, lang="en", exit_code=0, group="ledger"):
     said = {"SHUTONG_HOME": str(home), "SHUTONG_LANG": lang, "SHUTONG_STATE_URL": ""}
-    result = CliRunner().invoke(main, ("ledger", *arguments), env=said)
+    result = CliRunner().invoke(main, (group, *arguments), env=said)
     assert result.exit_code == exit_code, result.output
     return result.output
 
@@ -56,3 +57,47 @@ def test_records_and_a_receipt_are_checked_and_what_was_changed_is_named(tmp_pat
     assert len(json.loads(run(home, "keys", "--json"))["keys"]) == 1
     assert run(home, "keys", "--new").count("2") > 1
     assert len(json.loads(run(home, "keys", "--json"))["keys"]) == 2
+
+
+def test_statements_are_issued_checked_and_worked_out_again(tmp_path, monkeypatch):
+    home = lay_out(tmp_path / "home")
+    monkeypatch.setenv("SHUTONG_HOME", str(home))
+    monkeypatch.setenv("SHUTONG_SECRET_DEPLOYMENT", "d" * 32)
+    (home / "tariff.yaml").write_text("currency: CNY\nprices:\n  - {per_unit: 0.1}\n")
+    with monkeypatch.context() as patch:
+        on(patch, "2026-01-31")
+        calls = [called("2026-01-31", n, department="swj") for n in range(5)]
+        calls += [called("2026-01-31", 6, department="swj", library=None, operation="usage", units=0)]
+        receipts = record(home / "meter", calls)
+    ReceiptKeys(home / "meter" / FILE, metering_secret(read()))
+    known = json.loads((home / "meter" / FILE).read_text())
+    (home / "meter" / FILE).write_text(json.dumps([known[0] | {"from": "2026-01-01T00:00:00+08:00"}]))
+    keys = ReceiptKeys(home / "meter" / FILE, metering_secret(read()))
+    held = tmp_path / "receipts"
+    held.mkdir()
+    (held / "january.txt").write_text("\n".join(signed(one, keys.signer()) for one in receipts))
+    public = tmp_path / "keys.json"
+    public.write_text(json.dumps(keys.public()))
+
+    def statement(*arguments, exit_code=0, **said):
+        return run(home, *arguments, exit_code=exit_code, group="statement", **said)
+
+    assert "SHR-STATEMENT-EARLY" in statement("make", "2026-01", exit_code=1), "January is not sealed"
+    out = tmp_path / "out"
+    statement("make", "2026-01", "--so-far", "-o", str(out), "--format", "csv")
+    assert [one.name.endswith(".csv") for one in out.iterdir()] == [True] * len(list(out.iterdir()))
+    run(home, "seal")
+    told = json.loads(statement("make", "2026-01", "-o", str(out), "--json"))["statements"]
+    assert sum(one["calls"] for one in told) == 6
+    assert [one["amount"] for one in told if one["units"]] == ["0.50"]
+    assert all(one["issued_now"] for one in told)
+    assert not any(one["issued_now"] for one in json.loads(statement("make", "2026-01", "--json"))["statements"])
+    for file in out.glob("*.json"):
+        assert "the records agree" in run(home, "verify", "--statement", str(file))
+        assert "nothing is wrong" in statement("check", str(file), "--receipts", str(held), "--keys", str(public))
+        assert "签名与合计无误" in statement("check", str(file), lang="zh")
+    (held / "forged.txt").write_text(signed(receipts[0], keys.signer())[:-4] + "AAAA")
+    bad = json.loads(statement("check", str(file), "--receipts", str(held), "--json", exit_code=1))
+    assert bad["bad_receipts"] == ["forged.txt:1 SHR-RECEIPT-FORGED"]
+    (file).write_text(file.read_text().replace("swj", "swi"))
+    assert "SHR-STATEMENT-FORGED" in run(home, "verify", "--statement", str(file), exit_code=1)
