@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -11,15 +10,14 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import orjson
-import sqlalchemy as sa
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from schemas.errors import ShutongError
+from sharing.access_log import AccessLog
 from sharing.application_routes import application_routes
+from sharing.busy import LIVE, READY, Door, Watch
 from sharing.calls import SHANGHAI
 from sharing.catalog import CatalogEntry, Library, SharingConfig
 from sharing.ckan import ckan_routes
@@ -28,16 +26,22 @@ from sharing.desk import Desk, Visit
 from sharing.directory_routes import directory_routes
 from sharing.directory_usage import used
 from sharing.directory_values import Usage
+from sharing.docs_page import docs_routes
+from sharing.drain import Drain, Work
 from sharing.errors import MalformedError, NotAllowedError, NotFoundError, SharingError
 from sharing.front import VISIT, Front
 from sharing.grants import mask_of
+from sharing.health import health_routes, library_state
 from sharing.ingest import ingest_routes
+from sharing.metrics import Tally
+from sharing.metrics_page import metrics_routes
+from sharing.operating import Operating
 from sharing.problems import refusal
 from sharing.receipt_routes import receipt_routes
 from sharing.statement_routes import statement_routes
 from sharing.statement_shelf import Shelf
 from sharing.token_routes import TOKEN, token_routes
-from warehouse.state.database import reading
+from sharing.traces import Traces
 
 _ABOUT = """共享交换接口：按授权查询基础库，字段与行按授权过滤，个人信息默认脱敏，每次应答先记账后发出。
 
@@ -51,20 +55,27 @@ def create_app(config: SharingConfig) -> FastAPI:
     Raises SharingError (SHR-SECRET, SHR-MASK) when it is misconfigured. Broken grants do not stop it:
     it then grants nothing.
     """
-    desk = Desk(config)
+    desk, operating = Desk(config), config.operating
+    watch = _watch(operating)
+    desk.meter.noted = partial(_committed, watch.tally)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        Drain(watch.work, operating.drain_seconds, operating.room).listen()
         yield
         desk.close()
+        watch.close()
 
     app = FastAPI(
         title="数通 Shutong", version="1", description=_ABOUT, docs_url=None, redoc_url=None, lifespan=lifespan,
         redirect_slashes=False,  # a redirect would go wherever the caller's Host header says
     )  # fmt: skip
-    app.state.desk = desk
+    app.state.desk, app.state.watch = desk, watch
     app.include_router(_directory(desk))
     app.include_router(_account(desk))
+    app.include_router(health_routes(desk, watch.work))
+    app.include_router(metrics_routes(desk, watch, operating))
+    app.include_router(docs_routes())
     app.include_router(token_routes(desk.callers, _visit))
     app.include_router(ingest_routes(config.pushes, config.meter / "nonces", _visit))
     app.include_router(receipt_routes(desk.receipts))
@@ -76,6 +87,7 @@ def create_app(config: SharingConfig) -> FastAPI:
         app.include_router(directory_routes(directory, _visit))
         app.include_router(ckan_routes(directory, _visit))
     app.add_middleware(Front, desk=desk)
+    app.add_middleware(Door, watch=watch, body_seconds=operating.body_seconds)  # outside of the front: added later
     app.add_exception_handler(SharingError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)
     app.add_exception_handler(RequestValidationError, _refuse_parameter)
@@ -87,6 +99,20 @@ def create_app(config: SharingConfig) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend FastAPI's schema
     return app
+
+
+def _watch(operating: Operating) -> Watch:
+    return Watch(
+        Work(operating.calls),
+        Tally(operating.room),
+        AccessLog(operating.log) if operating.log is not None else None,
+        Traces(operating.traces) if operating.traces is not None else None,
+    )
+
+
+def _committed(tally: Tally, calls: int, micros: int) -> None:
+    tally.add("records", by=calls)
+    tally.time("commits", micros=micros)
 
 
 def _visit(request: Request) -> Visit:
@@ -163,32 +189,6 @@ def _account(desk: Desk) -> APIRouter:
         return _json({"department": department, "since": since, "calls": calls, "quotas": _quotas(desk, department),
                       "request_id": visit.call.id})  # fmt: skip
 
-    @routes.get("/healthz", summary="健康状况（无需密钥） Health, no key needed", tags=["运维 operations"])
-    async def healthz() -> Response:
-        """各库、授权、计量与状态数据库的状况；计量或全部库失效时为 503。Libraries, grants, meter, state database."""
-        libraries = {name: _store(library) for name, library in desk.config.libraries.items()}
-        served = {name: _store(library) for name, library in desk.config.served.items()}
-        grants = desk.grants.state()
-        meter = desk.meter.probe()
-        state = await asyncio.to_thread(_answers, desk.config.engine)
-        parts = {
-            "libraries": libraries,
-            "resources": served,
-            "grants": {
-                "status": "degraded" if grants.problem else "ok",
-                "grants": grants.grants,
-                "loaded_at": grants.loaded_at,
-                "problem": grants.problem,
-            },
-            "meter": {"status": "failing" if meter else "ok", "problem": meter},
-            "state": {"status": "ok" if state else "failing"},
-        }
-        stores = [told["status"] for told in (*libraries.values(), *served.values())]
-        failing = bool(meter) or not state or (bool(stores) and "ok" not in stores)
-        degraded = grants.problem is not None or "failing" in stores
-        status = "failing" if failing else "degraded" if degraded else "ok"
-        return _json({"status": status} | parts, 503 if failing else 200)
-
     return routes
 
 
@@ -250,23 +250,7 @@ def _library(desk: Desk, visit: Visit, name: str, library: Library) -> dict[str,
 
 
 def _asked(library: Library) -> dict[str, Any]:
-    return {"key": library.key_field, "personal": library.personal} | _store(library)
-
-
-def _store(library: Library) -> dict[str, Any]:
-    try:
-        info = library.records.info()
-    except ShutongError as error:
-        return {"status": "failing", "code": error.code}
-    except Exception:  # noqa: BLE001 health is reported, never raised
-        return {"status": "failing", "code": "SHR-INTERNAL"}
-    return {
-        "status": "ok",
-        "generation": info.id,
-        "rows": info.rows,
-        "published_at": info.published_at,
-        "freshness": info.freshness,
-    }
+    return {"key": library.key_field, "personal": library.personal} | library_state(library)
 
 
 def _quotas(desk: Desk, department: str) -> list[dict[str, Any]]:
@@ -280,15 +264,6 @@ def _quotas(desk: Desk, department: str) -> list[dict[str, Any]]:
                      "until": grant.until, "per_day": grant.per_day, "per_month": grant.per_month,
                      "per_second": grant.per_second, "used": used, "left": left})  # fmt: skip
     return told
-
-
-def _answers(engine: sa.Engine) -> bool:
-    try:
-        with reading(engine) as connection:
-            connection.execute(sa.text("SELECT count(*) FROM api_key"))
-    except (SQLAlchemyError, ShutongError):
-        return False
-    return True
 
 
 def _problem(request: Request, error: SharingError) -> Response:
@@ -327,7 +302,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     flow = {"clientCredentials": {"tokenUrl": TOKEN, "scopes": {}}}
     parts["securitySchemes"]["token"] = {"type": "oauth2", "flows": flow}
     told["security"] = [{"key": []}, {"token": []}]
-    told["paths"]["/healthz"]["get"]["security"] = []
+    for probe in (LIVE, READY):
+        told["paths"][probe]["get"]["security"] = []
     for path in told["paths"].values():
         for operation in path.values():
             if "422" in operation["responses"] and "application/json" in operation["responses"]["422"]["content"]:

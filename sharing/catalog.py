@@ -15,6 +15,7 @@ from sharing.applications import Applications
 from sharing.directory import Directory
 from sharing.directory_values import Usage
 from sharing.ingest_terms import Counter
+from sharing.operating import Operating
 from sharing.proxies import Trust
 
 
@@ -135,3 +136,4 @@ class SharingConfig:
     served: Mapping[str, Library] = field(default_factory=dict)  # resources whose landed records can be asked by key
     trust: Trust = field(default_factory=Trust)  # which proxies are believed, and the issuer of access tokens
     directory: Callable[[Usage], Directory] | None = None  # made when somebody first asks for it
+    operating: Operating = field(default_factory=Operating)  # limits, drain, metrics, access log, traces

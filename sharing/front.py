@@ -17,8 +17,10 @@ import orjson
 
 from schemas.errors import ShutongError
 from sharing.asked import Heard, Said, own_id, said, words
+from sharing.busy import PROBES
 from sharing.calls import Call
 from sharing.desk import Desk, Visit
+from sharing.docs_page import PATHS as DOCS
 from sharing.errors import (
     InternalError,
     MalformedError,
@@ -47,7 +49,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 VISIT = "shutong.visit"  # where the scope carries the Visit for the routes behind
-OPEN = ("/healthz", "/openapi.json", PATH, JWKS)  # answered to anybody, not metered
+OPEN = frozenset({*PROBES, *DOCS, "/openapi.json", PATH, JWKS})  # answered to anybody, not metered
 UNNAMED = (TOKEN,)  # recorded too; who calls is found out behind
 LARGEST_BODY = 256 << 10
 _ASKED = re.compile(r"/v1/(libraries|resources)/([^/]*)/records(?::([a-z]+))?(?:/(.*))?", re.DOTALL)
@@ -72,6 +74,8 @@ class Front:
             answer = await self._safely(visit, scope, receive)
             if scope["path"] not in OPEN:
                 answer = await self._recorded(visit, answer)
+            else:
+                visit.call.operation, visit.call.status, visit.call.size = "open", answer.status, len(answer.body)
         finally:
             self._desk.once.let_go(visit.call)
         await _send(send, scope["method"], visit.call.id, await coded(answer, scope["headers"]))

@@ -17,7 +17,7 @@ from sharing.calls import today
 from sharing.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sharing.calls import Call
 
@@ -62,6 +62,7 @@ class Meter:
         self._spare: Future[tuple[Path, int]] | None = None
         self._segment: _Segment | None = None
         self.problem: str | None = None
+        self.noted: Callable[[int, int], None] | None = None  # told of each commit: records, microseconds
         self._clear_leftovers()
         with contextlib.suppress(OSError):
             self._roll(size)
@@ -102,6 +103,7 @@ class Meter:
 
     def _commit(self) -> None:
         batch, self._pending = self._pending, []
+        began = time.perf_counter_ns()
         try:
             written = self._write([payload for payload, _ in batch])
         except (OSError, ValueError) as error:
@@ -111,6 +113,8 @@ class Meter:
                     done.set_exception(UnavailableError.meter())
             return
         self.problem = None
+        if self.noted is not None:
+            self.noted(len(batch), (time.perf_counter_ns() - began) // 1000)
         for place, (_, done) in zip(written, batch, strict=True):
             if not done.done():
                 done.set_result(place)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from sharing.busy_refusals import SlowError
 from sharing.calls import until_midnight, until_next_month
 from sharing.errors import NotAllowedError, QuotaSpentError, TooLargeError
 from sharing.grant_refusals import MonthSpentError
@@ -40,7 +41,7 @@ def refusal(error: SharingError, request_id: str) -> Answer:
         headers.append((b"retry-after", b"1"))
     if isinstance(error, NotAllowedError):
         headers.append((b"allow", error.allow.encode()))
-    if isinstance(error, TooLargeError):
+    if isinstance(error, TooLargeError | SlowError):
         headers.append((b"connection", b"close"))  # the rest of the body stays unread
     if error.status == 401:  # noqa: PLR2004 RFC 9110 wants the scheme named
         headers.append((b"www-authenticate", b'Bearer realm="shutong"'))

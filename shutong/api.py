@@ -17,6 +17,7 @@ from sharing.grants import PERSONAL_LEVEL
 from sharing.ingest_terms import Counter
 from shutong.applying import applications_of
 from shutong.deployment import Deployment, DeploymentSecrets, load
+from shutong.operating import operating_of
 from shutong.settings import Settings, read
 from shutong.trusting import trust_of
 from warehouse.serving import ServingStore
@@ -76,6 +77,7 @@ def config_of(settings: Settings) -> SharingConfig:
         pushes=_pushes(deployment, state, secrets),
         applications=applications_of(deployment, state.engine),
         trust=trust_of(settings),
+        operating=operating_of(settings),
         directory=partial(_directory, deployment, state),
     )
 

@@ -9,7 +9,10 @@ from shutong.settings import read
 def main() -> None:
     """Serve until SIGINT or SIGTERM, on the address and port of the settings."""
     settings = read()
-    serve("shutong.api:config", settings.api_host, settings.api_port, settings.api_workers)
+    serve(
+        "shutong.api:config", settings.api_host, settings.api_port, settings.api_workers,
+        settings.operation.drain_seconds,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ SECURITIES = ("starttls", "tls", "none")
 ADDRESSINGS = ("path", "virtual")
 SWITCHES = ("on", "off")
 LONGEST_DAYS = 36_500
+LONGEST_SECONDS = 3600
 MOST_RELEASES = 1000  # each may keep a snapshot of a table, and every commit reads them all
 
 
@@ -114,6 +115,34 @@ SETTINGS = (
         "Header in which a proxy tells the client's certificate, such as X-Client-Cert; one on another machine needs"
         " the secret proxy",
     ),
+    Setting("SHUTONG_API_CALLS", "1024", "每个进程同时处理的调用上限", "Calls one worker has in work at once, at most"),
+    Setting("SHUTONG_API_BODY_SECONDS", "20", "请求体须在几秒内传完", "Seconds that the body of a call has to arrive"),
+    Setting(
+        "SHUTONG_API_DRAIN_SECONDS",
+        "0",
+        "收到停止信号后先以未就绪状态继续应答几秒，供负载均衡撤下本机",
+        "Seconds to go on answering, not ready, once asked to stop: for load balancers to notice",
+    ),
+    Setting(
+        "SHUTONG_API_METRICS_FROM",
+        "127.0.0.0/8,::1",
+        "可读 /metrics 的网段（逗号分隔）；其他地址须持密钥 metrics",
+        "Networks that may read /metrics, by commas; others show the secret metrics as a bearer token",
+    ),
+    Setting(
+        "SHUTONG_API_ACCESS_LOG",
+        "off",
+        "是否写访问日志 logs/access.jsonl：on 或 off",
+        "Whether calls are logged in logs/access.jsonl: on or off",
+    ),
+    Setting("SHUTONG_API_ACCESS_LOG_DAYS", "30", "旧访问日志保留天数", "Days that old access logs are kept"),
+    Setting(
+        "SHUTONG_TRACES_URL",
+        "",
+        "链路追踪收集端（OTLP/HTTP），如 http://10.0.0.9:4318/v1/traces，缺省不追踪",
+        "Collector of traces (OTLP over HTTP), such as http://10.0.0.9:4318/v1/traces; none without it",
+    ),
+    Setting("SHUTONG_TRACES_PERCENT", "1", "追踪的调用比例（百分数）", "Of a hundred calls, how many are traced"),
     Setting("SHUTONG_AIRFLOW_PORT", "8680", "Airflow 界面端口", "Port of Airflow's own pages; 0 takes a free one"),
     Setting(
         "SHUTONG_SMTP_HOST",
@@ -171,6 +200,19 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
+class Operation:
+    """How the sharing API is run: limits, who may read its metrics, its access log (in days, 0 for none), traces."""
+
+    calls: int = 1024
+    body_seconds: int = 20
+    drain_seconds: int = 0
+    metrics_from: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    access_log_days: int = 0
+    traces_url: str = ""
+    traces_percent: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings as values, read once at the edge and passed down."""
 
@@ -188,6 +230,7 @@ class Settings:
     storage: Storage = field(default_factory=Storage)
     api_proxies: tuple[str, ...] = ()
     api_certificate_header: str = ""
+    operation: Operation = field(default_factory=Operation)
 
 
 def read(environment: Mapping[str, str] | None = None) -> Settings:
@@ -221,7 +264,34 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         storage=_storage(said, home),
         api_proxies=_networks(said, "SHUTONG_API_PROXIES"),
         api_certificate_header=_header(said, "SHUTONG_API_CERTIFICATE_HEADER"),
+        operation=_operation(said),
     )
+
+
+def _operation(said: Mapping[str, str]) -> Operation:
+    logged = _choice(said, "SHUTONG_API_ACCESS_LOG", SWITCHES) == "on"
+    return Operation(
+        calls=_number(said, "SHUTONG_API_CALLS", 1, LARGEST_PORT),
+        body_seconds=_number(said, "SHUTONG_API_BODY_SECONDS", 1, LONGEST_SECONDS),
+        drain_seconds=_number(said, "SHUTONG_API_DRAIN_SECONDS", 0, LONGEST_SECONDS),
+        metrics_from=_networks(said, "SHUTONG_API_METRICS_FROM"),
+        access_log_days=_number(said, "SHUTONG_API_ACCESS_LOG_DAYS", 1, LONGEST_DAYS) if logged else 0,
+        traces_url=_collector(said, "SHUTONG_TRACES_URL"),
+        traces_percent=_number(said, "SHUTONG_TRACES_PERCENT", 0, 100),
+    )
+
+
+def _collector(said: Mapping[str, str], name: str) -> str:
+    text = said[name]
+    if text and not re.fullmatch(r"https?://[^\s@]+", text):
+        raise SettingError(
+            "SYS-SETTING",
+            zh=f"{name} 不是收集端地址",
+            en=f"{name} is no address of a collector",
+            fix_zh="例如 http://10.0.0.9:4318/v1/traces，不带用户名与口令，或不设置",
+            fix_en="For example http://10.0.0.9:4318/v1/traces, without a user's name, or leave it unset",
+        )
+    return text
 
 
 def _storage(said: Mapping[str, str], home: Path) -> Storage:

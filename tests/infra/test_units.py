@@ -107,7 +107,8 @@ def test_the_sharing_api_of_its_unit_answers_and_stops(tmp_path, deployment):
     told = environment(deployment, SHUTONG_API_PORT=str(port))
     with started(*commands(UNITS / "shutong-api.service"), told, log) as process:
         until(lambda: healthy(f"http://127.0.0.1:{port}/openapi.json", None, 200), process, log)
-        assert healthy(f"http://127.0.0.1:{port}/healthz", None, 503)  # nothing is published yet
+        assert healthy(f"http://127.0.0.1:{port}/healthz", None, 200)
+        assert healthy(f"http://127.0.0.1:{port}/readyz", None, 503)  # nothing is published yet
         assert ended(process) == 0
 
 
