@@ -22,6 +22,7 @@ from sharing.calls import SHANGHAI
 from sharing.catalog import CatalogEntry, Library, SharingConfig
 from sharing.ckan import ckan_routes
 from sharing.contract import Problem, lean, problems
+from sharing.contract_feed import feeds
 from sharing.desk import Desk, Visit
 from sharing.directory_routes import directory_routes
 from sharing.directory_usage import used
@@ -293,7 +294,8 @@ async def _refuse_parameter(request: Request, _error: Exception) -> Response:
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
     told = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=[*app.routes, *lean.routes]
+        title=app.title, version=app.version, description=app.description,
+        routes=[*app.routes, *lean.routes, *feeds.routes],
     )
     parts = told.setdefault("components", {})
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -88,6 +88,44 @@ class Records(Protocol):
         ...
 
 
+class Changed(Protocol):
+    """A record that changed between two generations, as it was and as it is then; None where there is none."""
+
+    @property
+    def place(self) -> bytes:
+        """Where it stands among the changes, not fit for callers' eyes."""
+        ...
+
+    @property
+    def was(self) -> Mapping[str, Json] | None:
+        """The record before."""
+        ...
+
+    @property
+    def now(self) -> Mapping[str, Json] | None:
+        """The record after."""
+        ...
+
+
+class Changing(Protocol):
+    """What changed in a library, from generation to generation; safe for threads.
+
+    Raises a ShutongError: retryable while it cannot be read, WH-CHANGES-FORGOTTEN where it is not known any more.
+    """
+
+    def begin(self) -> tuple[str, int, Published]:
+        """The log's own name, the number of the generation in force, and that generation."""
+        ...
+
+    def between(self, epoch: str, since: int, upto: int, after: bytes, limit: int) -> tuple[Sequence[Changed], bool]:
+        """Up to `limit` changes after generation `since` up to `upto`, behind the place `after`; and whether all."""
+        ...
+
+    def named(self, generation: int) -> str:
+        """The name of a generation, as Published.id."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Library:
     """A base library 基础库, or the landed records of a resource, that can be asked by key.
@@ -99,6 +137,7 @@ class Library:
     records: Records
     personal: bool
     key_field: str
+    feed: Changing | None = None
 
 
 @dataclass(frozen=True, slots=True)

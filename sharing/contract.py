@@ -15,6 +15,7 @@ _REASONS = {
     405: "方法不允许；个人信息库的键不得出现在网址中 Wrong method; keys of personal libraries never travel in a URL",
     406: "不能以此格式应答 Not available in this format",
     409: "当前状态不能办理，或请求编号已用 Not in the present state, or the call's number was used",
+    410: "需要重新同步 Begin anew: the changes are not kept any more",
     413: "请求体过大 Body too large",
     422: "键或请求体格式错误 MalformedError key or body",
     429: "配额已用完，见 Retry-After Quota spent, see Retry-After",

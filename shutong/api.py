@@ -9,6 +9,7 @@ from functools import partial
 
 from runs.facts import OURS
 from runs.resources import Resource
+from schemas.standard import Standard
 from schemas.values import Json
 from sharing.catalog import CatalogEntry, Library, SharingConfig
 from sharing.directory import Directory
@@ -21,6 +22,7 @@ from shutong.operating import operating_of
 from shutong.settings import Settings, read
 from shutong.trusting import trust_of
 from warehouse.serving import ServingStore
+from warehouse.serving_log import ChangeLog
 from warehouse.state import State
 
 DEPLOYMENT_SECRET = "deployment"  # noqa: S105 - the name of a secret
@@ -53,6 +55,23 @@ class Served:
         if self._told is None or self._told.id != name:
             self._told = Told(name, now.rows, now.published_at, now.freshness)
         return self._told
+
+
+class Changes:
+    """What changed in a serving store, as the sharing service asks for it."""
+
+    def __init__(self, store: ServingStore, served: Served) -> None:
+        self._log, self._served, self._library = ChangeLog(store), served, store.library
+        self.between = self._log.between
+
+    def begin(self) -> tuple[str, int, Told]:
+        """The log's own name, the number of the generation in force, and that generation."""
+        span, view = self._log.begin()
+        return span.epoch, view.info.id, self._served.info()
+
+    def named(self, generation: int) -> str:
+        """A generation as answers name it."""
+        return f"{self._library}-{generation}"
 
 
 def config() -> SharingConfig:
@@ -119,8 +138,8 @@ def _libraries(deployment: Deployment) -> dict[str, Library]:
             continue
         key = standard.key[0]
         personal = standard.field(key).type in PERSONAL_KEYS
-        store = Served(ServingStore(deployment.home / "serving", name, ahead=True))
-        found[name] = Library(standard, store, personal, key)
+        store = ServingStore(deployment.home / "serving", name, ahead=True)
+        found[name] = _opened(standard, store, key, personal=personal)
     return found
 
 
@@ -132,9 +151,14 @@ def _served(deployment: Deployment) -> dict[str, Library]:
             continue
         key = one.standard.field(one.standard.key[0])
         personal = key.type in PERSONAL_KEYS or key.level >= PERSONAL_LEVEL
-        store = Served(ServingStore(deployment.home / "serving", one.id, ahead=True))
-        found[one.id] = Library(one.standard, store, personal, key.name)
+        store = ServingStore(deployment.home / "serving", one.id, ahead=True)
+        found[one.id] = _opened(one.standard, store, key.name, personal=personal)
     return found
+
+
+def _opened(standard: Standard, store: ServingStore, key: str, *, personal: bool) -> Library:
+    served = Served(store)
+    return Library(standard, served, personal, key, Changes(store, served))
 
 
 def _entry(resource: Resource, state: State) -> CatalogEntry:
