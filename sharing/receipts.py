@@ -77,6 +77,7 @@ class Receipt:
     chain: str
 
 
+_URLSAFE: Final = bytes.maketrans(b"+/", b"-_")
 _NAMES: Final = tuple(one.name for one in fields(Receipt))
 
 
@@ -161,7 +162,7 @@ def _in_use(key: Mapping[str, str], at: str) -> bool:
 
 
 def _text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return binascii.b2a_base64(raw, newline=False).translate(_URLSAFE).rstrip(b"=").decode()
 
 
 def _bytes(text: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from functools import cache
+from operator import mul
 
 from schemas.validators.spec import CALENDAR_DATE, FIRST_YEAR, SPECS, Fixed, Joined, Weighted, hybrid_steps
 
@@ -29,8 +30,18 @@ def valid(kind: str, text: str, today: date) -> bool:
 def check_character(check: Weighted, text: str) -> str:
     """The check character that belongs to `text`; ValueError when a weighted character is outside the alphabet."""
     weighted = text[check.start : check.at]
-    total = sum(check.alphabet.index(one) * weight for one, weight in zip(weighted, check.weights, strict=True))
+    if len(weighted) != len(check.weights):
+        raise ValueError(text)
+    try:
+        total = sum(map(mul, map(_values(check.alphabet).__getitem__, weighted), check.weights))
+    except KeyError:
+        raise ValueError(text) from None
     return check.table[total % len(check.table)]
+
+
+@cache
+def _values(alphabet: str) -> dict[str, int]:
+    return {one: value for value, one in enumerate(alphabet)}
 
 
 @cache
