@@ -23,6 +23,7 @@ from sharing.catalog import CatalogEntry, Library, SharingConfig
 from sharing.ckan import ckan_routes
 from sharing.contract import Problem, lean, problems
 from sharing.contract_feed import feeds
+from sharing.contract_subjects import subjects
 from sharing.desk import Desk, Visit
 from sharing.directory_routes import directory_routes
 from sharing.directory_usage import used
@@ -243,6 +244,8 @@ def _library(desk: Desk, visit: Visit, name: str, library: Library) -> dict[str,
                 "fields": grant.fields,
                 "clear": sorted(grant.clear),
                 "find": sorted(grant.find),
+                "verify": sorted(grant.verify),
+                "token": sorted(grant.token),
                 "until": grant.until,
             }
             for grant in grants
@@ -295,7 +298,7 @@ async def _refuse_parameter(request: Request, _error: Exception) -> Response:
 def _openapi(app: FastAPI) -> dict[str, Any]:
     told = get_openapi(
         title=app.title, version=app.version, description=app.description,
-        routes=[*app.routes, *lean.routes, *feeds.routes],
+        routes=[*app.routes, *lean.routes, *feeds.routes, *subjects.routes],
     )
     parts = told.setdefault("components", {})
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -34,10 +34,12 @@ class TermsBody(BaseModel):
     """What is asked for."""
 
     model_config = ConfigDict(extra="forbid")
-    fields: list[str] = Field(min_length=1, max_length=500, description="字段 fields")
+    fields: list[str] = Field(max_length=500, description="字段；仅核验时可为空 fields, none to verify only")
     until: str = Field(description="有效期至，如 2027-12-31 last day")
     clear: list[str] = Field([], max_length=500, description="不脱敏的字段 fields shown unmasked")
     find: list[str] = Field([], max_length=500, description="据以查找的字段 fields records may be sought by")
+    verify: list[str] = Field([], max_length=500, description="可核验的字段 fields of which claims are judged")
+    token: list[str] = Field([], max_length=500, description="以关联令牌显示的字段 fields shown as join keys")
     rows: dict[str, list[str]] = Field(
         {}, description="行范围：取值或以 * 结尾的前缀 whole values, or prefixes ending in *"
     )
@@ -52,7 +54,7 @@ class TermsBody(BaseModel):
         return Terms(
             tuple(self.fields), self.until, frozenset(self.clear), frozenset(self.find),
             {name: tuple(values) for name, values in self.rows.items()}, frozenset(self.channels), self.per_day,
-            self.per_month, self.per_second, self.fresh_within,
+            self.per_month, self.per_second, self.fresh_within, frozenset(self.verify), frozenset(self.token),
         )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sharing.errors import SharingError
+from sharing.errors import QuotaSpentError, SharingError
 
 
 class HeaderError(SharingError):
@@ -42,6 +42,12 @@ class MatterError(SharingError):
         )
 
 
+class GuessingError(QuotaSpentError):
+    """One field of one subject has had as many different claims today as it may."""
+
+    title_zh, title_en = "核验次数过多", "Too many different claims"
+
+
 class RepeatedError(SharingError):
     """The caller's own number of the call was used today for another call."""
 
@@ -75,3 +81,16 @@ class UnderWayError(SharingError):
             fix_zh="一秒后以相同编号重试",
             fix_en="Try again in a second, with the same id",
         )
+
+
+def guessed(field: str, most: int, left: int, place: int | None = None) -> GuessingError:
+    """`most` different claims a day; the next in `left` seconds; `place` counts subjects from 1 in a batch."""
+    at_zh = f"第 {place} 个主体的" if place else ""
+    at_en = f" of subject number {place}" if place else ""
+    return GuessingError(
+        "SHR-GUESSING",
+        zh=f"{at_zh}字段 {field} 今日已核验 {most} 个不同的值，{left} 秒后重新计数",
+        en=f"The field {field}{at_en} has had {most} different claims today; counting begins anew in {left} s",
+        fix_zh="与当事人核对后，明日零时（北京时间）再试；重复核验相同的值不受此限",
+        fix_en="Check with the person concerned and try after midnight Asia/Shanghai; a claim made before is free",
+    )

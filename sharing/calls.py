@@ -40,6 +40,7 @@ class Call:
     while nobody is known to ask; `app` is its application, the label of the key. `case` 办件编号 and `matter_asked`
     are what the caller said the call is for, `client_id` is its own number of the call; `repeats` is the id of the call
     it had sent under that number before, and been counted for. `micros` is how long it took, in millionths of a second.
+    `claims` are the marks of what was claimed of a subject, from which a day's guesses are counted again.
     `family` is the id of the call that this one was made within, each of which is one library's part of its answer.
     `request` and `answer` are HMAC-SHA256 of the hashes in the receipt, so that they tell nobody a person's key.
     """
@@ -72,6 +73,7 @@ class Call:
     request: str | None = None
     answer: str | None = None
     family: str | None = None
+    claims: list[str] = field(default_factory=list)
 
     @classmethod
     def begin(cls) -> Call:

@@ -33,6 +33,8 @@ from sharing.grant_pace import Months, Pace
 from sharing.grant_refusals import month_spent
 from sharing.grant_register import BUMP_FILE, GrantRegister
 from sharing.grants import Grants, Plan
+from sharing.guessing import Guesses
+from sharing.join_keys import JoinKeys
 from sharing.ledger import Ledger
 from sharing.meter import Meter
 from sharing.once import Once
@@ -108,6 +110,7 @@ class Desk:
             | {name: library.standard for name, library in config.served.items()},
             GrantRegister(config.engine, config.meter / BUMP_FILE) if config.applications is not None else None,
             led=True,
+            join_keys=JoinKeys(config.secret),
         )
         self.meter = Meter(config.meter, config.segment_bytes)
         self.ledger = Ledger(config.meter)
@@ -115,6 +118,7 @@ class Desk:
         queries = QueryLog(config.engine)
         self.quota = Quota(config.meter / "quota", self.ledger, queries)
         self.once = Once(Repeats(config.meter / "repeats", self.ledger))
+        self.guesses = Guesses(config.meter / "guesses", self.ledger, config.secret)
         self.months, self._pace = Months(self.ledger, queries), Pace(config.meter / "pace")
         self._following: asyncio.Future[None] | None = None
         self.marks = Marks(config.secret)
@@ -124,6 +128,7 @@ class Desk:
         self.meter.close()
         self.quota.close()
         self.once.close()
+        self.guesses.close()
         self._pace.close()
         self.grants.close()
 

@@ -274,6 +274,12 @@ class MalformedError(SharingError):
         )
 
     @classmethod
+    def verification(cls, zh: str, en: str) -> MalformedError:
+        """The body of a verification is not of the documented shape."""
+        fix = '{"key": "…", "claims": {"legal_rep_name": "…"}}'
+        return cls("SHR-CLAIMS", zh=zh, en=en, fix_zh=f"请求体示例：{fix}", fix_en=f"Body: {fix}")
+
+    @classmethod
     def not_indexed(cls, subject: str) -> MalformedError:
         """None of the fields asked by has an index that could lead."""
         return cls(

@@ -21,7 +21,7 @@ def version_of(plan: Plan) -> bytes:
     """What tells one wording of a grant from every other: whatever decides which rows and fields are seen, and how."""
     grant = plan.grant
     told = [
-        grant.department, grant.subject, grant.id, grant.fields, sorted(grant.clear), plan.masked,
+        grant.department, grant.subject, grant.id, grant.fields, sorted(grant.clear), sorted(grant.token), plan.masked,
         sorted((name, list(values)) for name, values in grant.rows.items()),
     ]  # fmt: skip
     return hashlib.sha256(orjson.dumps(told)).digest()

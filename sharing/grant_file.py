@@ -15,7 +15,11 @@ from schemas.syntax import nearest
 from sharing.masks import mask_of
 
 CHANNELS = ("query", "batch", "verify", "bulk", "feed", "sql")
-_KEYS = ("id", "department", "library", "resource", "fields", "clear", "find", "rows", "purpose", "until", "quota")
+_KEYS = (
+    "id", "department", "library", "resource", "fields", "clear", "find", "verify", "token", "rows", "purpose", "until",
+    "quota",
+)  # fmt: skip
+VERIFY_ONLY = frozenset(("verify",))  # of a grant that shows no field
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -25,6 +29,7 @@ class Grant:
 
     `subject` is the library or resource; `find` are fields its records may be sought by, besides the key; `rows` maps
     a field to whole values or prefixes ending in `*`; `until` is its last day, ISO 8601; `per_day` None is no limit.
+    `verify` are fields of which claims are judged, whether or not they may be seen; `token` those shown as join keys.
     `client` is the one application that may use it; `channels` are the ways to ask; `per_month` counts as `per_day`
     does, `per_second` calls; `fresh_within`: nothing is answered from data that is older. Only an active one counts.
     """
@@ -47,6 +52,8 @@ class Grant:
     fresh_within: timedelta | None = None
     state: Literal["active", "suspended", "revoked"] = "active"
     origin: Literal["file", "database"] = "file"
+    verify: frozenset[str] = frozenset()
+    token: frozenset[str] = frozenset()
 
 
 def read(
@@ -81,6 +88,7 @@ def _grant(
         )
     subject, standard = _subject(node, libraries, resources)
     fields, clear = _fields(node, standard)
+    verify, token = _verify(node, standard), _token(node, standard, fields, clear)
     matter, basis = _purpose(node)
     grant = Grant(
         id=name,
@@ -93,7 +101,10 @@ def _grant(
         basis=basis,
         until=_day(node),
         per_day=_per_day(node),
-        find=_find(node, standard, fields, clear),
+        find=_find(node, standard, fields, clear, token),
+        channels=frozenset(CHANNELS) if fields else VERIFY_ONLY,
+        verify=verify,
+        token=token,
     )
     return grant, standard
 
@@ -123,7 +134,7 @@ def _subject(
 
 def _fields(node: lines.Node, standard: Standard) -> tuple[tuple[str, ...], frozenset[str]]:
     fields, clear = tuple(dict.fromkeys(node.texts("fields"))), node.texts("clear")
-    if not fields:
+    if not fields and not node.texts("verify"):
         example = "fields: [uscc, ent_name]"
         _fail(
             node,
@@ -133,14 +144,7 @@ def _fields(node: lines.Node, standard: Standard) -> tuple[tuple[str, ...], froz
         )
     _known(node, "fields", fields, standard)
     _known(node, "clear", clear, standard)
-    for field in fields:
-        if standard.field(field).share == "N":
-            _fail(
-                node,
-                "fields",
-                (f"字段 {field} 属于不予共享", f"field {field} may not be shared (N)"),
-                ("从 fields 中删除", "Leave it out of fields"),
-            )
+    _shareable(node, "fields", fields, standard)
     for field in clear:
         if field not in fields:
             _fail(
@@ -152,12 +156,49 @@ def _fields(node: lines.Node, standard: Standard) -> tuple[tuple[str, ...], froz
     return fields, frozenset(clear)
 
 
-def _find(node: lines.Node, standard: Standard, fields: tuple[str, ...], clear: frozenset[str]) -> frozenset[str]:
+def _shareable(node: lines.Node, key: str, names: tuple[str, ...] | list[str], standard: Standard) -> None:
+    for field in names:
+        if standard.field(field).share == "N":
+            _fail(
+                node,
+                key,
+                (f"字段 {field} 属于不予共享", f"field {field} may not be shared (N)"),
+                (f"从 {key} 中删除", f"Leave it out of {key}"),
+            )
+
+
+def _verify(node: lines.Node, standard: Standard) -> frozenset[str]:
+    """Fields of which claims are judged; they need not be seen, but one that is never shared is not judged either."""
+    verify = node.texts("verify")
+    _known(node, "verify", verify, standard)
+    _shareable(node, "verify", verify, standard)
+    return frozenset(verify)
+
+
+def _token(node: lines.Node, standard: Standard, fields: tuple[str, ...], clear: frozenset[str]) -> frozenset[str]:
+    """Fields shown as join keys: granted ones, which are not shown whole as well."""
+    token = node.texts("token")
+    _known(node, "token", token, standard)
+    for field in token:
+        if field not in fields or field in clear:
+            _fail(
+                node,
+                "token",
+                (f"{field} 不在 fields 中，或已在 clear 中", f"{field} is not among fields, or in clear as well"),
+                ("写入 fields，不写入 clear", "Add it to fields, and leave it out of clear"),
+            )
+    return frozenset(token)
+
+
+def _find(
+    node: lines.Node, standard: Standard, fields: tuple[str, ...], clear: frozenset[str], token: frozenset[str]
+) -> frozenset[str]:
     """Fields that are seen whole: whoever may seek by a masked one guesses, asks and knows it."""
     find = node.texts("find")
     _known(node, "find", find, standard)
     for field in find:
-        if field not in fields or (field not in clear and mask_of(standard.field(field)) is not None):
+        hidden = field in token or (field not in clear and mask_of(standard.field(field)) is not None)
+        if field not in fields or hidden:
             _fail(
                 node,
                 "find",

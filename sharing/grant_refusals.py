@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from sharing.errors import NoGrantError, QuotaSpentError, SharingError
+from sharing.errors import FieldNotGrantedError, NoGrantError, QuotaSpentError, SharingError
 
 if TYPE_CHECKING:
     from sharing.grant_file import Grant
@@ -59,6 +59,18 @@ def month_spent(grant: str, per_month: int, left: int) -> MonthSpentError:
         en=f"Grant {grant} allows {per_month} a month; {left} left",
         fix_zh="下月再试，或申请提高配额",
         fix_en="Try again next month, or ask for a higher quota",
+    )
+
+
+def not_verified(field: str, grant: str) -> FieldNotGrantedError:
+    """Claims about the field are not judged, whether or not it may be seen, or is there at all."""
+    shown = field[:64]
+    return FieldNotGrantedError(
+        "SHR-VERIFY",
+        zh=f"授权 {grant} 不允许核验字段 {shown}",
+        en=f"Grant {grant} does not let claims about {shown} be verified",
+        fix_zh="去掉该字段，或申请在授权的 verify 中写明",
+        fix_en="Leave the field out, or ask for it to be named in the grant's `verify`",
     )
 
 

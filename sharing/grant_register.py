@@ -90,7 +90,7 @@ def granted(one: GrantVersion) -> tuple[Grant, Terms]:
         id=one.id, department=one.department, subject=one.subject, fields=terms.fields, clear=terms.clear,
         rows=terms.rows, matter=one.matter, basis=one.basis, until=terms.until, per_day=terms.per_day, find=terms.find,
         client=one.client, channels=terms.channels, per_month=terms.per_month, per_second=terms.per_second,
-        fresh_within=fresh, state=one.state, origin="database",
+        fresh_within=fresh, state=one.state, origin="database", verify=terms.verify, token=terms.token,
     )  # fmt: skip
     return grant, terms
 

@@ -12,20 +12,24 @@ from typing import Final, cast
 from schemas.standard import Field, Standard
 from schemas.values import Json
 from sharing.application_refusals import never_shared, wrong_terms
-from sharing.grant_file import CHANNELS
+from sharing.grant_file import CHANNELS, VERIFY_ONLY
 from sharing.masks import mask_of
 
 MOST: Final = 10**12  # of a quota: beyond it is a slip of the pen
 _SPAN = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_KEYS = ("fields", "until", "clear", "find", "rows", "channels", "per_day", "per_month", "per_second", "fresh_within")
+_LATER = frozenset(("verify", "token"))  # grants of before do not say them
+_KEYS = _LATER | {
+    "fields", "until", "clear", "find", "rows", "channels", "per_day", "per_month", "per_second", "fresh_within",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What is asked for, or granted.
 
-    `clear` are fields shown unmasked, `find` fields records may be sought by; `rows` maps a field to whole values or
+    `clear` are fields shown unmasked, `find` fields records may be sought by, `verify` fields of which claims are
+    judged, seen or not, `token` fields shown as join keys; `rows` maps a field to whole values or
     prefixes ending in `*`; `until` is the last day, ISO 8601; quotas count keys asked for and records delivered (a
     second: calls), None is no limit. `fresh_within` (`24h`): no answer from data that is older.
     """
@@ -40,6 +44,8 @@ class Terms:
     per_month: int | None = None
     per_second: int | None = None
     fresh_within: str | None = None
+    verify: frozenset[str] = frozenset()
+    token: frozenset[str] = frozenset()
 
     def as_json(self) -> dict[str, Json]:
         """As it is stored and shown."""
@@ -54,12 +60,14 @@ class Terms:
             "per_month": self.per_month,
             "per_second": self.per_second,
             "fresh_within": self.fresh_within,
+            "verify": _json(self.verify),
+            "token": _json(self.token),
         }
 
 
 def from_json(told: Mapping[str, Json]) -> Terms:
     """What `as_json` wrote; raises KeyError, TypeError or ValueError for anything else."""
-    if set(told) != set(_KEYS):
+    if set(told) | _LATER != _KEYS:
         raise ValueError(sorted(told))
     rows = cast("Mapping[str, list[str]]", told["rows"])
     return Terms(
@@ -73,6 +81,8 @@ def from_json(told: Mapping[str, Json]) -> Terms:
         per_month=cast("int | None", told["per_month"]),
         per_second=cast("int | None", told["per_second"]),
         fresh_within=cast("str | None", told["fresh_within"]),
+        verify=frozenset(cast("list[str]", told.get("verify", []))),
+        token=frozenset(cast("list[str]", told.get("token", []))),
     )
 
 
@@ -87,21 +97,22 @@ def span(text: str) -> timedelta:
 def sharing_type(terms: Terms, standard: Standard) -> str:
     """U 无条件, C 有条件 or N 不予: the strictest of its fields.
 
-    To see a masked field whole is always a condition, and so are rows by one: filters that guess would tell its value.
+    To see a masked field whole is always a condition, and so are rows by one, claims judged of one, and its join keys:
+    filters and claims that guess would tell its value, and join keys tell whose records belong together.
     """
-    kinds = {standard.field(name).share for name in (*terms.fields, *terms.rows)}
+    kinds = {standard.field(name).share for name in (*terms.fields, *terms.rows, *terms.verify)}
     if "N" in kinds:
         return "N"
-    told = (*terms.clear, *terms.rows)
+    told = (*terms.clear, *terms.rows, *terms.verify, *terms.token)
     return "C" if "C" in kinds or any(mask_of(standard.field(name)) is not None for name in told) else "U"
 
 
 def conform(terms: Terms, standard: Standard) -> None:
     """The conformity check 合规性审查 of what is asked for, whatever its sharing type; SHR-TERMS says what is wrong."""
     known = {one.name: one for one in standard.fields}
-    if not terms.fields:
+    if not terms.fields and not (terms.verify and terms.channels == VERIFY_ONLY):
         raise wrong_terms("没有写明字段", "no fields are named")
-    for name in (*terms.fields, *terms.clear, *terms.find, *terms.rows):
+    for name in (*terms.fields, *terms.clear, *terms.find, *terms.rows, *terms.verify, *terms.token):
         if name not in known:
             raise wrong_terms(f"{standard.id} 没有字段 {name[:64]}", f"{standard.id} has no field {name[:64]}")
     if len(set(terms.fields)) != len(terms.fields):
@@ -123,7 +134,7 @@ def conform(terms: Terms, standard: Standard) -> None:
 def grantable(terms: Terms, standard: Standard) -> None:
     """Whether that can be granted at all: it conforms, and no field of it is 不予共享 (SHR-NEVER-SHARED)."""
     conform(terms, standard)
-    never = [name for name in (*terms.fields, *terms.rows) if standard.field(name).share == "N"]
+    never = [name for name in (*terms.fields, *terms.rows, *terms.verify) if standard.field(name).share == "N"]
     if never:
         raise never_shared(never)
 
@@ -134,6 +145,9 @@ def within(granted: Terms, asked: Terms) -> None:
         ("fields", set(granted.fields) - set(asked.fields)),
         ("clear", granted.clear - asked.clear),
         ("find", granted.find - asked.find),
+        ("verify", granted.verify - asked.verify),
+        ("token", granted.token - asked.token - asked.clear),
+        ("fields", (asked.token & set(granted.fields)) - granted.token),
         ("channels", granted.channels - asked.channels),
         ("until", {granted.until} if granted.until > asked.until else set()),
         ("rows", {name for name, values in asked.rows.items() if not _covered(granted.rows.get(name, ()), values)}),
@@ -154,8 +168,15 @@ def narrower(granted: Terms, asked: Terms) -> bool:
 
 
 def _sought(terms: Terms, known: Mapping[str, Field]) -> None:
+    for name in terms.token:
+        if name not in terms.fields or name in terms.clear:
+            raise wrong_terms(
+                f"token 中的 {name} 不在 fields 中，或已在 clear 中",
+                f"{name} of `token` is not among `fields`, or is in `clear` as well",
+            )
     for name in terms.find:
-        if name not in terms.fields or (name not in terms.clear and mask_of(known[name]) is not None):
+        hidden = name in terms.token or (name not in terms.clear and mask_of(known[name]) is not None)
+        if name not in terms.fields or hidden:
             raise wrong_terms(
                 f"{name} 未申请或已脱敏，不能据以查找", f"{name} is not asked for, or masked: it may not be sought by"
             )

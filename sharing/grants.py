@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -12,23 +12,26 @@ from schemas.errors import ShutongError, StandardError
 from schemas.standard import Standard
 from schemas.values import Json
 from sharing.calls import SHANGHAI, today
+from sharing.comparing import Plain, plain_of
 from sharing.errors import MisconfiguredError, NoGrantError, SharingError
 from sharing.grant_file import Grant, read
 from sharing.grant_refusals import not_for_this
 from sharing.grant_register import GrantRegister, granted
 from sharing.grant_terms import grantable
-from sharing.masks import MASKS, PERSONAL_LEVEL, Mask, mask_of
+from sharing.join_keys import JoinKeys
+from sharing.masks import MASKS, PERSONAL_LEVEL, Mask, hide, mask_of
 
 __all__ = ["PERSONAL_LEVEL", "Grants", "GrantsState", "Plan", "compile_plan", "mask_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A grant made ready: which fields to send, through which mask, of which rows."""
+    """A grant made ready: which fields to send, through which mask, of which rows; which to judge claims of."""
 
     grant: Grant
     steps: tuple[tuple[str, Mask | None], ...]
     rows: tuple[tuple[str, frozenset[str], tuple[str, ...]], ...]
+    verify: Mapping[str, Plain] = field(default_factory=dict)
 
     @property
     def masked(self) -> tuple[str, ...]:
@@ -37,8 +40,8 @@ class Plan:
 
     def admits(self, record: Mapping[str, Json]) -> bool:
         """Whether the record is among the grant's rows; a null is in no list."""
-        for field, values, prefixes in self.rows:
-            value = record.get(field)
+        for name, values, prefixes in self.rows:
+            value = record.get(name)
             text = "" if value is None else str(value)
             if value is None or not (text in values or text.startswith(prefixes)):
                 return False
@@ -66,14 +69,16 @@ class Grants:
 
     A broken file leaves the last good one in force and is reported by `state`; a file that is gone, or that was never
     good, grants nothing. `standards` gives the standard of each library and resource that may be named. `led`: whoever
-    answers calls has `follow` called before each of them, so that none waits for the database in between.
+    answers calls has `follow` called before each of them, so that none waits for the database in between. Without
+    `join_keys` fields that are granted as join keys are hidden.
     """
 
     def __init__(
         self, path: Path, libraries: Mapping[str, Standard], resources: Mapping[str, Standard],
-        register: GrantRegister | None = None, *, led: bool = False,
+        register: GrantRegister | None = None, *, led: bool = False, join_keys: JoinKeys | None = None,
     ) -> None:  # fmt: skip
         self._path, self._libraries, self._resources = path, libraries, resources
+        self._join_keys = join_keys
         for standard in (*libraries.values(), *resources.values()):
             _know_masks(standard)
         self._register, self._led, self._joining = register, led, threading.Lock()
@@ -173,7 +178,7 @@ class Grants:
                 self._withheld = {"grant": one.id, "code": "SHR-GRANTS-UNREADABLE", "zh": name, "en": name}
                 continue
             place = (grant.department, grant.subject)
-            plans[place] = (*plans.get(place, ()), compile_plan(grant, standard))
+            plans[place] = (*plans.get(place, ()), compile_plan(grant, standard, self._join_keys))
         self._approved = plans
         self._join()
 
@@ -198,7 +203,7 @@ class Grants:
             plans: _Plans = {}
             for grant, standard in read(self._path, self._libraries, self._resources):
                 place = (grant.department, grant.subject)
-                plans[place] = (*plans.get(place, ()), compile_plan(grant, standard))
+                plans[place] = (*plans.get(place, ()), compile_plan(grant, standard, self._join_keys))
         except ShutongError as error:
             self._problem = _reported(error, self._path)
         except Exception as error:  # noqa: BLE001 whatever a file does to a parser, the last good grants stay in force
@@ -209,27 +214,34 @@ class Grants:
             self._join()
 
 
-def compile_plan(grant: Grant, standard: Standard) -> Plan:
+def compile_plan(grant: Grant, standard: Standard, join_keys: JoinKeys | None = None) -> Plan:
     """The plan of a grant over its standard: personal fields go through their mask unless the grant clears them."""
     rows = tuple(
         (
-            field,
+            name,
             frozenset(value for value in allowed if not value.endswith("*")),
             tuple(value[:-1] for value in allowed if value.endswith("*")),
         )
-        for field, allowed in grant.rows.items()
+        for name, allowed in grant.rows.items()
     )
-    steps = tuple((name, None if name in grant.clear else mask_of(standard.field(name))) for name in grant.fields)
-    return Plan(grant, steps, rows)
+
+    def step(name: str) -> Mask | None:
+        one = standard.field(name)
+        if name in grant.token:
+            return join_keys.mask(grant.department, one) if join_keys is not None else hide
+        return None if name in grant.clear else mask_of(one)
+
+    verify = {name: plain_of(standard.field(name))[1] for name in grant.verify}
+    return Plan(grant, tuple((name, step(name)) for name in grant.fields), rows, verify)
 
 
 def _know_masks(standard: Standard) -> None:
-    for field in standard.fields:
-        if field.mask is not None and field.mask not in MASKS:
+    for one in standard.fields:
+        if one.mask is not None and one.mask not in MASKS:
             raise MisconfiguredError(
                 "SHR-MASK",
-                zh=f"标准 {standard.id} 的字段 {field.name} 使用了未知的脱敏方式 {field.mask}",
-                en=f"field {field.name} of {standard.id} names an unknown mask {field.mask}",
+                zh=f"标准 {standard.id} 的字段 {one.name} 使用了未知的脱敏方式 {one.mask}",
+                en=f"field {one.name} of {standard.id} names an unknown mask {one.mask}",
                 fix_zh=f"可用：{'、'.join(MASKS)}",
                 fix_en=f"Known: {', '.join(MASKS)}",
             )

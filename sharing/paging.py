@@ -35,7 +35,7 @@ async def page(
     about = orjson.dumps([plan.grant.department, name, plan.grant.id, sought.said.decode()])
     after = desk.marks.opened(sought.after, about) if sought.after is not None else None
     desk.charge(visit, plan, 1)
-    published, found = await _read(desk, visit, target, replace(sought, after=after), plan)
+    published, found = await read_page(desk, visit, target, replace(sought, after=after), plan)
     fresh(plan.grant, published.freshness)
     desk.charge(visit, plan, max(0, len(found.records) - 1))
     keys = [str(one[library.key_field]) for one in found.records]
@@ -45,8 +45,11 @@ async def page(
     return answer(visit, plan, steps, published, data, after=mark, form=form, standard=library.standard)
 
 
-async def _read(desk: Desk, visit: Visit, target: Target, sought: Sought, plan: Plan) -> tuple[Published, Paged]:
-    """In a thread: a page looks at many records, and the other calls do not wait for it."""
+async def read_page(desk: Desk, visit: Visit, target: Target, sought: Sought, plan: Plan) -> tuple[Published, Paged]:
+    """A page and the generation it is of, read in a thread: it looks at many records, and other calls do not wait.
+
+    Raises MalformedError (SHR-NOT-INDEXED), UnavailableError, InternalError.
+    """
     records = target.library.records
 
     def read() -> tuple[Published, Paged]:

@@ -32,11 +32,13 @@ class Said:
     per_month: int | None
     per_second: int | None
     fresh_within: str | None
+    verify: str | None
+    token: str | None
 
     @property
     def anything(self) -> bool:
         """Whether anything was said at all."""
-        return self != Said(None, None, None, None, (), None, None, None, None, None)
+        return self != Said(None, None, None, None, (), None, None, None, None, None, None, None)
 
     def over(self, usual: Terms) -> Terms:
         """The terms with what was said in place of what they have."""
@@ -47,8 +49,8 @@ class Said:
         }
         if self.fields is not None:
             said["fields"] = fields = tuple(_names(self.fields))
-            said |= {"clear": usual.clear & set(fields), "find": usual.find & set(fields)}
-        for name in ("clear", "find", "channels"):
+            said |= {name: getattr(usual, name) & set(fields) for name in ("clear", "find", "token")}
+        for name in ("clear", "find", "verify", "token", "channels"):
             if getattr(self, name) is not None:
                 said[name] = frozenset(_names(getattr(self, name)))
         if self.rows:
@@ -63,6 +65,8 @@ def terms_options(act: Callable[Concatenate[S, Said, P], R]) -> Callable[Concate
     @click.option("--until", help="有效期至，如 2027-12-31 | the last day")
     @click.option("--clear", help="不脱敏的字段 | fields shown unmasked")
     @click.option("--find", help="据以查找的字段 | fields records may be sought by")
+    @click.option("--verify", help="可核验的字段 | fields of which claims are judged")
+    @click.option("--token", help="以关联令牌显示的字段 | fields shown as join keys")
     @click.option("--rows", multiple=True, metavar="FIELD=VALUE,PREFIX*", help="行范围 | which rows")
     @click.option("--channels", help=f"方式 | ways to ask: {', '.join(CHANNELS)}")
     @click.option("--per-day", type=_LIMIT, help="每日配额 | a day")

@@ -76,7 +76,7 @@ def test_a_key_decides_nothing_and_strangers_see_nothing(town: Town):
     [
         ({}, 422, "SHR-BODY"),
         (FREE | {"more": 1}, 422, "SHR-BODY"),
-        (FREE | {"terms": {"fields": [], "until": LASTS}}, 422, "SHR-BODY"),
+        (FREE | {"terms": {"fields": [], "until": LASTS}}, 422, "SHR-TERMS"),
         (FREE | {"terms": {"fields": ["fone"], "until": LASTS}}, 422, "SHR-TERMS"),
         (FREE | {"subject": "x\u0000y"}, 422, "SHR-NO-SUBJECT"),
         (FREE | {"client": "a\u0000b"}, 422, "SHR-TERMS"),
