@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
 from functools import cache, partial
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -18,12 +17,12 @@ from starlette.exceptions import HTTPException
 from sharing.access_log import AccessLog
 from sharing.application_routes import application_routes
 from sharing.busy import LIVE, READY, Door, Watch
-from sharing.calls import SHANGHAI
 from sharing.catalog import CatalogEntry, Library, SharingConfig
 from sharing.ckan import ckan_routes
 from sharing.contract import Problem, lean, problems
 from sharing.contract_feed import feeds
 from sharing.contract_subjects import subjects
+from sharing.counters import By, Counters
 from sharing.desk import Desk, Visit
 from sharing.directory_routes import directory_routes
 from sharing.directory_usage import used
@@ -44,6 +43,7 @@ from sharing.statement_routes import statement_routes
 from sharing.statement_shelf import Shelf
 from sharing.token_routes import TOKEN, token_routes
 from sharing.traces import Traces
+from sharing.usage import used_of
 
 _ABOUT = """共享交换接口：按授权查询基础库，字段与行按授权过滤，个人信息默认脱敏，每次应答先记账后发出。
 
@@ -173,21 +173,18 @@ def _usage(desk: Desk) -> Usage:
 
 
 def _account(desk: Desk) -> APIRouter:
-    routes = APIRouter()
+    routes, counters = APIRouter(), Counters(desk.config.meter)
 
     @routes.get("/v1/usage", summary="本部门用量 Your usage", tags=["用量 usage"], responses=problems(401, 422, 503))
     def usage(
-        visit: Caller, days: Annotated[int, Query(ge=1, le=366, description="最近几天 days back")] = 31
+        visit: Caller,
+        days: Annotated[int, Query(ge=1, le=366, description="最近几天 days back")] = 31,
+        by: Annotated[By, Query(description="按日、时（31 天内）、分（2 天内） day, hour or minute")] = "day",
     ) -> Response:
-        """按日、库、授权、状态统计本部门的调用，以及各授权今日剩余配额。Your calls, and what is left of each quota."""
+        """按时间、数据、授权、状态统计本部门的调用，及今日剩余配额。Your calls, and what is left of each quota."""
         visit.call.operation = "usage"
         department = visit.call.department or ""
-        since = (datetime.now(SHANGHAI).date() - timedelta(days=days - 1)).isoformat()
-        totals = desk.ledger.totals(department=department, since=since)
-        calls = [
-            {name: getattr(total, name) for name in ("day", "library", "grant", "status", "calls", "units")}
-            for total in totals
-        ]
+        since, calls = used_of(counters, department, days, by)
         return _json({"department": department, "since": since, "calls": calls, "quotas": _quotas(desk, department),
                       "request_id": visit.call.id})  # fmt: skip
 

@@ -70,6 +70,13 @@ def scan(path: Path, at: Place, *, chained: bool = True) -> Iterator[Stored]:
         at = stored.after
 
 
+def grows(path: Path, at: Place) -> bool:
+    """Whether anything was written behind that place, without reading the file: its unused rest is zero."""
+    with path.open("rb") as file:
+        file.seek(at.offset)
+        return any(file.read(_HEAD.size))
+
+
 def beyond(path: Path, at: Place) -> str | None:
     """What stands behind the last good record: None (zeros), `torn`, or `damaged` when it was whole once."""
     rest = path.read_bytes()[at.offset :]

@@ -64,9 +64,9 @@ def ask(
     return _call(settings, department, "POST", path, body=body, grant=grant)
 
 
-def usage(settings: Settings, department: str, days: int) -> dict[str, Any]:
-    """A department's own usage and quotas."""
-    return _call(settings, department, "GET", f"/v1/usage?days={days}")
+def usage(settings: Settings, department: str, days: int, by: str = "day") -> dict[str, Any]:
+    """A department's own usage, by the day, hour or minute, and quotas."""
+    return _call(settings, department, "GET", f"/v1/usage?days={days}&by={by}")
 
 
 def _call(

@@ -85,17 +85,21 @@ def query_command(  # noqa: PLR0917 - click names them
 
 @click.command("usage", help="本部门的调用与剩余配额 | a department's calls and quotas")
 @AS
-@click.option("--days", default=31, show_default=True, type=click.IntRange(1, 366))
+@click.option("--days", type=click.IntRange(1, 366), help="缺省 31；按时 7，按分 1 | 31; by hour 7, by minute 1")
+@click.option("--by", type=click.Choice(["day", "hour", "minute"]), default="day", show_default=True)
 @command
-def usage_command(session: Session, department: str, days: int) -> None:
-    """Print calls by day, library, grant and status, and what is left of each quota."""
-    told = asking.usage(session.settings, department, days)
+def usage_command(session: Session, department: str, days: int | None, by: str) -> None:
+    """Print calls by time, library, grant and status, and what is left of each quota."""
+    told = asking.usage(session.settings, department, days or {"day": 31, "hour": 7, "minute": 1}[by], by)
     if session.voice.as_json:
         session.voice.answer(told)
         return
-    calls = [[one[name] for name in ("day", "library", "grant", "status", "calls", "units")] for one in told["calls"]]
+    calls = [
+        [one[by], one["library"] or one["resource"], *(one[name] for name in ("grant", "status", "calls", "units"))]
+        for one in told["calls"]
+    ]
     heads = [
-        ("日期", "day"),
+        ("时间", by),
         ("库", "library"),
         ("授权", "grant"),
         ("状态", "status"),

@@ -369,7 +369,7 @@ def test_the_contract_is_complete_and_reaches_for_no_cdn(town: Town) -> None:
         ("GET", "/v1/libraries"),
         *(("GET", f"/v1/{kind}/{{name}}/records/{{key}}") for kind in ("libraries", "resources")),
         *(("POST", f"/v1/{kind}/{{name}}/records{act}") for kind in ("libraries", "resources") for act in ("", *MANY)),
-        ("GET", "/v1/usage"),
+        *(("GET", path) for path in ("/v1/usage", "/v1/statements/{month}")),
         ("POST", "/v1/ingest/{resource}/batches/{batch_id}"),
         *(("GET", path) for path in ("/healthz", "/readyz", "/metrics", "/v1/receipt-keys", "/.well-known/jwks.json")),
         ("POST", "/oauth/token"),
