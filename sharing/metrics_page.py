@@ -47,7 +47,7 @@ def metrics_routes(desk: Desk, watch: Watch, operating: Operating) -> APIRouter:
         watch.tally.set("leaving", to=int(work.leaving))
         server = request.scope.get("server")
         desk.grants.state()  # here and not in the thread: it may read the file anew
-        page = await asyncio.to_thread(_page, desk, watch, server[1] if server else None)
+        page = await asyncio.to_thread(_page, desk, watch, int(server[1]) if server and server[1] else None)
         return Response(page, headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"})
 
     return routes
