@@ -35,7 +35,7 @@ NAMES = (
     "name",
     "full_name",
 )  # fields people look up by that identify nobody; identifiers come by themselves
-_FORMAT = 2  # of serving files; another number publishes every library anew
+_FORMAT = 3  # of serving files; another number publishes every library anew
 
 
 class NotMergedError(WarehouseError):

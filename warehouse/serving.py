@@ -56,8 +56,11 @@ class ServingStore:
         """The record with that key, or None. Dates are ISO text, decimals exact text, identifiers text."""
         return self.view().get(key)
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, Record]:
-        """The records found, by key, all from one generation; keys that are not there are left out."""
+    def get_many(self, keys: Iterable[str]) -> Mapping[str, Record]:
+        """The records found, by key, all from one generation; keys that are not there are left out.
+
+        A record is read anew each time it is asked for.
+        """
         return self.view().get_many(keys)
 
     def find(self, name: str, value: str, limit: int = 20) -> list[Record]:

@@ -37,7 +37,8 @@ MAP_SIZE = 1 << 38  # address space, not memory or disk
 class Plan:
     """What to build: rows of a relation known to a DuckDB connection, keyed and indexed, and what to say about them.
 
-    `embedded` are columns that already hold JSON text and become part of the record as they are; `read` names the
+    `embedded` are columns that already hold JSON text and become part of the record as they are, for readers to parse
+    when they are asked for; `read` names the
     snapshots of tables that the rows come from.
     """
 
@@ -63,7 +64,7 @@ def build(folder: Path, connection: duckdb.DuckDBPyConnection, relation: str, pl
     about = Generation(
         id=plan.generation, library=plan.library, key=plan.key, rows=_count(rows, plan.library),
         fields=tuple(rows.columns), indexed=indexed, published_at=plan.published_at, release=plan.release,
-        snapshot=plan.snapshot, digest="", freshness=dict(plan.freshness), read=dict(plan.read),
+        snapshot=plan.snapshot, digest="", freshness=dict(plan.freshness), read=dict(plan.read), beside=rows.beside,
     )  # fmt: skip
     with writing(Path(folder) / plan.library, about.id) as env:
         bounds = _bounds(rows, about.rows)

@@ -46,8 +46,8 @@ def apply(folder: Path, changes: Changes, plan: Plan) -> Generation | None:
     before = open_view(home, current(home))
     rows = Rows.of(changes.connection, changes.upserts, plan.key, plan.embedded)
     told, room = before.info, max(LEAST, min(MOST, int(before.base.info.rows * SHARE)))
-    same = (tuple(rows.columns), rows.indexable(plan.indexed), plan.key) == (told.fields, told.indexed, told.key)
-    if not same or _count(changes) > room:
+    now = (tuple(rows.columns), rows.indexable(plan.indexed), plan.key, rows.beside)
+    if now != (told.fields, told.indexed, told.key, told.beside) or _count(changes) > room:
         return None
     fresh = _fresh(rows, changes, before, plan)
     was = [one for one in before.raw(fresh) if one is not None]
@@ -62,7 +62,7 @@ def apply(folder: Path, changes: Changes, plan: Plan) -> Generation | None:
         id=plan.generation, library=plan.library, key=plan.key, rows=told.rows + len(new) - len(was),
         fields=told.fields, indexed=told.indexed, published_at=plan.published_at, release=plan.release,
         snapshot=plan.snapshot, digest=digest.hexdigest(), freshness=dict(plan.freshness), read=dict(plan.read),
-        base=before.base.info.id, changed=len(kept),
+        base=before.base.info.id, changed=len(kept), beside=told.beside,
     )  # fmt: skip
     with writing(home, about.id, about.base) as env:
         put_records(env, env.open_db(RECORDS), ((key, kept[key]) for key in sorted(kept)))
@@ -117,7 +117,7 @@ def _held(before: View) -> Iterator[tuple[bytes, bytes]]:
     if before.changes is None:
         return
     with before.changes.begin() as read, read.cursor(db=before.changes.records) as cursor:
-        yield from ((bytes(key), bytes(packed)) for key, packed in cursor)
+        yield from cursor
 
 
 def _pairs(name: str, rows: Rows, before: View, fresh: Mapping[bytes, bytes]) -> Iterable[pa.Array]:

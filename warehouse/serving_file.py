@@ -8,10 +8,10 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lmdb
 import orjson
@@ -22,6 +22,7 @@ from schemas.values import Json
 CURRENT = "CURRENT"  # file that names the generation in force; replaced by rename only
 SUFFIX, SEAL = ".lmdb", ".seal"
 RECORDS, ABOUT, INDEX = b"records", b"about", "index:"  # databases inside a file
+BESIDE = b"\n"  # between a record's values and those to be read when asked for; JSON has it only as an escape
 GONE = b""  # what a file of changes holds in the place of a record that went
 LONGEST_KEY = 240  # bytes; LMDB takes 511, a value and a key of a secondary key among them
 BEGINNING = 40  # characters of a longer value, which its digest follows
@@ -38,7 +39,7 @@ class Generation:
     `digest` sums up the records, the same for the same records in whatever way they came; `freshness` says for each
     contributing department when its newest record landed (ISO 8601); `published_at` is ISO 8601, Asia/Shanghai. `base`
     is the generation whose file holds all records but `changed` of them, which are in this one's; 0 where one file
-    holds everything.
+    holds everything. `beside` are the fields whose values stand behind those of the others, to be read when asked for.
     """
 
     id: int
@@ -55,6 +56,7 @@ class Generation:
     read: Mapping[str, int] = field(default_factory=dict)
     base: int = 0
     changed: int = 0
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +73,26 @@ class DamagedFileError(Exception):
 
 
 class Record(Mapping[str, Json]):
-    """A record by field, in the order of its fields; it shares their names with all others of its file."""
+    """A record by field, in the order of its fields, read from its text; it shares their names with all of its file.
 
-    __slots__ = ("_places", "_values")
+    The first `first` of its values are read at once, those beside them when one is asked for. Raises ValueError.
+    """
 
-    def __init__(self, places: Mapping[str, int], values: list[Json]) -> None:
-        self._places, self._values = places, values
+    __slots__ = ("_beside", "_places", "_values")
+
+    def __init__(self, places: Mapping[str, int], first: int, text: bytes) -> None:
+        told, _, self._beside = text.partition(BESIDE)
+        self._places = places
+        self._values: list[Json] = orjson.loads(told)
+        if len(self._values) != first:
+            raise ValueError(len(self._values))
 
     def __getitem__(self, name: str) -> Json:
         """The field's value."""
-        return self._values[self._places[name]]
+        place, values = self._places[name], self._values
+        if place >= len(values):
+            values = self._values = values + orjson.loads(self._beside)
+        return values[place]
 
     def __iter__(self) -> Iterator[str]:
         """The fields."""
@@ -88,7 +100,7 @@ class Record(Mapping[str, Json]):
 
     def __len__(self) -> int:
         """How many fields."""
-        return len(self._values)
+        return len(self._places)
 
     def __contains__(self, name: object) -> bool:
         """Whether there is a field of that name."""
@@ -121,36 +133,26 @@ class OpenFile:
             raise DamagedFileError("about") from error
         self.indexes = {name: self.env.open_db((INDEX + name).encode(), create=False) for name in self.info.indexed}
         self.dictionary = zstandard.ZstdCompressionDict(self.trained) if self.trained else None
-        self._places = {name: place for place, name in enumerate(self.info.fields)}
+        first = [one for one in self.info.fields if one not in self.info.beside]
+        places = {name: place for place, name in enumerate((*first, *self.info.beside))}
+        self.places, self.first = {name: places[name] for name in self.info.fields}, len(first)
         self._idle: deque[zstandard.ZstdDecompressor] = deque(maxlen=64)
 
-    def text(self, packed: bytes | memoryview) -> bytes:
-        """A record's JSON text."""
+    def unpack(self, packed: bytes) -> Record:
+        """A record by field."""
         zstd = self._decompressor()
         text = zstd.decompress(packed)
         self._idle.append(zstd)
-        return text
+        return Record(self.places, self.first, text)
 
-    def unpack(self, packed: bytes | memoryview) -> Record:
-        """A record by field."""
-        return self._record(orjson.loads(self.text(packed)))
-
-    def unpack_many(self, packed: Sequence[memoryview]) -> list[Record]:
-        """Many records by field, each where it was; all are decompressed by one call and read as one JSON text."""
+    def texts(self, packed: Sequence[bytes]) -> Iterable[zstandard.BufferSegment]:
+        """The texts of many records, each where it was, by one call."""
         if not packed:
-            return []
+            return ()
         zstd = self._decompressor()
-        values = orjson.loads(b"[" + b",".join(zstd.multi_decompress_to_buffer(packed)) + b"]")  # type: ignore[arg-type]
+        texts = zstd.multi_decompress_to_buffer(packed)  # type: ignore[arg-type]
         self._idle.append(zstd)
-        places = self._places
-        if set(map(len, values)) != {len(places)}:
-            raise ValueError(len(places))
-        return [Record(places, one) for one in values]
-
-    def _record(self, values: list[Json]) -> Record:
-        if len(values) != len(self._places):
-            raise ValueError(len(values))
-        return Record(self._places, values)
+        return cast("Iterable[zstandard.BufferSegment]", texts)
 
     def _decompressor(self) -> zstandard.ZstdDecompressor:
         # A decompressor serves one thread at a time, and it lets go of the interpreter lock while it works.
@@ -163,7 +165,7 @@ class OpenFile:
         """A transaction for reading. Raises DamagedFileError where somebody cut the file: it is mapped."""
         if os.lseek(self._file, 0, os.SEEK_END) != self.size:  # a fifth of a microsecond
             raise DamagedFileError("size")
-        return self.env.begin(buffers=True)
+        return self.env.begin()
 
 
 _opened: weakref.WeakValueDictionary[tuple[str, int, int], OpenFile] = weakref.WeakValueDictionary()
@@ -257,6 +259,14 @@ def index_key(text: str) -> bytes:
     return shortened(text) + b"\1" + hashlib.sha256(key).hexdigest().encode()
 
 
+def index_keys(texts: Sequence[str]) -> list[bytes]:
+    """The same for many."""
+    whole = "".join(texts)
+    if whole.isascii() and "\0" not in whole and max(map(len, texts), default=0) <= LONGEST_KEY:
+        return list(map(str.encode, texts))
+    return list(map(index_key, texts))
+
+
 def shortened(text: str) -> bytes:
     """The beginning that the LMDB key of every text with that beginning has."""
     return text[:BEGINNING].replace("\0", "").encode("utf-8", "surrogatepass")
@@ -265,7 +275,8 @@ def shortened(text: str) -> bytes:
 def generation_from(told: bytes) -> Generation:
     """The Generation that a serving file tells about itself."""
     values = orjson.loads(told)
-    return Generation(**{**values, "fields": tuple(values["fields"]), "indexed": tuple(values["indexed"])})
+    listed = {name: tuple(values.get(name, ())) for name in ("fields", "indexed", "beside")}
+    return Generation(**{**values, **listed})
 
 
 def sync(path: Path) -> None:

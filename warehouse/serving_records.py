@@ -14,7 +14,7 @@ import pyarrow as pa
 import zstandard
 
 from warehouse.json_text import json_of, text_of
-from warehouse.serving_file import BEGINNING, LONGEST_KEY
+from warehouse.serving_file import BEGINNING, BESIDE, LONGEST_KEY
 from warehouse.sql import quote
 
 LEVEL = 1  # with a dictionary 3 saves 2 % of the bytes and costs a third more time
@@ -43,10 +43,17 @@ class Rows:
         told = connection.execute(f"DESCRIBE {quote(relation)}").fetchall()
         return Rows(connection, relation, {name: str(kind) for name, kind, *_ in told}, key, embedded)
 
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The columns that are read only when asked for: JSON text and lists, which take long and are seldom wanted."""
+        return tuple(name for name, kind in self.columns.items() if name in self.embedded or kind.endswith("[]"))
+
     def record(self) -> str:
-        """SQL of a row as the JSON text of its values."""
-        values = ", ".join(json_of(name, kind, name in self.embedded) for name, kind in self.columns.items())
-        return f"json_array({values})::VARCHAR"
+        """SQL of a row as the JSON text of its values, and behind BESIDE of those beside them, if any."""
+        beside = self.beside
+        parts = ([name for name in self.columns if name not in beside], beside)
+        values = [[json_of(name, self.columns[name], name in self.embedded) for name in part] for part in parts if part]
+        return f" || chr({ord(BESIDE)}) || ".join(f"json_array({', '.join(part)})::VARCHAR" for part in values)
 
     def stands_for(self, name: str) -> str:
         """SQL of what stands for a value in an LMDB key; the same as serving_file.index_key of what the JSON says."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import merge
@@ -16,7 +16,16 @@ import zstandard
 
 from schemas.values import Json
 from warehouse.serving_errors import BadPageError, NotIndexedError, TornGenerationError
-from warehouse.serving_file import GONE, DamagedFileError, Generation, OpenFile, Record, index_key, shortened
+from warehouse.serving_file import (
+    GONE,
+    DamagedFileError,
+    Generation,
+    OpenFile,
+    Record,
+    index_key,
+    index_keys,
+    shortened,
+)
 from warehouse.serving_index import BETWEEN, pairs_from
 
 DAMAGE = (
@@ -42,6 +51,38 @@ class Page:
     generation: Generation | None = None
 
 
+class Found(Mapping[str, Record]):
+    """Records by key, each read when it is asked for: what is let go of at once costs half of what is kept.
+
+    Raises TornGenerationError.
+    """
+
+    __slots__ = ("_first", "_info", "_places", "_texts")
+
+    def __init__(self, info: Generation, file: OpenFile, texts: Mapping[str, zstandard.BufferSegment]) -> None:
+        self._info, self._places, self._first, self._texts = info, file.places, file.first, texts
+
+    def __getitem__(self, key: str) -> Record:
+        """The record with that key."""
+        text = self._texts[key]
+        try:
+            return Record(self._places, self._first, text.tobytes())
+        except DAMAGE as error:
+            raise TornGenerationError(self._info.library, self._info.id, type(error).__name__) from error
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys, in order."""
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        """How many were found."""
+        return len(self._texts)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is a record with that key."""
+        return key in self._texts
+
+
 class View:
     """One generation, whole, whatever is published meanwhile; for many threads."""
 
@@ -60,18 +101,19 @@ class View:
                 with file.begin() as read:
                     packed = read.get(name, db=file.records)
                     if packed is not None:
-                        return file.unpack(packed) if len(packed) > len(GONE) else None
+                        return file.unpack(packed) if packed != GONE else None
         except DAMAGE as error:
             raise TornGenerationError(self.info.library, self.info.id, type(error).__name__) from error
         return None
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, Record]:
-        """The records found, by key; keys that are not there are left out."""
-        wanted = sorted({key for key in keys if key})  # neighbours stand on one page
+    def get_many(self, keys: Iterable[str]) -> Mapping[str, Record]:
+        """The records found, by key; keys that are not there are left out. Each is read when it is asked for."""
+        wanted = sorted(filter(None, set(keys)))  # neighbours stand on one page
         with self._reading() as read:
-            found, packed = read.all_packed(wanted)
+            found = read.all_packed(wanted)
             # A file of changes is packed with the dictionary of the one below.
-            return dict(zip(found, self.base.unpack_many(packed), strict=True))
+            texts = self.base.texts(list(found.values()))
+            return Found(self.info, self.base, dict(zip(found, texts, strict=True)))
 
     def find(self, name: str, value: str, limit: int = 20) -> list[Record]:
         """Up to `limit` records whose field `name` is exactly `value`, in the order of their keys."""
@@ -117,7 +159,7 @@ class View:
         with self._reading() as read:
             for key in keys:
                 packed = read.packed(key)
-                yield None if packed is None else bytes(packed[0])
+                yield None if packed is None else packed[0]
 
     def _driving(self, equal: Mapping[str, str], prefix: tuple[str, str] | None) -> str | None:
         """The field whose order is followed: one asked for exactly before one whose beginning is."""
@@ -150,29 +192,23 @@ class _Reading:
     def __init__(self, files: tuple[OpenFile, ...], begun: list[Any]) -> None:
         self._open = list(zip(files, begun, strict=True))
 
-    def packed(self, key: bytes) -> tuple[memoryview, OpenFile] | None:
+    def packed(self, key: bytes) -> tuple[bytes, OpenFile] | None:
         """A record as the first file that knows its key keeps it."""
         for file, read in self._open:
             packed = read.get(key, db=file.records)
             if packed is not None:
-                return None if len(packed) == len(GONE) else (packed, file)
+                return None if packed == GONE else (packed, file)
         return None
 
-    def all_packed(self, wanted: Iterable[str]) -> tuple[list[str], list[memoryview]]:
+    def all_packed(self, wanted: Sequence[str]) -> dict[str, bytes]:
         """Those of the keys that are there, and their records."""
-        base, read = self._open[-1]
-        get, records, found, packed = read.get, base.records, list[str](), list[memoryview]()
-        changes = [(file.records, changed.get) for file, changed in self._open[:-1]]
-        for key in wanted:
-            name, one = index_key(key), None
-            for database, changed in changes:
-                one = changed(name, None, database)
-            if one is None:
-                one = get(name, None, records)
-            if one is not None and len(one) > len(GONE):
-                found.append(key)
-                packed.append(one)
-        return found, packed
+        names, packed = index_keys(wanted), list[bytes | None]()
+        for file, read in reversed(self._open):
+            get, records, below = read.get, file.records, packed
+            packed = [get(name, None, records) for name in names]
+            if below:
+                packed = [old if new is None else new for new, old in zip(packed, below, strict=True)]
+        return {key: one for key, one in zip(wanted, packed, strict=True) if one}
 
     def record(self, key: bytes) -> Record | None:
         packed = self.packed(key)
@@ -225,7 +261,7 @@ def _keys(read: Any, database: Any, start: bytes) -> Iterator[bytes]:  # noqa: A
     with read.cursor(db=database) as cursor:
         there = cursor.set_range(start) if start else cursor.first()
         while there:
-            yield bytes(cursor.key())
+            yield cursor.key()
             there = cursor.next()
 
 
