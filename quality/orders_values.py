@@ -18,7 +18,9 @@ Event = Literal[
 LIVE: tuple[State, ...] = ("open", "assigned", "answered")  # somebody has to do something
 HELD, DRIFT = "@held", "@drift"  # in place of a rule
 LEAD, DATA_MANAGER = "lead", "data_manager"  # 部门负责人, 数据管理员
-ROLES = ("member", LEAD, DATA_MANAGER)
+CALLER, ANALYST, AUDITOR, APPROVER = "caller", "analyst", "auditor", "approver"  # 查询, 分析, 审计, 审批
+ROLES = ("member", CALLER, ANALYST, AUDITOR, APPROVER, LEAD, DATA_MANAGER)
+WIDE = frozenset({ANALYST, AUDITOR, DATA_MANAGER})  # roles of people who may belong to no department
 SYSTEM = "system"
 _SHANGHAI = timezone(timedelta(hours=8))
 

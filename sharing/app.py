@@ -34,11 +34,13 @@ from sharing.front import VISIT, Front
 from sharing.grants import mask_of
 from sharing.health import health_routes, library_state
 from sharing.ingest import ingest_routes
+from sharing.lockout import Gate
 from sharing.metrics import Tally
 from sharing.metrics_page import metrics_routes
 from sharing.operating import Operating
 from sharing.problems import refusal
 from sharing.receipt_routes import receipt_routes
+from sharing.session_routes import session_routes
 from sharing.statement_routes import statement_routes
 from sharing.statement_shelf import Shelf
 from sharing.token_routes import TOKEN, token_routes
@@ -78,10 +80,12 @@ def create_app(config: SharingConfig) -> FastAPI:
     app.include_router(health_routes(desk, watch.work))
     app.include_router(metrics_routes(desk, watch, operating))
     app.include_router(docs_routes())
-    app.include_router(token_routes(desk.callers, _visit))
+    app.include_router(token_routes(desk.callers, _visit, Gate(config.engine)))
     app.include_router(ingest_routes(config.pushes, config.meter / "nonces", _visit))
     app.include_router(receipt_routes(desk.receipts))
     app.include_router(statement_routes(Shelf(config.meter), _visit))
+    if config.people is not None:
+        app.include_router(session_routes(config.people, desk.callers, _visit))
     if config.applications is not None:
         app.include_router(application_routes(config.applications, _visit))
     if config.directory is not None:
@@ -303,6 +307,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     parts["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}}
     flow = {"clientCredentials": {"tokenUrl": TOKEN, "scopes": {}}}
     parts["securitySchemes"]["token"] = {"type": "oauth2", "flows": flow}
+    cookie = {"type": "apiKey", "in": "cookie", "name": "__Host-shutong"}
+    parts["securitySchemes"]["session"] = cookie
     told["security"] = [{"key": []}, {"token": []}]
     for probe in (LIVE, READY):
         told["paths"][probe]["get"]["security"] = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
-from quality.orders_values import DATA_MANAGER, LEAD, SYSTEM, Actor
+from quality.orders_values import APPROVER, DATA_MANAGER, LEAD, SYSTEM, Actor
 from schemas.standard import Standard
 from schemas.values import Json
 
@@ -61,7 +61,7 @@ MAY: Final[Mapping[Act, Mapping[State, Party]]] = {
 WHO: Final[Mapping[Party | Literal["department"], tuple[str, str]]] = {
     "department": ("登记在某个部门的人员", "people of a department"),
     "applicant": ("申请部门的人员", "people of the department that applies"),
-    "provider": ("提供部门负责人（lead）", "the lead of the department that provides"),
+    "provider": ("提供部门负责人（lead）或审批人（approver）", "a lead or approver of the department that provides"),
     "authority": ("数据主管部门（data_manager）", "the data authority (data_manager)"),
     "parties": ("申请部门的人员或提供部门负责人", "the applicant's people or the provider's lead"),
 }
@@ -160,7 +160,7 @@ class Application:
         if party == "authority" or (party == "provider" and not self.provider):
             return DATA_MANAGER in by.roles
         if party == "provider":
-            return by.department == self.provider and LEAD in by.roles
+            return by.department == self.provider and bool(by.roles & {LEAD, APPROVER})
         if party == "applicant":
             return by.department == self.department
         return self.is_party("applicant", by) or self.is_party("provider", by)

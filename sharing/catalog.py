@@ -16,6 +16,7 @@ from sharing.directory import Directory
 from sharing.directory_values import Usage
 from sharing.ingest_terms import Counter
 from sharing.operating import Operating
+from sharing.people_door import PeopleDoor
 from sharing.proxies import Trust
 
 
@@ -175,4 +176,5 @@ class SharingConfig:
     served: Mapping[str, Library] = field(default_factory=dict)  # resources whose landed records can be asked by key
     trust: Trust = field(default_factory=Trust)  # which proxies are believed, and the issuer of access tokens
     directory: Callable[[Usage], Directory] | None = None  # made when somebody first asks for it
+    people: PeopleDoor | None = None  # who may log in; without it nobody
     operating: Operating = field(default_factory=Operating)  # limits, drain, metrics, access log, traces

@@ -39,6 +39,7 @@ from sharing.problems import Answer, refusal
 from sharing.receipt_routes import PATH
 from sharing.receipts import receipt_of, signed
 from sharing.registered import PATHS, VERBS
+from sharing.session_routes import SESSION_PATHS
 from sharing.shown import Held, Shown
 from sharing.token_routes import JWKS, TOKEN
 
@@ -50,7 +51,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 VISIT = "shutong.visit"  # where the scope carries the Visit for the routes behind
 OPEN = frozenset({*PROBES, *DOCS, "/openapi.json", PATH, JWKS})  # answered to anybody, not metered
-UNNAMED = (TOKEN,)  # recorded too; who calls is found out behind
+UNNAMED = frozenset({TOKEN, *SESSION_PATHS})  # recorded too; who calls is found out behind
 LARGEST_BODY = 256 << 10
 _ASKED = re.compile(r"/v1/(libraries|resources)/([^/]*)/records(?::([a-z]+))?(?:/(.*))?", re.DOTALL)
 _log = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ from sharing.busy_refusals import SlowError
 from sharing.calls import until_midnight, until_next_month
 from sharing.errors import NotAllowedError, QuotaSpentError, TooLargeError
 from sharing.grant_refusals import MonthSpentError
+from sharing.people_refusals import WaitError
 
 if TYPE_CHECKING:
     from sharing.errors import SharingError
@@ -37,6 +38,8 @@ def refusal(error: SharingError, request_id: str) -> Answer:
         headers.append((b"retry-after", b"%d" % until_next_month()))
     elif isinstance(error, QuotaSpentError):
         headers.append((b"retry-after", b"%d" % until_midnight()))
+    elif isinstance(error, WaitError):
+        headers.append((b"retry-after", b"%d" % error.seconds))
     elif error.retryable:
         headers.append((b"retry-after", b"1"))
     if isinstance(error, NotAllowedError):

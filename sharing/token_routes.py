@@ -15,16 +15,20 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from sharing.callers import Callers
+from sharing.callers import FORWARDED, Callers
 from sharing.desk import Visit
 from sharing.errors import SharingError, UnavailableError
 from sharing.keys import Key, digest
+from sharing.lockout import Delays, Door, Entry, Gate, Pace, network_of
 from sharing.shown import Held, Shown
 from sharing.tokens import LIFE
 from warehouse.errors import WarehouseError
 
 TOKEN, JWKS = "/oauth/token", "/.well-known/jwks.json"
 LARGEST: Final = 8 << 10  # bytes of a body
+# What one network may ask for, right or wrong; one application, once it is known; and what failures cost.
+FROM_NETWORK, FOR_APPLICATION = Pace(600, 60.0), Pace(120, 60.0)
+FAILED_FROM_NETWORK, FAILED_FOR_APPLICATION = Delays(free=50, first=10.0, most=900.0), Delays(free=10, most=900.0)
 _FORM = {
     "requestBody": {
         "required": True,
@@ -50,19 +54,27 @@ _ERROR: dict[str, Any] = {
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "参数有误 A parameter is wrong (RFC 6749 §5.2)"} | _ERROR,
     401: {"description": "应用或密钥不被接受 Application or key not accepted"} | _ERROR,
+    429: {"description": "请求过多，见 Retry-After Too many, see Retry-After"} | _ERROR,
 }
 
 
 class TokenError(Exception):
     """A refusal in the words of RFC 6749 §5.2."""
 
-    def __init__(self, error: str, status: int = 400) -> None:
+    def __init__(self, error: str, status: int = 400, wait: float = 0.0) -> None:
         super().__init__(error)
-        self.error, self.status = error, status
+        self.error, self.status, self.wait = error, status, wait
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes with it."""
+        if self.wait > 0:
+            return {"retry-after": str(int(self.wait) + 1)}
+        return {"www-authenticate": 'Basic realm="shutong"'} if self.status == 401 else {}  # noqa: PLR2004
 
 
-def token_routes(callers: Callers, visit_of: Callable[[Request], Visit]) -> APIRouter:
-    """`POST /oauth/token` and `/.well-known/jwks.json`."""
+def token_routes(callers: Callers, visit_of: Callable[[Request], Visit], gate: Gate) -> APIRouter:
+    """`POST /oauth/token`, as often as `gate` lets through, and `/.well-known/jwks.json`."""
     routes = APIRouter(tags=["认证 authentication"])
 
     @routes.post(TOKEN, summary="以应用的密钥换取访问令牌 A token for a key", responses=_REFUSALS, openapi_extra=_FORM)
@@ -74,11 +86,10 @@ def token_routes(callers: Callers, visit_of: Callable[[Request], Visit]) -> APIR
         shown = Shown.of(request.scope, None, held, callers.headers)
         try:
             number, secret = _asked(request, await held.body())
-            key = await _known(callers, number, secret, shown)
+            key = await _known(callers, number, secret, shown, gate)
         except TokenError as error:
             visit.call.code = f"OAUTH-{error.error}"
-            headers = {"www-authenticate": 'Basic realm="shutong"'} if error.status == 401 else None  # noqa: PLR2004
-            return Response(orjson.dumps({"error": error.error}), error.status, headers, "application/json")
+            return Response(orjson.dumps({"error": error.error}), error.status, error.headers, "application/json")
         visit.call.department, visit.call.key_id = key.department, key.id
         made = callers.tokens.make(number, key.id, time.time())
         told = {"access_token": made, "token_type": "Bearer", "expires_in": LIFE}
@@ -129,7 +140,7 @@ def _basic(written: str) -> tuple[str, str]:
     return unquote_plus(number), unquote_plus(secret)
 
 
-async def _known(callers: Callers, number: int, secret: str, shown: Shown) -> Key:
+async def _known(callers: Callers, number: int, secret: str, shown: Shown, gate: Gate) -> Key:
     """The key, when it is alive and of that application, which may get tokens and calls from where it may."""
 
     def find() -> Key | None:
@@ -142,10 +153,29 @@ async def _known(callers: Callers, number: int, secret: str, shown: Shown) -> Ke
             return None
         return key if key.alive(datetime.now(UTC)) else None
 
+    def judged() -> Key | None:
+        # Failures count for an application as asked from one network, or anybody could shut it out by its number.
+        network = network_of(callers.trust.origin(shown.peer, shown.headers.get(FORWARDED)))
+        failing = Door(f"token:{number}@{network}", FAILED_FOR_APPLICATION)
+        around = Door(f"token-failed:{network}", FAILED_FROM_NETWORK)
+        entry = _enter(gate, failing, around, Door(f"token-network:{network}", FROM_NETWORK))
+        key = find()
+        if key is not None:
+            gate.right(entry, failing, around)
+            _enter(gate, Door(f"token-application:{number}", FOR_APPLICATION))
+        return key
+
     try:
-        found = await asyncio.to_thread(find)
+        found = await asyncio.to_thread(judged)
     except (SQLAlchemyError, WarehouseError) as error:
         raise UnavailableError.state() from error
     if found is None:
         raise TokenError("invalid_client", 401)
     return found
+
+
+def _enter(gate: Gate, *doors: Door) -> Entry:
+    entry = gate.enter(*doors)
+    if entry.wait > 0:
+        raise TokenError("slow_down", 429, entry.wait)
+    return entry

@@ -18,6 +18,7 @@ from sharing.grants import PERSONAL_LEVEL
 from sharing.ingest_terms import Counter
 from shutong.applying import applications_of
 from shutong.deployment import Deployment, DeploymentSecrets, load
+from shutong.logging_in import door_of
 from shutong.operating import operating_of
 from shutong.settings import Settings, read
 from shutong.trusting import trust_of
@@ -98,6 +99,7 @@ def config_of(settings: Settings) -> SharingConfig:
         trust=trust_of(settings),
         operating=operating_of(settings),
         directory=partial(_directory, deployment, state),
+        people=door_of(deployment, state.engine),
     )
 
 

@@ -93,6 +93,7 @@ def watching(wired: Wired) -> Iterator[Watch]:
     if not settings.smtp.host:
         everybody = replace(everybody, people=tuple(replace(one, mail=None) for one in everybody.people))
     from shutong.applying import applications_of, waiting
+    from shutong.logging_in import besieged
 
     with senders(settings, everybody) as channels:
         yield Watch(
@@ -102,5 +103,8 @@ def watching(wired: Wired) -> Iterator[Watch]:
             Alarms(wired.state.engine),
             everybody,
             channels,
-            lambda at: waiting(applications_of(wired.deployment, wired.state.engine), at),
+            lambda at: [
+                *waiting(applications_of(wired.deployment, wired.state.engine), at),
+                *besieged(wired.deployment, wired.state.engine),
+            ],
         )

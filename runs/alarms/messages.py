@@ -16,6 +16,7 @@ NAMES = {
     "overdue": ("工单逾期", "orders overdue"),
     "escalated": ("工单升级", "orders escalated"),
     "expiring": ("授权即将到期", "grant ends soon"),
+    "locked": ("登录失败过多", "too many failed log-ins"),
 }
 _WHAT = {"begin": ("", ""), "reminder": ("仍未解决：", "still: "), "recovery": ("已恢复：", "over: "), "test": ("", "")}
 

@@ -9,11 +9,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, cast
 
-from quality.orders_values import DATA_MANAGER, ROLES, Actor
+from quality.orders_values import DATA_MANAGER, ROLES, WIDE, Actor
 from schemas.lines import Node, read
 
-KINDS = ("late", "failed", "held", "drifting", "overdue", "escalated", "expiring")
-Kind = Literal["late", "failed", "held", "drifting", "overdue", "escalated", "expiring"]
+KINDS = ("late", "failed", "held", "drifting", "overdue", "escalated", "expiring", "locked")
+Kind = Literal["late", "failed", "held", "drifting", "overdue", "escalated", "expiring", "locked"]
 Channel = Literal["mail", "webhook"]
 CHANNELS: tuple[Channel, ...] = ("mail", "webhook")
 ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -21,7 +21,7 @@ MAIL = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9
 SPAN = r"[1-9][0-9]{0,3}[mhd]"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _OWN_KINDS = ("late", "held", "drifting", "overdue")  # what a department hears of its own resources
-_ALL_BUT_ADDRESSED = ("late", "failed", "held", "drifting", "overdue")
+_ALL_BUT_ADDRESSED = ("late", "failed", "held", "drifting", "overdue", "locked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _person(node: Node, departments: Collection[str], webhooks: Mapping[str, Web
     if unknown := roles - set(ROLES):
         _wrong(node, "roles", f"没有角色 {'、'.join(unknown)}", f"there is no role {', '.join(unknown)}", ROLES)
     department = node.text("department", default="")
-    if department not in departments and (department or DATA_MANAGER not in roles):
+    if department not in departments and (department or not roles & WIDE):
         _wrong(node, "department", f"没有部门“{department}”", f"there is no department '{department}'", departments)
     webhook = node.text("webhook", default=None)
     if webhook is not None and webhook not in webhooks:
