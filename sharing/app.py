@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from sharing.access_log import AccessLog
 from sharing.application_routes import application_routes
+from sharing.bulk_routes import bulk_routes, described
 from sharing.busy import LIVE, READY, Door, Watch
 from sharing.catalog import CatalogEntry, Library, SharingConfig
 from sharing.ckan import ckan_routes
@@ -83,6 +84,7 @@ def create_app(config: SharingConfig) -> FastAPI:
     app.include_router(token_routes(desk.callers, _visit, Gate(config.engine)))
     app.include_router(ingest_routes(config.pushes, config.meter / "nonces", _visit))
     app.include_router(receipt_routes(desk.receipts))
+    app.include_router(bulk_routes(desk, _visit))
     app.include_router(statement_routes(Shelf(config.meter), _visit))
     if config.people is not None:
         app.include_router(session_routes(config.people, desk.callers, _visit))
@@ -298,8 +300,10 @@ async def _refuse_parameter(request: Request, _error: Exception) -> Response:
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
     told = get_openapi(
-        title=app.title, version=app.version, description=app.description,
-        routes=[*app.routes, *lean.routes, *feeds.routes, *subjects.routes],
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=[*app.routes, *lean.routes, *feeds.routes, *described().routes, *subjects.routes],
     )
     parts = told.setdefault("components", {})
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")

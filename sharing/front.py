@@ -35,7 +35,7 @@ from sharing.formats_coding import coded
 from sharing.looking_up import NAMES, one
 from sharing.meter import Written
 from sharing.operations import Path, Question, fields_of, key_of
-from sharing.problems import Answer, refusal
+from sharing.problems import Answer, SentFile, refusal
 from sharing.receipt_routes import PATH
 from sharing.receipts import receipt_of, signed
 from sharing.registered import PATHS, VERBS
@@ -53,6 +53,7 @@ VISIT = "shutong.visit"  # where the scope carries the Visit for the routes behi
 OPEN = frozenset({*PROBES, *DOCS, "/openapi.json", PATH, JWKS})  # answered to anybody, not metered
 UNNAMED = frozenset({TOKEN, *SESSION_PATHS})  # recorded too; who calls is found out behind
 LARGEST_BODY = 256 << 10
+_PIECE = 256 << 10  # bytes of a file sent at a time
 _ASKED = re.compile(r"/v1/(libraries|resources)/([^/]*)/records(?::([a-z]+))?(?:/(.*))?", re.DOTALL)
 _log = logging.getLogger(__name__)
 
@@ -101,12 +102,13 @@ class Front:
 
     async def _recorded(self, visit: Visit, answer: Answer) -> Answer:
         call = visit.call
-        call.status, call.size, call.fields = answer.status, len(answer.body), answer.fields
+        file = answer.file
+        call.status, call.size, call.fields = answer.status, file.size if file else len(answer.body), answer.fields
         sent: bytes | None = None
         call.micros = (time.perf_counter_ns() - visit.began) // 1000
         if visit.caller is not None and visit.heard is not None:
             call.request = self._desk.keyed(visit.heard.hash)
-            sent = hashlib.sha256(answer.body).digest()
+            sent = file.digest if file else hashlib.sha256(answer.body).digest()
             call.answer = self._desk.keyed(sent)
         if answer.status >= 500:  # noqa: PLR2004 our fault is not charged
             self._give_back(visit)
@@ -255,7 +257,20 @@ async def _through(app: App, scope: Scope, receive: Receive) -> Answer:
 
 
 def _about(answer: Answer) -> list[tuple[bytes, bytes]]:
-    return [(b"content-type", answer.media), (b"content-length", b"%d" % len(answer.body))]
+    size = answer.file.size if answer.file else len(answer.body)
+    return [(b"content-type", answer.media), (b"content-length", b"%d" % size)]
+
+
+async def _send_file(send: Send, file: SentFile) -> None:
+    """The file, piece by piece: a caller that reads slowly holds up its own."""
+    with file.path.open("rb") as stream:
+        left = file.size
+        while left > 0:
+            part = await asyncio.to_thread(stream.read, min(left, _PIECE))
+            left -= len(part)
+            await send({"type": "http.response.body", "body": part, "more_body": left > 0 and bool(part)})
+            if not part:
+                return
 
 
 async def _send(send: Send, method: str, request_id: str, answer: Answer) -> None:
@@ -267,4 +282,7 @@ async def _send(send: Send, method: str, request_id: str, answer: Answer) -> Non
         *answer.headers,
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if answer.file is not None and answer.file.size and method != "HEAD":
+        await _send_file(send, answer.file)
+        return
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -21,14 +22,24 @@ PROBLEM = b"application/problem+json"
 
 
 @dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file that is sent as it is: its bytes and SHA-256 are known before."""
+
+    path: Path
+    size: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back to the caller; `fields` counts the fields of data in it."""
+    """What goes back to the caller; `fields` counts the fields of data in it. A `file` goes in place of the body."""
 
     status: int
     body: bytes
     media: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
     fields: int = 0
+    file: SentFile | None = None
 
 
 def refusal(error: SharingError, request_id: str) -> Answer:

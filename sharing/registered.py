@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sharing import feed, looking_up, paging, verifying
+from sharing import bulk, feed, looking_up, paging, verifying
 from sharing.operations import Path, Verb
 
 VERBS: Final[Mapping[str, Verb]] = {"batch": looking_up.BATCH, "query": paging.QUERY, "verify": verifying.VERIFY}
-PATHS: Final[tuple[Path, ...]] = (feed.CHANGES,)
+PATHS: Final[tuple[Path, ...]] = (feed.CHANGES, bulk.RESULT, bulk.RECEIPTS)
