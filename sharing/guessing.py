@@ -2,18 +2,18 @@
 
 A day's claims are a hash table in a file that every process maps. A slot holds the mark of who claims about which field
 of whom, and the marks of up to `most` claims. The table is changed under a file lock and carries the machine's boot id;
-after a reboot, or when it is lost, it is made anew from the call records, which hold the same marks. Marks are HMACs.
+after a reboot, or when it is lost, it is made anew from the call records, which hold the same marks: keyed hashes.
 """
 
 from __future__ import annotations
 
 import base64
 import fcntl
-import hmac
 import mmap
 import os
 import struct
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -47,9 +47,10 @@ class Guesses:
 
     def mark(self, department: str, key: str, field: str, plain: str) -> bytes:
         """The mark of a claim; it tells nobody what was claimed, and of whom."""
-        place = hmac.digest(self._key, f"{department}\0{key}\0{field}".encode("utf-8", "surrogatepass"), "sha256")
-        told = hmac.digest(place, plain.encode("utf-8", "surrogatepass"), "sha256")
-        return place[:PLACE] + told[:CLAIM]
+        about = f"{department}\0{key}\0{field}".encode("utf-8", "surrogatepass")
+        place = blake2b(about, digest_size=PLACE, key=self._key).digest()
+        told = place + plain.encode("utf-8", "surrogatepass")
+        return place + blake2b(told, digest_size=CLAIM, key=self._key).digest()
 
     def is_open(self, day: str) -> bool:
         """Whether `take` can be asked about calls of that day, ISO 8601."""

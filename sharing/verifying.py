@@ -13,6 +13,7 @@ from schemas.values import Json
 from sharing.answers import source
 from sharing.call_refusals import guessed
 from sharing.calls import until_midnight
+from sharing.catalog import Published
 from sharing.desk import KINDS, Desk, Target, Visit, kind_of, well_formed
 from sharing.errors import MalformedError, UnavailableError
 from sharing.grant_pace import fresh
@@ -37,53 +38,74 @@ class Claims:
 
 
 async def _verify(desk: Desk, visit: Visit, target: Target, asked: Question) -> Answer:
-    one, subjects = read(asked.body)
-    kind, library, call = kind_of(target.library), target.library, visit.call
-    formed = [well_formed(kind, each.key) for each in subjects]
-    keys = [desk.recorded(library, each.key, well_formed=ok) for each, ok in zip(subjects, formed, strict=True)]
-    if one:
-        call.key = keys[0]
-    else:
-        call.keys = keys
+    if "subjects" in asked.body:
+        return await _many(desk, visit, target, asked)
+    one, library = claims_of(asked.body), target.library
+    kind = kind_of(library)
+    formed = well_formed(kind, one.key)
+    visit.call.key = desk.recorded(library, one.key, well_formed=formed)
     plan = desk.plan(visit, target.name, asked.grant, "verify")
-    for each in subjects:
-        for name in each.claims:
-            if name not in plan.verify:
-                raise not_verified(name, plan.grant.id)
+    said = _plain(plan, one)
+    if not formed:
+        raise MalformedError.key(*KINDS.get(kind, ("键", "key")))
+    desk.charge(visit, plan, 1)
+    await _count(desk, visit, plan, [(one.key, said)])
+    published, record = desk.read(target, one.key)
+    fresh(plan.grant, published.freshness)
+    return _told(visit, plan, published, _judged(plan, record, said), [said])
+
+
+async def _many(desk: Desk, visit: Visit, target: Target, asked: Question) -> Answer:
+    subjects, library = subjects_of(asked.body), target.library
+    kind = kind_of(library)
+    formed = [well_formed(kind, each.key) for each in subjects]
+    visit.call.keys = [
+        desk.recorded(library, one.key, well_formed=ok) for one, ok in zip(subjects, formed, strict=True)
+    ]
+    plan = desk.plan(visit, target.name, asked.grant, "verify")
+    said = [_plain(plan, each) for each in subjects]
     for place, ok in enumerate(formed, 1):
         if not ok:
-            raise MalformedError.key(*KINDS.get(kind, ("键", "key")), place=None if one else place)
-    plain = [{name: plan.verify[name](value) for name, value in each.claims.items()} for each in subjects]
+            raise MalformedError.key(*KINDS.get(kind, ("键", "key")), place=place)
     desk.charge(visit, plan, len(subjects))
-    await _count(desk, visit, plan, subjects, plain)
-    records: Mapping[str, Mapping[str, Json] | None]
-    if one:
-        published, record = desk.read(target, subjects[0].key)
-        records = {subjects[0].key: record}
-    else:
-        published, records = desk.read_many(target, [each.key for each in subjects])
+    await _count(desk, visit, plan, [(each.key, claims) for each, claims in zip(subjects, said, strict=True)])
+    published, records = desk.read_many(target, [each.key for each in subjects])
     fresh(plan.grant, published.freshness)
-    found = [_judged(plan, records.get(each.key), said) for each, said in zip(subjects, plain, strict=True)]
-    call.names, call.generation = sorted({name for each in subjects for name in each.claims}), published.id
-    data = found[0] if one else [{"key": s.key, "result": told} for s, told in zip(subjects, found, strict=True)]
-    told = {"data": data, **source(visit, plan, published)}
-    return Answer(200, orjson.dumps(told, default=str), fields=sum(map(len, found)))
+    data = [
+        {"key": each.key, "result": _judged(plan, records.get(each.key), claims)}
+        for each, claims in zip(subjects, said, strict=True)
+    ]
+    return _told(visit, plan, published, data, said)
 
 
-def read(body: Mapping[str, object]) -> tuple[bool, Sequence[Claims]]:
-    """Whether one subject is asked about, and what is claimed of each. Raises MalformedError."""
-    if ("subjects" in body) == ("key" in body or "claims" in body):
-        raise _malformed()
-    if "subjects" not in body:
-        return True, [_claims(body)]
+def _told(visit: Visit, plan: Plan, published: Published, data: object, said: Sequence[Mapping[str, str]]) -> Answer:
+    call = visit.call
+    call.names, call.generation = sorted({name for claims in said for name in claims}), published.id
+    body = orjson.dumps({"data": data, **source(visit, plan, published)}, default=str)
+    return Answer(200, body, fields=sum(map(len, said)))
+
+
+def _plain(plan: Plan, one: Claims) -> dict[str, str]:
+    """The claims in the spelling that is compared. Raises FieldNotGrantedError (SHR-VERIFY)."""
+    for name in one.claims:
+        if name not in plan.verify:
+            raise not_verified(name, plan.grant.id)
+    return {name: plan.verify[name](value) for name, value in one.claims.items()}
+
+
+def subjects_of(body: Mapping[str, object]) -> Sequence[Claims]:
+    """What is claimed of each of many subjects. Raises MalformedError."""
     subjects = body["subjects"]
+    if len(body) > 1:
+        raise _malformed()
     if not isinstance(subjects, list) or not 0 < len(subjects) <= LARGEST_BATCH:
         most = LARGEST_BATCH
         raise MalformedError.verification(f"一次 1 至 {most} 个主体", f"1 to {most} subjects at a time")
-    return False, [_claims(each) for each in subjects]
+    return [claims_of(each) for each in subjects]
 
 
-def _claims(told: object) -> Claims:
+def claims_of(told: object) -> Claims:
+    """What is claimed of one subject. Raises MalformedError."""
     if not isinstance(told, dict) or told.keys() != {"key", "claims"}:
         raise _malformed()
     key, claims = told["key"], told["claims"]
@@ -102,17 +124,10 @@ def _malformed() -> MalformedError:
     )
 
 
-async def _count(
-    desk: Desk, visit: Visit, plan: Plan, subjects: Sequence[Claims], plain: Sequence[Mapping[str, str]]
-) -> None:
+async def _count(desk: Desk, visit: Visit, plan: Plan, said: Sequence[tuple[str, Mapping[str, str]]]) -> None:
     """Count the claims. Raises GuessingError when a field of a subject has had its claims of the day."""
     guesses, department, call = desk.guesses, plan.grant.department, visit.call
-    said = [
-        (place, name, guesses.mark(department, each.key, name, value))
-        for place, (each, values) in enumerate(zip(subjects, plain, strict=True), 1)
-        for name, value in values.items()
-    ]
-    marks = [mark for _, _, mark in said]
+    marks = [guesses.mark(department, key, name, value) for key, claims in said for name, value in claims.items()]
     try:
         if not guesses.is_open(call.day):
             await asyncio.to_thread(guesses.open, call.day)
@@ -122,8 +137,8 @@ async def _count(
         raise UnavailableError.state() from error
     if beyond is not None:
         desk.give_back(visit)
-        place, name, _ = said[beyond]
-        raise guessed(name, guesses.most, until_midnight(), place if len(subjects) > 1 else None)
+        place, name = [(place, name) for place, (_, claims) in enumerate(said, 1) for name in claims][beyond]
+        raise guessed(name, guesses.most, until_midnight(), place if call.keys else None)
     call.claims = [written(mark) for mark in marks]
 
 
