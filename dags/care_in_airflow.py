@@ -1,4 +1,7 @@
-"""The DAG that cares for the warehouse every night: compact, expire, sweep, verify, back up (airflow dag)."""
+"""The DAG that cares for the warehouse every night: compact, expire, sweep, verify, back up (airflow dag).
+
+Beside it the call records are sealed, put away and stated.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from dags.steps_in_airflow import Report, with_wiring
 
 if TYPE_CHECKING:
     from runs.nightly import Nightly
+    from shutong.accounts import Accounts
     from shutong.wiring import Wired
 
 CARE = "care__warehouse"
@@ -40,6 +44,9 @@ def care_dag() -> DAG:
         for one in others:
             first >> one
             first = one
+        # Whatever is wrong with a table, the days of the call records are sealed, and the other way round.
+        sealed, kept, issued = [task(task_id=act.__name__)(act)() for act in (seal, put_away, issue)]
+        sealed >> kept >> issued
     return dag
 
 
@@ -73,6 +80,48 @@ def verify() -> Report:
 def back_up() -> Report:
     """Back up state and catalog."""
     return _with_nightly(lambda night: asdict(night.back_up()))
+
+
+def seal() -> Report:
+    """Seal the call records of the days that are over."""
+
+    def act(books: Accounts, _: Wired) -> Report:
+        return {one.day: one.calls for one in books.seals.seal()}
+
+    return _with_accounts(act)
+
+
+def put_away() -> Report:
+    """Put the call records of sealed days away in the warehouse."""
+
+    def act(books: Accounts, wired: Wired) -> Report:
+        from shutong.accounts import put_away as put
+
+        done, removed = put(books, wired.tables)
+        return {**{one.day: one.calls for one in done}, "files_removed": removed}
+
+    return _with_accounts(act)
+
+
+def issue() -> Report:
+    """Issue the statements of the month before, once no call of it can follow."""
+
+    def act(books: Accounts, _: Wired) -> Report:
+        from shutong.accounts import issue as issued
+
+        return {f"{one.month} {one.consumer} {one.provider}": one.calls for one in issued(books)}
+
+    return _with_accounts(act)
+
+
+def _with_accounts(act: Callable[[Accounts, Wired], Report]) -> Report:
+    def acting(wired: Wired) -> Report:
+        from sharing.archive import Archive
+        from shutong.accounts import accounts_of
+
+        return act(accounts_of(wired.deployment.settings, Archive(wired.tables)), wired)
+
+    return with_wiring(acting)
 
 
 def _with_nightly(act: Callable[[Nightly], Report]) -> Report:

@@ -20,6 +20,7 @@ from sharing.statements import signed
 
 FOLDER: Final = "statements"  # in the folder of the call records
 _SUFFIX: Final = ".json"
+_WHOLE: Final = ".whole"
 
 
 class Shelf:
@@ -57,6 +58,16 @@ class Shelf:
         """The signed statements of a month to which a department is a party, those of its own calls first."""
         found = [path for path in (self._folder / month).glob(f"*{_SUFFIX}") if department in _parties(path)]
         return [path.read_bytes() for path in sorted(found, key=lambda one: (_parties(one)[0] != department, one.name))]
+
+    def whole(self, month: str) -> bool:
+        """Whether all statements of that month were issued."""
+        return (self._folder / month / _WHOLE).exists()
+
+    def close(self, month: str) -> None:
+        """Note that all statements of that month were issued. Raises OSError."""
+        (self._folder / month).mkdir(parents=True, exist_ok=True)
+        (self._folder / month / _WHOLE).touch()
+        _sync(self._folder / month)
 
     def path(self, month: str, consumer: str, provider: str) -> Path:
         """Where that statement lies, or would."""

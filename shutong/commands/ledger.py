@@ -7,13 +7,15 @@ from typing import BinaryIO, TextIO
 
 import click
 
+from sharing.archive import KEPT_DAYS, LEAST_DAYS, Archive
 from sharing.receipt_check import confirm
 from sharing.receipts import check
 from sharing.statement_check import adds_up, against_ledger
 from sharing.statements import read
-from shutong.accounts import Accounts, accounts, accounts_of
+from shutong.accounts import Accounts, accounts, accounts_of, put_away
 from shutong.printing import Voice
 from shutong.session import FAILED, Session, command
+from shutong.wiring import open_deployment
 
 
 @click.command("verify", help="核对全部调用记录：改动、缺失、截断 | check every call record, and find what was changed")
@@ -70,6 +72,32 @@ def seal_command(session: Session) -> None:
         session.voice.line(f"{one.day}：{one.calls} 次调用，{one.root}", f"{one.day}: {one.calls} calls, {one.root}")
     if not made:
         session.voice.line("没有需要封存的日期", "No day is to be sealed")
+
+
+@click.command(
+    "archive", help="把已封存各日的记录归档到数据仓库 | put the records of sealed days away in the warehouse"
+)
+@click.option(
+    "--keep-days",
+    type=click.IntRange(min=LEAST_DAYS),
+    default=KEPT_DAYS,
+    show_default=True,
+    help="文件保留多少天 | for how long the files stay",
+)
+@command
+def archive_command(session: Session, keep_days: int) -> None:
+    """Put away what was sealed; files older than --keep-days go once the warehouse has the same."""
+    with open_deployment(session.settings) as wired:
+        books = accounts_of(session.settings, Archive(wired.tables))
+        done, removed = put_away(books, wired.tables, keep_days)
+    if session.voice.as_json:
+        session.voice.answer({"put_away": [asdict(one) for one in done], "files_removed": removed})
+        return
+    for one in done:
+        session.voice.line(f"{one.day}：{one.calls} 次调用", f"{one.day}: {one.calls} calls")
+    session.voice.line(
+        f"归档 {len(done)} 日，删除 {removed} 个旧文件", f"{len(done)} days put away, {removed} old files removed"
+    )
 
 
 @click.command("verify-receipt", help="核对一张回执：签名与调用记录 | check a receipt: its signature, and the records")

@@ -99,5 +99,10 @@ def test_statements_are_issued_checked_and_worked_out_again(tmp_path, monkeypatc
     (held / "forged.txt").write_text(signed(receipts[0], keys.signer())[:-4] + "AAAA")
     bad = json.loads(statement("check", str(file), "--receipts", str(held), "--json", exit_code=1))
     assert bad["bad_receipts"] == ["forged.txt:1 SHR-RECEIPT-FORGED"]
-    (file).write_text(file.read_text().replace("swj", "swi"))
+    assert json.loads(run(home, "archive", "--json"))["put_away"] == [{"day": "2026-01-31", "segments": 1, "calls": 6}]
+    assert "0 days put away, 0 old files removed" in run(home, "archive", "--keep-days", "99999")
+    assert "0 days put away, 1 old files removed" in run(home, "archive", "--keep-days", "62")
+    assert "1 calls" not in run(home, "verify")
+    assert "the records agree" in run(home, "verify", "--statement", str(file)), "worked out again from the warehouse"
+    file.write_text(file.read_text().replace("swj", "swi"))
     assert "SHR-STATEMENT-FORGED" in run(home, "verify", "--statement", str(file), exit_code=1)
