@@ -17,7 +17,7 @@ from pyiceberg.schema import Schema
 from schemas.standard import Standard
 from warehouse import crosswalk, keyed, positions, scan
 from warehouse.crosswalk import LOOSE, Contribution
-from warehouse.keyed import NUMBER, OWN, ROW, SOURCE, DamagedTwinError, Hashes, Lens, Numbers, Twin
+from warehouse.keyed import CHECK, NUMBER, OWN, SAME, SOURCE, DamagedTwinError, Hashes, Lens, Numbers, Twin, different
 from warehouse.moved import NEW, OLD, Between, files_of
 from warehouse.site import name as name_of
 from warehouse.sql import literal, quote
@@ -25,7 +25,16 @@ from warehouse.sql import literal, quote
 FOLDER = "keyed"  # below the warehouse's own folder on this machine; a folder for each library and table in it
 PATH, PLACE = "filename", "file_row_number"
 SHARE = 10  # of a file's rows; more than one in so many are read faster with the file
-_AT_ONCE = 65_536
+Places = Mapping[str, Numbers]  # by what DuckDB calls a file: numbers of rows, each once, in order
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Rows of a twin that are wanted, and whether they are in the old snapshot, and in the new one."""
+
+    twin: Twin
+    numbers: Numbers
+    flags: tuple[bool, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,8 @@ def lens_of(standard: Standard, contribution: Contribution, schema: Schema) -> L
     wanted = tuple(crosswalk.wanted(standard, contribution, names))
     found = {OWN: f"coalesce({crosswalk.OWN}, {LOOSE})"}
     found |= {one: crosswalk.identifier(standard, one) for one in crosswalk.weaker(standard)}
-    return Lens(schema, wanted, crosswalk.typed(standard, contribution, SOURCE, wanted, more=(ROW, NUMBER)), found)
+    shaped = crosswalk.typed(standard, contribution, SOURCE, wanted, more=(*keyed.texts(wanted), NUMBER))
+    return Lens(schema, wanted, shaped, found)
 
 
 def lens_of_base(key: str, schema: Schema) -> Lens:
@@ -64,150 +74,183 @@ def twins(folder: Path, files: Iterable[DataFile], lens: Lens) -> Twins:
     return Twins(lens, {one.file: one for one in found if one is not None})
 
 
-@dataclass(frozen=True, slots=True)
 class Pair:
     """A contribution's table at two snapshots, and the columns that are read of it.
 
-    `number` tells the temporary tables of one contribution from another's.
+    `number` tells the temporary relations of one contribution from another's. `read_moved` comes first.
     """
 
-    number: int
-    between: Between
-    columns: tuple[str, ...]
-    twins: Twins
+    def __init__(self, number: int, between: Between, columns: tuple[str, ...], twins: Twins) -> None:
+        self.number, self.between, self.columns, self.twins = number, between, columns, twins
+        self._old, self._new = files_of(between.old), files_of(between.new)
+        self._gone: Mapping[str, Places] = {OLD: {}, NEW: {}}
 
     @property
     def moved(self) -> str:
-        """The temporary table of rows that only one snapshot has, as `read_moved` made it; with OLD and NEW."""
+        """The temporary view of rows that only one snapshot has, as `read_moved` made it; with OLD and NEW."""
         return f"_moved_{self.number}"
 
     def read_moved(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make `moved`, with the place of each row."""
-        for plan, dead in ((self.between.old, self._dead(OLD)), (self.between.new, self._dead(NEW))):
-            gone = scan.places(plan.deletes) if plan.deletes else "(SELECT '' AS path, 0::BIGINT AS pos LIMIT 0)"
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE {dead} AS SELECT DISTINCT path, pos FROM {gone}")
-        old, new = files_of(self.between.old), files_of(self.between.new)
-        self._begin(connection, self.moved)
-        lone = [one for path, one in (old | new).items() if (path in old) != (path in new)]
-        self._scan(connection, lone, self.moved, f"{OLD} <> {NEW}")
-        # What a rollback brings back was deleted before.
-        fresh = " UNION ALL ".join(
-            f"(FROM {self._dead(one)} EXCEPT FROM {self._dead(other)})" for one, other in ((OLD, NEW), (NEW, OLD))
-        )
-        hit = connection.execute(f"SELECT path, count(*) FROM ({fresh}) GROUP BY path ORDER BY path").fetchall()
-        for path, count in hit:
-            if path not in old or path not in new:
-                continue
-            twin = self.twins.there.get(path)
-            if twin is None or count * SHARE > old[path].record_count:
-                places = f"r.{PLACE} IN (SELECT pos FROM ({fresh}) WHERE path = {literal(path)})"
-                self._scan(connection, [old[path]], self.moved, f"{OLD} <> {NEW}", places)
-                continue
-            before, after = (self._gone(connection, one, path) for one in (OLD, NEW))
-            fetch(connection, self.twins.lens, twin, np.setdiff1d(after, before), self.moved, (True, False))
-            fetch(connection, self.twins.lens, twin, np.setdiff1d(before, after), self.moved, (False, True))
+        before, after = (gone(connection, one.deletes) for one in (self.between.old, self.between.new))
+        self._gone = {OLD: before, NEW: after}
+        parts, wanted = [self._nothing()], []
+        for flag, plan, files, others in (
+            (OLD, self.between.old, self._old, self._new),
+            (NEW, self.between.new, self._new, self._old),
+        ):
+            lone = [one for path, one in files.items() if path not in others]
+            if lone:
+                deletes = plan.deletes if any(name_of(one.file_path) in self._gone[flag] for one in lone) else ()
+                said = f"{str(flag == OLD).lower()} AS {OLD}, {str(flag == NEW).lower()} AS {NEW}"
+                parts.append(self._kept(connection, f"lone{flag}", self._query(lone, said, deletes)))
+        for path in self._old.keys() & self._new.keys():
+            # What a rollback brings back was deleted before.
+            went, came = (_apart(one.get(path), other.get(path)) for one, other in ((after, before), (before, after)))
+            count, twin = len(went) + len(came), self.twins.there.get(path)
+            if count and twin is not None and count * SHARE <= self._old[path].record_count:
+                wanted += [Wanted(twin, went, (True, False)), Wanted(twin, came, (False, True))]
+            elif count:
+                parts.append(self._kept(connection, f"read_{len(parts)}", self._fresh(connection, path, went, came)))
+        parts += fetch(connection, self.twins.lens, wanted, self.moved)
+        self._begin(connection, self.moved, parts)
 
     def read_both(self, connection: duckdb.DuckDBPyConnection, into: str, where: str, asked: Mapping[str, str]) -> None:
-        """Put rows that both snapshots have into a table: all that meet `where` (about `r`), and perhaps others.
+        """Make a view of rows that both snapshots have: all that meet `where` (about `r`), and perhaps others.
 
         `asked` says the same for twins: by the name a row is found by, SQL of its texts.
         """
-        self._begin(connection, into)
-        self._scan(connection, self._fetched(connection, into, asked), into, f"{OLD} AND {NEW}", where)
+        parts, left = self._fetched(connection, into, asked)
+        if left:
+            dead = [(path, places) for some in self._gone.values() for path, places in some.items()]
+            told = [pa.table({PATH: [path] * len(places), PLACE: places}) for path, places in dead if len(places)]
+            if told:
+                connection.register(f"{into}_dead", pa.concat_tables(told))
+            live = f" AND (r.{PATH}, r.{PLACE}) NOT IN (FROM {into}_dead)" if told else ""
+            query = f"{self._query(left, f'true AS {OLD}, true AS {NEW}')} WHERE ({where}){live}"
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {into}_read AS {query}")
+            parts.append(f"FROM {into}_read")
+        self._begin(connection, into, [self._nothing(), *parts])
 
     def pointing(self, connection: duckdb.DuckDBPyConnection, asked: Mapping[str, str]) -> str:
         """SQL of rows of the new snapshot: all that one of the texts `asked` for finds, and perhaps others."""
         into, listed = f"_pointing_{self.number}", ", ".join(quote(name) for name in self.columns)
-        self._begin(connection, into)
-        scanned = tuple(self._fetched(connection, into, asked))
+        parts, left = self._fetched(connection, into, asked)
+        self._begin(connection, into, [self._nothing(), *parts])
         queries = [f"SELECT {listed} FROM {into}", f"SELECT {listed} FROM {self.moved} WHERE {NEW}"]
-        if scanned:
+        if left:
             schema = self.twins.lens.schema
-            plan = dataclasses.replace(self.between.new, schema=schema, data=scanned)
-            live = scan.located(plan, scanned, list(self.columns))
-            gone = f"(r.{PATH}, r.{PLACE}) NOT IN (SELECT m.{PATH}, m.{PLACE} FROM {self.moved} m)"
-            queries.append(f"SELECT {', '.join(f'r.{quote(one)}' for one in self.columns)} FROM {live} r WHERE {gone}")
+            plan = dataclasses.replace(self.between.new, schema=schema, data=tuple(left))
+            live = scan.located(plan, left, list(self.columns))
+            moved = f"(r.{PATH}, r.{PLACE}) NOT IN (SELECT m.{PATH}, m.{PLACE} FROM {self.moved} m)"
+            queries.append(f"SELECT {', '.join(f'r.{quote(one)}' for one in self.columns)} FROM {live} r WHERE {moved}")
         return f"({' UNION ALL '.join(queries)})"
 
-    def _dead(self, flag: str) -> str:
-        """The temporary table of what a snapshot's position deletes name."""
-        return f"_dead_{self.number}{flag}"
+    def _begin(self, connection: duckdb.DuckDBPyConnection, into: str, parts: Sequence[str]) -> None:
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {into} AS {' UNION ALL '.join(parts)}")
 
-    def _gone(self, connection: duckdb.DuckDBPyConnection, flag: str, path: str) -> Numbers:
-        query = f"SELECT pos FROM {self._dead(flag)} WHERE path = {literal(path)}"
-        return np.asarray(connection.execute(query).fetchnumpy()["pos"], np.int64)
-
-    def _begin(self, connection: duckdb.DuckDBPyConnection, into: str) -> None:
+    def _nothing(self) -> str:
         plan = dataclasses.replace(self.between.new, schema=self.twins.lens.schema, data=(), deletes=())
         nothing = scan.relation(plan, list(self.columns))
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {into} AS SELECT *, '' AS {PATH}, 0::BIGINT AS {PLACE},"
-            f" true AS {OLD}, true AS {NEW} FROM {nothing}"
-        )
+        return f"SELECT *, '' AS {PATH}, 0::BIGINT AS {PLACE}, true AS {OLD}, true AS {NEW} FROM {nothing}"
 
-    def _scan(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        files: Sequence[DataFile],
-        into: str,
-        live: str,
-        where: str = "true",
-    ) -> None:
-        if not files:
-            return
-        plan = dataclasses.replace(self.between.new, schema=self.twins.lens.schema, data=tuple(files), deletes=())
+    def _query(self, files: Sequence[DataFile], said: str, deletes: Sequence[str] = ()) -> str:
+        """SQL of the rows of some files (`r`) that no position delete names, with their places and what is `said`."""
+        schema = self.twins.lens.schema
+        plan = dataclasses.replace(self.between.new, schema=schema, data=tuple(files), deletes=tuple(deletes))
         listed = ", ".join(f"r.{quote(one)}" for one in self.columns)
         source = scan.located(plan, files, list(self.columns))
-        flags = ", ".join(
-            f"{_among(plan, 'r')} AND (r.{PATH}, r.{PLACE}) NOT IN (FROM {self._dead(flag)}) AS {flag}"
-            for plan, flag in ((self.between.old, OLD), (self.between.new, NEW))
-        )
-        connection.execute(
-            f"INSERT INTO {into} SELECT * FROM (SELECT {listed}, r.{PATH}, r.{PLACE}, {flags} FROM {source} r"
-            f" WHERE {where}) WHERE {live}"
-        )
+        return f"SELECT {listed}, r.{PATH}, r.{PLACE}, {said} FROM {source} r"
 
-    def _fetched(self, connection: duckdb.DuckDBPyConnection, into: str, asked: Mapping[str, str]) -> list[DataFile]:
-        """Add rows that both snapshots have and that are asked for, of files with twins; the files that are left."""
-        old, new = files_of(self.between.old), files_of(self.between.new)
-        hashes = {name: _hashes(connection, texts) for name, texts in asked.items()}
-        many, left = sum(len(one) for one in hashes.values()), []
-        for path in (one for one in old if one in new):
+    def _fresh(self, connection: duckdb.DuckDBPyConnection, path: str, went: Numbers, came: Numbers) -> str:
+        """SQL of rows of a file that both snapshots have, of which one shows some and the other others."""
+        table, old = f"_fresh_{self.number}", np.arange(len(went) + len(came)) < len(went)
+        told = pa.table({"pos": np.concatenate([went, came]), OLD: pa.array(old), NEW: pa.array(~old)})
+        connection.register(table, told)
+        return f"{self._query([self._old[path]], f'd.{OLD}, d.{NEW}')} JOIN {table} d ON r.{PLACE} = d.pos"
+
+    def _kept(self, connection: duckdb.DuckDBPyConnection, name: str, query: str) -> str:
+        """SQL of what a query gives, which is read once."""
+        made = f"{self.moved}_{name}"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {made} AS {query}")
+        return f"FROM {made}"
+
+    def _fetched(self, connection: duckdb.DuckDBPyConnection, into: str,
+                 asked: Mapping[str, str]) -> tuple[list[str], list[DataFile]]:  # fmt: skip
+        """SQL of rows that both snapshots have and that are asked for, of files with twins; the files that are left."""
+        hashes = {name: hashes_of(connection, texts) for name, texts in asked.items()}
+        many = sum(len(one) for one in hashes.values())
+        left, wanted = [], []
+        for path in (one for one in self._old if one in self._new):
             twin = self.twins.there.get(path)
-            if twin is None or many * SHARE > old[path].record_count:
-                left.append(old[path])
+            if twin is None or many * SHARE > self._old[path].record_count:
+                left.append(self._old[path])
                 continue
-            numbers = np.unique(np.concatenate([twin.find(name, some) for name, some in hashes.items()]))
-            for flag in (OLD, NEW):
-                numbers = np.setdiff1d(numbers, self._gone(connection, flag, path), assume_unique=True)
-            if len(numbers) * SHARE > old[path].record_count:
-                left.append(old[path])
+            numbers = different(np.concatenate([twin.find(name, some) for name, some in hashes.items()]))
+            for places in self._gone.values():
+                numbers = _apart(numbers, places.get(path))
+            if len(numbers) * SHARE > self._old[path].record_count:
+                left.append(self._old[path])
             else:
-                fetch(connection, self.twins.lens, twin, numbers, into, (True, True))
-        return left
+                wanted.append(Wanted(twin, numbers, (True, True)))
+        return fetch(connection, self.twins.lens, wanted, into), left
 
 
-def fetch(  # noqa: PLR0917 - which rows of which twin go where, and what is said of them
-    connection: duckdb.DuckDBPyConnection,
-    lens: Lens,
-    twin: Twin,
-    numbers: Numbers,
-    into: str,
-    flags: Sequence[bool] = (),
-) -> None:
-    """Add rows of a twin to a table (its columns, PATH, PLACE, and the flags). Raises DamagedTwinError."""
-    for start in range(0, len(numbers), _AT_ONCE):
-        rows = twin.rows(numbers[start : start + _AT_ONCE])
-        connection.register("_fetched", rows)
-        told = connection.execute(f"SELECT count(*) FROM _fetched WHERE hash({ROW}, {NUMBER}) <> _check").fetchone()
-        if told != (0,):
-            raise DamagedTwinError(twin)
-        said = "".join(f", {one}" for one in flags)
-        connection.execute(
-            f"INSERT INTO {into} SELECT {lens.values('_values')}, {literal(twin.file)}, {NUMBER}{said}"
-            f" FROM (SELECT from_json({ROW}, '[\"VARCHAR\"]') AS _values, {NUMBER} FROM _fetched)"
-        )
-        connection.unregister("_fetched")
+def gone(connection: duckdb.DuckDBPyConnection, deletes: Sequence[str]) -> Places:
+    """What position deletes name: by file the numbers of rows, each once, in order."""
+    if not deletes:
+        return {}
+    table = connection.execute(f"SELECT path, pos FROM {scan.places(deletes)}").to_arrow_table()
+    paths = table["path"].combine_chunks().dictionary_encode()
+    of_path, numbers = paths.indices.to_numpy(), table["pos"].to_numpy()
+    return {
+        path: different(numbers[of_path == place].astype(np.int64))
+        for place, path in enumerate(paths.dictionary.to_pylist())
+    }
+
+
+def _apart(numbers: Numbers | None, others: Numbers | None) -> Numbers:
+    """The numbers that are not among the others, both each once and in order."""
+    if numbers is None or others is None or not len(numbers) or not len(others):
+        return np.empty(0, np.int64) if numbers is None else numbers
+    at = np.searchsorted(others, numbers)
+    kept: Numbers = numbers[others[np.minimum(at, len(others) - 1)] != numbers]
+    return kept
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, lens: Lens, wanted: Sequence[Wanted], name: str) -> list[str]:
+    """SQL of rows of twins: their columns, PATH, PLACE, OLD and NEW. Raises DamagedTwinError.
+
+    `name` tells what is held of them from what other calls hold.
+    """
+    parts = []
+    for number, (one, texts) in enumerate(zip(wanted, read(connection, lens, wanted), strict=True)):
+        if len(texts):
+            connection.register(f"{name}_{number}", texts)
+            old, new = (str(flag).lower() for flag in one.flags)
+            parts.append(
+                f"SELECT {lens.values()}, {literal(one.twin.file)} AS {PATH}, {NUMBER} AS {PLACE}, {old} AS {OLD},"
+                f" {new} AS {NEW} FROM {name}_{number}"
+            )
+    return parts
+
+
+def read(connection: duckdb.DuckDBPyConnection, lens: Lens, wanted: Sequence[Wanted]) -> list[pa.Table]:
+    """The rows of twins as texts (`keyed.texts`) with NUMBER. Raises DamagedTwinError."""
+    every = [one.twin.rows(one.numbers) for one in wanted]
+    for number, rows in enumerate(every):
+        connection.register(f"_check_{number}", rows)
+    told = " UNION ALL ".join(
+        f"SELECT {number} FROM _check_{number} WHERE {SAME} <> {CHECK}"
+        for number, rows in enumerate(every)
+        if len(rows)
+    )
+    wrong = connection.execute(f"SELECT min(#1) FROM ({told})").fetchone() if told else None
+    for number in range(len(every)):
+        connection.unregister(f"_check_{number}")
+    if wrong is not None and wrong[0] is not None:
+        raise DamagedTwinError(wanted[wrong[0]].twin)
+    return [one.twin.texts(rows, lens.columns) for one, rows in zip(wanted, every, strict=True)]
 
 
 def places(connection: duckdb.DuckDBPyConnection, plan: scan.Plan, twins: Twins, keys: str) -> pa.Table | None:
@@ -215,44 +258,32 @@ def places(connection: duckdb.DuckDBPyConnection, plan: scan.Plan, twins: Twins,
 
     None where that does not come to one row for each key.
     """
-    key, lens = quote(twins.lens.columns[0]), twins.lens
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE _standing ({key} VARCHAR, {PATH} VARCHAR, {PLACE} BIGINT)")
-    hashes = _hashes(connection, keys)
-    for file in plan.data:
-        twin = twins.there.get(name_of(file.file_path))
-        if twin is not None:
-            fetch(connection, lens, twin, twin.find(OWN, hashes), "_standing")
+    lens, dead = twins.lens, gone(connection, plan.deletes)
+    asked = connection.execute(f"SELECT key FROM ({keys}) AS k(key) ORDER BY key").to_arrow_table()["key"]
+    there = [twins.there[name_of(one.file_path)] for one in plan.data if name_of(one.file_path) in twins.there]
+    hashes = hashes_of(connection, keys) if there else np.empty(0, np.uint64)
+    wanted = [Wanted(one, _apart(one.find(OWN, hashes), dead.get(one.file)), (True, True)) for one in there]
+    (text,) = keyed.texts(lens.columns)
+    found: dict[str, Numbers] = {}
+    for one, rows in zip(wanted, read(connection, lens, wanted), strict=True):
+        right = pc.is_in(rows[text], value_set=asked.cast(rows[text].type)).to_numpy()
+        found[one.twin.file] = one.numbers[right]
     scanned = [one for one in plan.data if name_of(one.file_path) not in twins.there]
     if scanned:
-        source = scan.located(dataclasses.replace(plan, deletes=()), scanned, list(lens.columns))
-        connection.execute(
-            f"INSERT INTO _standing SELECT r.{key}, r.{PATH}, r.{PLACE} FROM {source} r"
-            f" SEMI JOIN (SELECT key FROM ({keys}) AS k(key)) w ON r.{key} = w.key"
-        )
-    found = connection.execute(
-        f"SELECT p.{PATH} AS path, p.{PLACE} AS pos FROM _standing p SEMI JOIN (SELECT key FROM ({keys}) AS k(key)) w"
-        f" ON p.{key} = w.key WHERE {_live(plan)} ORDER BY ALL"
-    ).to_arrow_table()
-    wanted = connection.execute(f"SELECT count(*) FROM ({keys})").fetchone()
-    if wanted != (found.num_rows,):
+        source, key = scan.located(plan, scanned, list(lens.columns)), quote(lens.columns[0])
+        rows = connection.execute(
+            f"SELECT r.{PATH} AS path, r.{PLACE} AS pos FROM {source} r"
+            f" SEMI JOIN (SELECT key FROM ({keys}) AS k(key)) w ON r.{key} = w.key ORDER BY ALL"
+        ).to_arrow_table()
+        for path in rows["path"].unique().to_pylist():
+            found[path] = rows.filter(pc.equal(rows["path"], path))["pos"].to_numpy()
+    if sum(map(len, found.values())) != len(asked):
         return None
-    files = {}
-    for path in found["path"].unique().to_pylist():
-        files[path] = found.filter(pc.equal(found["path"], path))["pos"].to_numpy()
-    return positions.places(files) if files else found.slice(0, 0)
+    found = {path: rows for path, rows in found.items() if len(rows)}
+    return positions.places(found) if found else pa.table({"file_path": [], "pos": []})
 
 
-def _hashes(connection: duckdb.DuckDBPyConnection, texts: str) -> Hashes:
+def hashes_of(connection: duckdb.DuckDBPyConnection, texts: str) -> Hashes:
+    """The hashes of the texts a query gives, each once."""
     query = f"SELECT DISTINCT hash(t) AS h FROM ({texts}) AS s(t) WHERE t IS NOT NULL"
     return np.asarray(connection.execute(query).fetchnumpy()["h"], np.uint64)
-
-
-def _live(planned: scan.Plan) -> str:
-    """SQL of whether the row at p.filename, p.file_row_number is live in a snapshot."""
-    there = _among(planned, "p")
-    return f"{there} AND (p.{PATH}, p.{PLACE}) NOT IN {scan.places(planned.deletes)}" if planned.deletes else there
-
-
-def _among(planned: scan.Plan, row: str) -> str:
-    listed = ", ".join(literal(one) for one in files_of(planned))
-    return f"{row}.{PATH} IN ({listed})" if listed else "false"

@@ -104,11 +104,11 @@ def town(shelf):
 
 def test_a_merge_with_twins_reads_only_the_files_that_came(town, monkeypatch):
     stood = {one.file_path for one in town.tables.plan(WHO[0].table, town.state.released(WHO[0].table)).data}
-    read_as_files, scan = [], keyed_rows.Pair._scan
+    read_as_files, query = [], keyed_rows.Pair._query
     monkeypatch.setattr(
         keyed_rows.Pair,
-        "_scan",
-        lambda self, connection, files, *more: (read_as_files.extend(files), scan(self, connection, files, *more)),
+        "_query",
+        lambda self, files, *more: (read_as_files.extend(files), query(self, files, *more))[1],
     )
     Town.act(town, "upsert", 0, [A | {"dom": "迁址"}])
     assert not town.merge().whole
@@ -118,7 +118,7 @@ def test_a_merge_with_twins_reads_only_the_files_that_came(town, monkeypatch):
 
 
 def test_what_is_damaged_is_not_believed_and_is_made_anew(town):
-    for name in ("seal", "text", "ends", "found-0"):
+    for name in ("seal", "records", "ends", "found-0"):
         for file in (town.tables.folder / "keyed" / "small").rglob(name):
             file.write_bytes(bytes(one ^ 1 for one in file.read_bytes()))
         Town.act(town, "upsert", 0, [A | {"ent_name": f"更名 {name}"}])
@@ -126,6 +126,22 @@ def test_what_is_damaged_is_not_believed_and_is_made_anew(town):
         assert {row["uscc"]: row["ent_name"] for row in town.rows("small")}["A"] == f"更名 {name}"
         assert keyed_care.tend(town.state, town.tables, "small").made >= 2
         assert keyed_care.tend(town.state, town.tables, "small") == keyed_care.Twinned(0, 0, 0)
+    town.check()
+
+
+def test_twins_as_an_earlier_version_made_them_are_not_read_and_are_made_anew(town, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(keyed, "FORMAT", keyed.FORMAT - 1)
+        keyed_care.tend(town.state, town.tables, "small", on=False)
+        assert keyed_care.tend(town.state, town.tables, "small").made == 3
+    plan = town.tables.plan(WHO[0].table, town.state.released(WHO[0].table))
+    lens = keyed_rows.lens_of(town.standard, WHO[0], plan.schema)
+    folder = keyed_rows.folder_of(town.tables.folder, "small", WHO[0].table)
+    assert not keyed_rows.twins(folder, plan.data, lens).there
+    Town.act(town, "upsert", 0, [A | {"dom": "迁址"}])
+    assert not town.merge().whole
+    assert keyed_care.tend(town.state, town.tables, "small").made == 4
+    assert keyed_rows.twins(folder, plan.data, lens).there
     town.check()
 
 
@@ -162,7 +178,7 @@ def test_switched_off_there_are_no_twins(town):
 
 
 SCHEMA = {
-    "text": (pa.string(), st.text()),
+    "text": (pa.string(), st.text() | st.just("长" * 30_000)),
     "date": (pa.date32(), st.dates()),
     "at": (pa.timestamp("us", "UTC"), st.datetimes(timezones=st.just(UTC))),
     "stamp": (pa.timestamp("us"), st.datetimes()),
@@ -189,13 +205,12 @@ def test_rows_come_out_of_a_twin_as_they_were(tmp_path_factory, rows):
     lens = keyed.Lens(plan.schema, tuple(SCHEMA), f"FROM {keyed.SOURCE}", {keyed.OWN: '"text"'})
     with tables.connect() as connection:
         twin = keyed.build(connection, folder, plan.data[0], lens)
-        everything = f"SELECT *, '' AS filename, 0::BIGINT AS place FROM ({keyed_rows.scan.relation(plan)})"
-        connection.execute(f"CREATE TABLE found AS {everything} LIMIT 0")
-        keyed_rows.fetch(connection, lens, twin, np.arange(len(rows)), "found")
+        wanted = keyed_rows.Wanted(twin, np.arange(len(rows)), (True, True))
+        (said,) = keyed_rows.fetch(connection, lens, [wanted], "found")
         columns = ", ".join(f'"{name}"' for name in SCHEMA)
         found, there = (
             connection.execute(f"SELECT {columns} FROM {source}").to_arrow_table()
-            for source in ("found ORDER BY place", keyed_rows.scan.relation(plan))
+            for source in (f"({said}) ORDER BY file_row_number", keyed_rows.scan.relation(plan))
         )
         assert found.to_pylist() == there.to_pylist()
         text = rows[0]["text"]
