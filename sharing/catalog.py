@@ -14,10 +14,11 @@ from schemas.values import Json
 from sharing.applications import Applications
 from sharing.directory import Directory
 from sharing.directory_values import Usage
+from sharing.forms import Form
 from sharing.ingest_terms import Counter
 from sharing.operating import Operating
 from sharing.people_door import PeopleDoor
-from sharing.proxies import Trust
+from sharing.proxies import Network, Trust
 
 
 class Published(Protocol):
@@ -175,6 +176,8 @@ class SharingConfig:
     applications: Applications | None = None  # where the database has grants; without it the file's are all there are
     served: Mapping[str, Library] = field(default_factory=dict)  # resources whose landed records can be asked by key
     trust: Trust = field(default_factory=Trust)  # which proxies are believed, and the issuer of access tokens
+    forms: Mapping[str, Form] = field(default_factory=dict)  # that can be filled, by id
+    webhook_networks: tuple[Network, ...] = ()  # where webhooks may lie; none: public https addresses only
     directory: Callable[[Usage], Directory] | None = None  # made when somebody first asks for it
     people: PeopleDoor | None = None  # who may log in; without it nobody
     operating: Operating = field(default_factory=Operating)  # limits, drain, metrics, access log, traces

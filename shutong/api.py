@@ -14,8 +14,10 @@ from schemas.values import Json
 from sharing.catalog import CatalogEntry, Library, SharingConfig
 from sharing.directory import Directory
 from sharing.directory_values import Usage
+from sharing.forms import read_forms
 from sharing.grants import PERSONAL_LEVEL
 from sharing.ingest_terms import Counter
+from sharing.proxies import networks_of
 from shutong.applying import applications_of
 from shutong.deployment import Deployment, DeploymentSecrets, load
 from shutong.logging_in import door_of
@@ -86,17 +88,20 @@ def config_of(settings: Settings) -> SharingConfig:
     state = State(settings.state_url)
     state.migrate()
     secrets = DeploymentSecrets(settings)
+    libraries, served = _libraries(deployment), _served(deployment)
     return SharingConfig(
         engine=state.engine,
         grants=settings.home / "grants.yaml",
         meter=settings.home / "meter",
         secret=_metering(secrets),
         catalog=tuple(_entry(resource, state) for resource in deployment.resources),
-        libraries=_libraries(deployment),
-        served=_served(deployment),
+        libraries=libraries,
+        served=served,
+        forms=read_forms(settings.home / "forms", {n: one.standard for n, one in {**libraries, **served}.items()}),
         pushes=_pushes(deployment, state, secrets),
         applications=applications_of(deployment, state.engine),
         trust=trust_of(settings),
+        webhook_networks=networks_of(settings.webhook_networks),
         operating=operating_of(settings),
         directory=partial(_directory, deployment, state),
         people=door_of(deployment, state.engine),
