@@ -103,7 +103,7 @@ def mask_of(field: Field) -> Mask | None:
 def _text(value: object) -> str:
     """The value as text without combining marks and invisible characters, which would betray what they stand beside."""
     text = str(value)
-    if text.isascii():
+    if text.isascii() or text.isalnum():  # among letters and digits is none of them
         return text.strip()
     return "".join(c for c in text if not unicodedata.combining(c) and unicodedata.category(c) != "Cf").strip()
 
