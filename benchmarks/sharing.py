@@ -7,7 +7,8 @@
 
 Ours: two workers, key, grant with fields and rows, masks, quota, durable and chained record, signed receipt. wrk (of
 Debian: `apt-get install wrk`) asks with 64 connections for 5,000 firms spread over the table, each peer's turn followed
-by ours, and the ratio is the median of the rounds. Peers have no features on:
+by ours, and the ratio is the median of the rounds; `cpu_over` compares the processor time an answer costs, databases
+included, which other programs on the machine change less. Peers have no features on:
 
     fastapi       FastAPI, SQLAlchemy and PostgreSQL, two workers under the server ours runs under
     postgraphile  PostGraphile 4.14 over the same PostgreSQL
@@ -44,7 +45,7 @@ sys.path[:0] = [str(TOP), str(Path(__file__).resolve().parent)]
 from first_parts.processes import BenchmarkError  # noqa: E402
 from results import told  # noqa: E402
 from sharing_parts import firms, ours, peers  # noqa: E402
-from sharing_parts.load import Question, anonymous_mib, ask, need_wrk, tree  # noqa: E402
+from sharing_parts.load import Question, anonymous_mib, ask, need_wrk, spent, tree  # noqa: E402
 
 from infra.testing import postgres  # noqa: E402
 
@@ -82,6 +83,15 @@ class Run:
         time.sleep(1)
         return ask(question, seconds or self.seconds, connections).rate
 
+    def weighed(
+        self, question: Question, pids: Sequence[int], connections: int = CLIENTS, seconds: float | None = None
+    ) -> tuple[float, float]:
+        """Answers a second, and processor seconds an answer costs those processes."""
+        time.sleep(1)
+        before = sum(map(spent, pids))
+        load = ask(question, seconds or self.seconds, connections)
+        return load.rate, (sum(map(spent, pids)) - before) / load.answered
+
 
 def measure(folder: Path, rows: int, run: Run, *, install: bool) -> None:
     """Lay the firms out, then every pair."""
@@ -98,8 +108,7 @@ def measure(folder: Path, rows: int, run: Run, *, install: bool) -> None:
     with ours.serving(folder) as (address, pid), postgres.running("benchmark", {"shared_buffers": "512MB"}) as server:
         mine = ours.look_up(address, headers, keys)
         alone(run, folder, mine, pid, rows)
-        firms.write_postgres(file, folder, server, rows)
-        table = peers.Table(folder, keys, file, sqlite, server)
+        table = peers.Table(folder, keys, file, sqlite, server, firms.write_postgres(file, folder, server, rows))
         for peer in peers.PEERS:
             problem = "" if install or peer.ready() else "not installed, and a small run does not install"
             try:
@@ -126,10 +135,12 @@ def alone(run: Run, folder: Path, mine: Question, pid: int, rows: int) -> None:
     batch = Question(mine.address, f"/v1/libraries/{firms.TABLE}/records:batch", lists, "POST", mine.headers, body)
     run.figures["sharing_batch_keys_per_s"] = run.rate(batch, 4) * BATCH
     run.figures["sharing_worker_anonymous_mib"] = max(anonymous_mib(one) for one in tree(pid)[1:])
-    with ours.serving(folder, "constant") as (address, _):
+    with ours.serving(folder, "constant") as (address, other):
         constant = Question(address, mine.path, mine.keys, headers=mine.headers)
-        kept = [run.rate(mine) / run.rate(constant) for _ in range(run.rounds)]
-    run.figures["sharing_of_constant"] = statistics.median(kept)
+        kept = [(run.weighed(mine, [pid]), run.weighed(constant, [other])) for _ in range(run.rounds)]
+    run.figures["sharing_of_constant"] = statistics.median(our[0] / free[0] for our, free in kept)
+    run.figures["sharing_cpu_us"] = statistics.median(our[1] for our, _ in kept) * 1e6
+    run.figures["sharing_constant_cpu_us"] = statistics.median(free[1] for _, free in kept) * 1e6
     _show("ours", run.figures)
 
 
@@ -139,11 +150,16 @@ def beside(run: Run, peer: peers.Peer, table: peers.Table, mine: Question, pid: 
         first = table.folder / "first"
         ask(running.question, 1, 1, first=first)
         ask(running.question, run.seconds, peer.connections)
-        pairs = []
+        pairs, costs = [], []
+        whole = [one for one in (running.pid, running.database) if one is not None]
         for _ in range(run.rounds):
-            theirs = run.rate(running.question, peer.connections, max(run.seconds, peer.slow))
-            pairs.append((theirs, run.rate(mine)))
+            seconds = max(run.seconds, peer.slow)
+            theirs, cost = run.weighed(running.question, whole, peer.connections, seconds)
+            our, our_cost = run.weighed(mine, [pid])
+            pairs.append((theirs, our))
+            costs.append(cost / our_cost)
         name = f"sharing_{peer.name}"
+        run.figures[f"{name}_cpu_over"] = statistics.median(costs)
         run.figures[f"{name}_per_s"] = statistics.median(theirs for theirs, _ in pairs)
         run.figures[f"{name}_over"] = statistics.median(our / theirs for theirs, our in pairs)
         memory = sum(map(anonymous_mib, tree(running.pid)))

@@ -83,8 +83,8 @@ def write_sqlite(file: Path, folder: Path) -> Path:
     return path
 
 
-def write_postgres(file: Path, folder: Path, server: Postgres, rows: int) -> None:
-    """A table of text columns with the code as primary key."""
+def write_postgres(file: Path, folder: Path, server: Postgres, rows: int) -> int:
+    """A table of text columns with the code as primary key; gives the server's main process."""
     part = folder / "part.csv"
     with psycopg.connect(server.url(driver="postgresql"), autocommit=True) as connection, _duckdb(folder) as source:
         connection.execute(f"CREATE TABLE {TABLE} ({', '.join(f'{name} text' for name in COLUMNS)})")
@@ -98,6 +98,8 @@ def write_postgres(file: Path, folder: Path, server: Postgres, rows: int) -> Non
         part.unlink()
         connection.execute(f"ALTER TABLE {TABLE} ADD PRIMARY KEY ({KEY})")
         connection.execute(f"VACUUM (ANALYZE) {TABLE}")
+        backend = connection.info.backend_pid
+        return int(Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _duckdb(folder: Path) -> duckdb.DuckDBPyConnection:

@@ -31,21 +31,23 @@ READY_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Table:
-    """The same firms in every form; what was not made is None."""
+    """The same firms in every form, and the process of the PostgreSQL that has them."""
 
     folder: Path
     keys: Sequence[str]
     parquet: Path
     sqlite: Path
     postgres: Postgres
+    postgres_pid: int
 
 
 @dataclass(frozen=True)
 class Running:
-    """A peer that answers: what to ask, and its process."""
+    """A peer that answers: what to ask, its process, and that of its database."""
 
     question: Question
     pid: int
+    database: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def fastapi(table: Table) -> Iterator[Running]:
     environment = {"PEER_URL": table.postgres.url(), "PEER_COLUMNS": ",".join(COLUMNS)}
     command = [str(PARTS / "peer_app.py"), str(port)]
     with server(command, environment, f"{address}/firms/{table.keys[0]}", table.folder / "fastapi.log") as pid:
-        yield Running(Question(address, "/firms/{key}", table.keys), pid)
+        yield Running(Question(address, "/firms/{key}", table.keys), pid, table.postgres_pid)
 
 
 @contextmanager
@@ -128,7 +130,7 @@ def postgraphile(table: Table) -> Iterator[Running]:
     asked = json.dumps({"query": f'{{firmByUscc(uscc:"{{key}}"){{{names}}}}}'})
     with _up(table, "postgraphile", command, f"{address}/graphql", {"NODE_ENV": "production"}) as pid:
         headers = {"Content-Type": "application/json"}
-        yield Running(Question(address, "/graphql", table.keys, "POST", headers, asked), pid)
+        yield Running(Question(address, "/graphql", table.keys, "POST", headers, asked), pid, table.postgres_pid)
 
 
 @contextmanager
