@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import BinaryIO, TextIO
 
 import click
 
 from sharing.archive import KEPT_DAYS, LEAST_DAYS, Archive
+from sharing.looked import FILE as DELAYS
+from sharing.looked import WhoLooked, read_delays
 from sharing.receipt_check import confirm
 from sharing.receipts import check
 from sharing.statement_check import adds_up, against_ledger
@@ -15,6 +19,7 @@ from sharing.statements import read
 from shutong.accounts import Accounts, accounts, accounts_of, put_away
 from shutong.printing import Voice
 from shutong.session import FAILED, Session, command
+from shutong.watching import person
 from shutong.wiring import open_deployment
 
 
@@ -136,3 +141,36 @@ def keys_command(session: Session, *, new: bool) -> None:
     heads = [("密钥", "key"), ("启用", "from"), ("停用", "until")]
     rows = [[one["kid"], one["from"], one.get("until", "")] for one in told]
     session.voice.table(("回执密钥", "Keys of receipts"), heads, rows)
+
+
+@click.command("looked", help="谁查过我：某人或某企业被谁查询 | who got answers about a person or a firm")
+@click.argument("key", metavar="KEY|-")
+@click.option("--by", required=True, help="谁在查看（people.yaml 中的编号） | who looks, of people.yaml")
+@click.option("--why", required=True, help="事由 | the reason")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="从哪一天起，缺省一年 | since which day; a year back")
+@command
+def looked_command(session: Session, key: str, by: str, why: str, since: datetime | None) -> None:
+    """List who looked, but for calls looked.yaml shows later; a person's key is better given on standard input (-).
+
+    The look itself is recorded, with who and why, before anything is told.
+    """
+    asked = sys.stdin.readline().strip() if key == "-" else key
+    with accounts(session.settings) as books:
+        who = person(books.deployment, by).id
+        delays = read_delays(books.deployment.home / DELAYS)
+        first = since.date().isoformat() if since is not None else None
+        found = WhoLooked(books.folder, books.ledger, books.secret, delays).look(asked, who, why, first)
+        named = {one.department: books.named(one.department) for one in found if one.department is not None}
+    voice = session.voice
+    if voice.as_json:
+        voice.answer({"looks": [asdict(one) for one in found]})
+        return
+    heads = [("时间", "at"), ("谁", "who"), ("应用", "application"), ("数据", "data"), ("事项", "matter"),
+             ("办件", "case"), ("所见", "told")]  # fmt: skip
+    platform, nothing = voice.say("平台", "the platform"), voice.say("无记录", "no record")
+    rows = [
+        [one.at[:19].replace("T", " "), named.get(one.department or "", platform), one.app, one.subject,
+         one.matter or one.basis, one.case, ", ".join(one.fields) or ("" if one.found else nothing)]
+        for one in found
+    ]  # fmt: skip
+    voice.table(("谁查过我", "Who looked"), heads, rows)

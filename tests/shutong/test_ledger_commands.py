@@ -9,7 +9,7 @@ import json
 
 from click.testing import CliRunner
 
-from sharing.calls import Call
+from sharing.calls import Call, today
 from sharing.meter import Meter
 from sharing.receipt_keys import FILE, ReceiptKeys
 from sharing.receipts import receipt_of, signed
@@ -20,9 +20,9 @@ from tests.runs.small_deployment import lay_out
 from tests.sharing.books_town import called, on, record
 
 
-def run(home, *arguments, lang="en", exit_code=0, group="ledger"):
+def run(home, *arguments, lang="en", exit_code=0, group="ledger", given=None):
     said = {"SHUTONG_HOME": str(home), "SHUTONG_LANG": lang, "SHUTONG_STATE_URL": ""}
-    result = CliRunner().invoke(main, (group, *arguments), env=said)
+    result = CliRunner().invoke(main, (group, *arguments), env=said, input=given)
     assert result.exit_code == exit_code, result.output
     return result.output
 
@@ -106,3 +106,21 @@ def test_statements_are_issued_checked_and_worked_out_again(tmp_path, monkeypatc
     assert "the records agree" in run(home, "verify", "--statement", str(file)), "worked out again from the warehouse"
     file.write_text(file.read_text().replace("swj", "swi"))
     assert "SHR-STATEMENT-FORGED" in run(home, "verify", "--statement", str(file), exit_code=1)
+
+
+def test_who_looked_is_told_and_who_asked_for_it_is_recorded(tmp_path, monkeypatch):
+    home = lay_out(tmp_path / "home")
+    monkeypatch.setenv("SHUTONG_HOME", str(home))
+    monkeypatch.setenv("SHUTONG_SECRET_DEPLOYMENT", "d" * 32)
+    (home / "people.yaml").write_text("people:\n  - {id: zhang, name: 张三, roles: [data_manager]}\n", "utf-8")
+    person = "11010519491231002X"
+    hidden = "hmac:" + hmac.digest(metering_secret(read()), person.encode(), "sha256").hex()
+    day = today()
+    record(home / "meter", [called(day, 1, department="swj", key=hidden, names=["name"]), called(day, 2)])
+    told = run(home, "looked", "-", "--by", "zhang", "--why", "asked", lang="zh", given=person + "\n")
+    assert "(swj)" in told
+    assert "zhang" in told
+    looks = json.loads(run(home, "looked", person, "--by", "zhang", "--why", "again", "--json"))["looks"]
+    assert sorted(one["operation"] for one in looks) == ["get", "looked", "looked"]
+    assert "RUN-PERSON-UNKNOWN" in run(home, "looked", person, "--by", "nobody", "--why", "x", exit_code=1)
+    assert "SHR-LOOKED-WHY" in run(home, "looked", person, "--by", "zhang", "--why", " ", exit_code=1)
