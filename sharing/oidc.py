@@ -11,10 +11,9 @@ import time
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
-import httpx
 import jwt
 import sqlalchemy as sa
 
@@ -22,6 +21,9 @@ from sharing.people_refusals import LoginError, ProviderError
 from sharing.people_tables import FLOW
 from sharing.people_terms import OidcTerms
 from sharing.sessions import SECRET_BYTES, digest
+
+if TYPE_CHECKING:
+    import httpx
 
 CALLBACK: Final = "/v1/session/oidc/callback"
 FLOW_SECONDS: Final = 600  # for which a log-in may be under way
@@ -200,6 +202,8 @@ class Provider:
         headers: Mapping[str, str] | None = None,
     ) -> Mapping[str, object]:  # fmt: skip
         """The JSON object a call is answered with. A code that is not taken is a LoginError, all else ProviderError."""
+        import httpx
+
         if self._http is None:
             ca = self.terms.ca
             trusted = ssl.create_default_context(cafile=str(ca)) if ca is not None else True
