@@ -227,7 +227,7 @@ def test_after_a_reboot_the_claims_of_the_day_are_read_from_the_records(
     later.close()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 4)), min_size=1, max_size=4), max_size=60))
 def test_the_table_counts_as_a_plain_set_would_however_it_grows(
     tmp_path_factory: pytest.TempPathFactory, calls: list[list[tuple[int, int]]]
