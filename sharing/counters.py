@@ -166,10 +166,17 @@ def _count(sums: dict[tuple[str, _Alike], _Sums], payload: bytes) -> None:
         told["department"] or "", told["library"] or "", told["resource"] or "", told["grant"] or "",
         told["matter"] or "", told["operation"], told["status"],
     )  # fmt: skip
-    part, first = told.get("family") is not None, told.get("repeats") is None
-    keys = (len(told["keys"]) or int(told["key"] is not None)) if first else 0
-    more = [int(first and not part), int(first and part), int(not first and not part), told["units"], keys]
-    _add(sums, (told["at"][: PLACES["minute"]], alike), more)
+    place = told["at"][: PLACES["minute"]], alike
+    held = sums.get(place)
+    if held is None:
+        held = sums[place] = [0] * len(_SUMS)
+    part = told.get("family") is not None
+    if told.get("repeats") is None:
+        held[1 if part else 0] += 1
+        held[4] += len(told["keys"]) or told["key"] is not None
+    elif not part:
+        held[2] += 1
+    held[3] += told["units"]
 
 
 def _add(sums: dict[tuple[str, _Alike], _Sums], place: tuple[str, _Alike], more: Sequence[int]) -> None:
