@@ -47,6 +47,8 @@ from sharing.statement_shelf import Shelf
 from sharing.token_routes import TOKEN, token_routes
 from sharing.traces import Traces
 from sharing.usage import used_of
+from sharing.webhook_address import Reachable
+from sharing.webhook_routes import webhook_routes
 
 _ABOUT = """共享交换接口：按授权查询基础库，字段与行按授权过滤，个人信息默认脱敏，每次应答先记账后发出。
 
@@ -85,6 +87,7 @@ def create_app(config: SharingConfig) -> FastAPI:
     app.include_router(ingest_routes(config.pushes, config.meter / "nonces", _visit))
     app.include_router(receipt_routes(desk.receipts))
     app.include_router(bulk_routes(desk, _visit))
+    app.include_router(webhook_routes(desk, Reachable(config.webhook_networks), _visit))
     app.include_router(statement_routes(Shelf(config.meter), _visit))
     if config.people is not None:
         app.include_router(session_routes(config.people, desk.callers, _visit))

@@ -38,6 +38,7 @@ class Running:
     followed: frozenset[str] = frozenset()
     libraries: frozenset[str] = frozenset()
     watched: bool = False
+    working: bool = False
 
     def look_after(self) -> None:
         """Notice what has died; give what was added its pools or a follower, people their alarms."""
@@ -46,6 +47,9 @@ class Running:
         if not self.watched and (self.settings.home / "people.yaml").exists():  # else there is nobody to tell
             self.supervisor.start(alarms(self.settings))
             self.watched = True
+        if not self.working and any((self.settings.home / one).exists() for one in ("jobs", "webhooks")):
+            self.supervisor.start(jobs(self.settings))
+            self.working = True
         wanted = pools(self.settings)
         if wanted == self.pools:
             return
@@ -115,6 +119,11 @@ def alarms(settings: Settings) -> Program:
     return Program("alarms", command, environment(settings), again=True)
 
 
+def jobs(settings: Settings) -> Program:
+    """The process that answers bulk jobs and tells departments of changes; it is started again when it ends."""
+    return Program("jobs", python("-m", "shutong", "job", "run"), environment(settings), again=True)
+
+
 def environment(settings: Settings, api_port: int | None = None) -> dict[str, str]:
     """The settings as a child process needs them; secrets stay in the environment it inherits."""
     return {
@@ -126,6 +135,7 @@ def environment(settings: Settings, api_port: int | None = None) -> dict[str, st
         "SHUTONG_API_HOST": settings.api_host,
         "SHUTONG_API_PORT": str(api_port if api_port is not None else settings.api_port),
         "SHUTONG_API_WORKERS": str(settings.api_workers),
+        "SHUTONG_WEBHOOK_NETWORKS": ",".join(settings.webhook_networks),
         "GX_ANALYTICS_ENABLED": "false",
     }
 

@@ -143,6 +143,12 @@ SETTINGS = (
         "Collector of traces (OTLP over HTTP), such as http://10.0.0.9:4318/v1/traces; none without it",
     ),
     Setting("SHUTONG_TRACES_PERCENT", "1", "追踪的调用比例（百分数）", "Of a hundred calls, how many are traced"),
+    Setting(
+        "SHUTONG_WEBHOOK_NETWORKS",
+        "",
+        "变更通知可发往的网段（逗号分隔），缺省只发往公网的 https 地址",
+        "Networks that departments' webhooks may lie in, by commas; without any, public https addresses only",
+    ),
     Setting("SHUTONG_AIRFLOW_PORT", "8680", "Airflow 界面端口", "Port of Airflow's own pages; 0 takes a free one"),
     Setting(
         "SHUTONG_SMTP_HOST",
@@ -230,6 +236,7 @@ class Settings:
     storage: Storage = field(default_factory=Storage)
     api_proxies: tuple[str, ...] = ()
     api_certificate_header: str = ""
+    webhook_networks: tuple[str, ...] = ()
     operation: Operation = field(default_factory=Operation)
 
 
@@ -264,6 +271,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         storage=_storage(said, home),
         api_proxies=_networks(said, "SHUTONG_API_PROXIES"),
         api_certificate_header=_header(said, "SHUTONG_API_CERTIFICATE_HEADER"),
+        webhook_networks=_networks(said, "SHUTONG_WEBHOOK_NETWORKS"),
         operation=_operation(said),
     )
 

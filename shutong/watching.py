@@ -94,6 +94,7 @@ def watching(wired: Wired) -> Iterator[Watch]:
         everybody = replace(everybody, people=tuple(replace(one, mail=None) for one in everybody.people))
     from shutong.applying import applications_of, waiting
     from shutong.logging_in import besieged
+    from shutong.telling import unheard
 
     with senders(settings, everybody) as channels:
         yield Watch(
@@ -106,5 +107,6 @@ def watching(wired: Wired) -> Iterator[Watch]:
             lambda at: [
                 *waiting(applications_of(wired.deployment, wired.state.engine), at),
                 *besieged(wired.deployment, wired.state.engine),
+                *unheard(wired.state.engine),
             ],
         )
