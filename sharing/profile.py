@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Final
 
 import orjson
@@ -43,13 +42,12 @@ def told(part: Part) -> orjson.Fragment:
         shown: dict[str, object] = {**name, "grant": call.grant, "refused": said, "request_id": call.id}
     else:
         standard = part.target.library.standard
-        records = [{name: asdict(value) for name, value in record.items()} for record in part.records]
         shown = {
             **source(part.visit, part.plan, part.published),
             "title": {"zh": standard.zh, "en": standard.en},
             "found_by": part.by,
             "more": part.more,
-            "records": records,
+            "records": part.records,
         }
     body = orjson.dumps(shown, default=str)
     call.size = len(body)
