@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -61,13 +62,19 @@ def words(name: str, value: bytes | None) -> str | None:
     """
     if value is None:
         return None
+    text = _decoded(value) if len(value) <= 12 * LONGEST_WORDS else None  # a character takes four bytes, %XX each
+    if text is None or _personal(text):
+        raise HeaderError.of(name, LONGEST_WORDS)
+    return text
+
+
+@lru_cache(256)  # matters are few
+def _decoded(value: bytes) -> str | None:
     try:
         text = unquote_to_bytes(value).decode().strip()
     except UnicodeDecodeError:
-        raise HeaderError.of(name, LONGEST_WORDS) from None
-    if not 0 < len(text) <= LONGEST_WORDS or not text.isprintable() or _personal(text):
-        raise HeaderError.of(name, LONGEST_WORDS)
-    return text
+        return None
+    return text if 0 < len(text) <= LONGEST_WORDS and text.isprintable() else None
 
 
 def own_id(value: bytes | None) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -59,7 +58,7 @@ class Tags:
             return answer
         header = b"etag", self.of(plan, call)
         if known is None:
-            return replace(answer, headers=(*answer.headers, header))
+            return answer.headed(*header)
         if known.strip() == b"*" or header[1][2:] in {one.strip().removeprefix(b"W/") for one in known.split(b",")}:
             return Answer(NOT_MODIFIED, b"", headers=(header,))
-        return replace(answer, headers=(*answer.headers, header))
+        return answer.headed(*header)

@@ -121,7 +121,7 @@ class Front:
         self._desk.once.settle(replace(call, units=call.units + units) if units else call)
         if sent is not None and visit.heard is not None:
             receipt = signed(receipt_of(call, written, visit.heard.hash, sent), self._desk.receipts.signer())
-            answer = replace(answer, headers=(*answer.headers, (b"x-receipt", receipt.encode())))
+            answer = answer.headed(b"x-receipt", receipt.encode())
         return answer
 
     async def _record_all(self, visit: Visit) -> Written:
