@@ -7,8 +7,10 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP), str(TOP / "benchmarks")]
@@ -40,12 +42,23 @@ GRANTS = f"""grants:
     library: {TABLE}
     fields: [{", ".join(COLUMNS)}]
     rows: {{area_code: ['3303*']}}
+    verify: [ent_name, reg_capital]
     quota: {{per_day: 100000000000}}
     purpose: {{matter: 税务登记, basis: 税收征收管理法第十五条}}
     until: 2999-12-31
 """
+RESOURCES = [f"d{number}.firms" for number in range(20)]  # what a profile is put together from
+_PART = """  - id: part-{name}
+    department: tax
+    resource: {name}
+    fields: [uscc, ent_name, status, legal_rep, legal_rep_id, phone, est_date, area_code]
+    rows: {{area_code: ['3303*']}}
+    quota: {{per_day: 100000000000}}
+    purpose: {{matter: 企业一件事, basis: 优化营商环境条例}}
+    until: 2999-12-31
+"""
 VARIANTS = ("all", "no_receipts", "no_meter", "constant")
-HEADERS = {"X-Matter": "%E7%A8%8E%E5%8A%A1%E7%99%BB%E8%AE%B0", "X-Case": "330300-2026-000001"}
+HEADERS = {"X-Matter": quote("税务登记"), "X-Case": "330300-2026-000001"}
 
 
 def lay_out(folder: Path) -> Mapping[str, str]:
@@ -56,17 +69,18 @@ def lay_out(folder: Path) -> Mapping[str, str]:
     from sharing.sql_log import SQL_QUERY
 
     SQL_QUERY.metadata.create_all(config.engine)
-    config.grants.write_text(GRANTS, "utf-8")
+    config.grants.write_text(GRANTS + "".join(_PART.format(name=one) for one in RESOURCES), "utf-8")
     return {"X-Api-Key": Keys(config.engine).issue("tax", "benchmark"), **HEADERS}
 
 
 def configure(folder: Path) -> SharingConfig:
     """The deployment in a folder."""
     store = Served(ServingStore(folder, TABLE, ahead=True))
+    library = Library(STANDARD, store, personal=False, key_field=KEY)
     return SharingConfig(
         engine=sa.create_engine(f"sqlite:///{folder / 'state.db'}"), grants=folder / "grants.yaml",
         meter=folder / "meter", secret=SECRET, catalog=(),
-        libraries={TABLE: Library(STANDARD, store, personal=False, key_field=KEY)},
+        libraries={TABLE: library}, served=dict.fromkeys(RESOURCES, library),
     )  # fmt: skip
 
 
@@ -85,6 +99,18 @@ def serving(folder: Path, variant: str = "all", workers: int = 2) -> Iterator[tu
 def look_up(address: str, headers: Mapping[str, str], keys: list[str]) -> Question:
     """A firm by its code."""
     return Question(address, f"/v1/libraries/{TABLE}/records/{{key}}", keys, headers=headers)
+
+
+def verify(mine: Question) -> Question:
+    """Whether a firm has a name it has not, and a capital."""
+    body = '{"key": "{key}", "claims": {"ent_name": "温州某某有限公司", "reg_capital": "580.20"}}'
+    return replace(mine, path=f"/v1/libraries/{TABLE}/records:verify", method="POST", body=body)
+
+
+def profile(mine: Question) -> Question:
+    """All that twenty resources have of a firm."""
+    headers = {**mine.headers, "X-Matter": quote("企业一件事")}
+    return replace(mine, path="/v1/profile", method="POST", body='{"kind": "firm", "key": "{key}"}', headers=headers)
 
 
 def config() -> SharingConfig:
