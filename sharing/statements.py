@@ -32,7 +32,7 @@ from sharing.statement_values import (
 from sharing.tariff import Tariff
 
 TYPE: Final = "shutong-statement"
-_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from schemas.lines import Node, read
 
 FILE: Final = "tariff.yaml"
 CENT: Final = Decimal("0.01")
-_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_MONTH: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _MOST: Final = Decimal(1_000_000)
 _FINEST: Final = -6  # decimal places of a price

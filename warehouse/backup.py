@@ -26,6 +26,7 @@ KEEP = 7
 RESTORED = "restored"  # trigger of runs whose raw batches were found beside a restored state
 _SAID, _FILES = "backup.json", "files.txt.gz"
 _SHOWN = 3  # missing files that are named
+PUT_AWAY = "meter."  # tables of what is put away for good, a commit of which counts at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ def settle(state: State, store: ObjectStore, tables: Tables, one: Backup) -> Res
     These are found by the manifests beside them; the next ingest of their resource checks and lands them.
     """
     for name in tables.names():
-        tables.rollback_to(name, state.released(name))
+        if not name.startswith(PUT_AWAY):  # no release names those tables: they are as the backup has them
+            tables.rollback_to(name, state.released(name))
     later = []
     for folder in store.folders("land"):
         if store.exists(f"{folder}/manifest.json"):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from books_town import books, called, keys_of, on, record
@@ -20,6 +21,7 @@ from sharing.day_seals import DaySeals
 from sharing.ledger import Ledger
 from sharing.receipts import Receipt
 from sharing.statements import make
+from warehouse import backup
 from warehouse.tables import Tables
 
 DAYS = ("2026-01-30", "2026-01-31")
@@ -101,6 +103,9 @@ def test_days_are_put_away_once_and_read_from_there_when_their_files_are_gone(ta
         (one.lines, one.seals) for one in before
     ]
     assert Counters(folder).read("day") == used
+    nothing = SimpleNamespace(released=lambda _: None, folders=lambda _: [])
+    backup.settle(nothing, nothing, tables, backup.Backup("b", "2026-02-02", None, 0, {}))
+    assert later.verify() == audit, "a restore leaves what was put away"
     found = later.record(receipts[5].segment, receipts[5].record)
     assert found is not None
     assert found[0].id == receipts[5].id
