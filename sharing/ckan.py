@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -31,7 +31,8 @@ class _Wrong(Exception):
 def ckan_routes(directory: Callable[[], Directory], visit_of: Visiting) -> APIRouter:
     """The actions under /api/3/action and /api/action; they only read."""
     routes = APIRouter(tags=["目录 directory"])
-    shape = {200: {"description": "CKAN"}} | problems(401, 404, 413, 503) | {409: {"description": "CKAN error"}}
+    error: dict[str, Any] = {"description": "CKAN error", "content": {"application/json": {}}}
+    shape = {200: {"description": "CKAN"}} | problems(401, 413, 503) | {404: error, 409: error}
 
     @routes.get("/api/3/action/{action}", summary="CKAN 只读接口 Read as a CKAN site", responses=shape)
     @routes.get("/api/action/{action}", include_in_schema=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from schemas.errors import ShutongError
 from sharing.busy import METRICS, Watch
@@ -37,7 +38,7 @@ def metrics_routes(desk: Desk, watch: Watch, operating: Operating) -> APIRouter:
 
     @routes.get(
         METRICS, summary="Prometheus 指标（运维网段或令牌） Metrics, for operators", responses=problems(403),
-        openapi_extra={"security": []},
+        openapi_extra={"security": []}, response_class=PlainTextResponse,
     )  # fmt: skip
     async def metrics(request: Request) -> Response:
         """所有进程合计；不含个人信息，标签取值有限。Summed over all workers; nothing personal, few labels."""
