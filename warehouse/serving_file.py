@@ -89,10 +89,12 @@ class Record(Mapping[str, Json]):
 
     def __getitem__(self, name: str) -> Json:
         """The field's value."""
-        place, values = self._places[name], self._values
-        if place >= len(values):
+        values = self._values
+        try:
+            return values[self._places[name]]
+        except IndexError:  # one of those beside
             values = self._values = values + orjson.loads(self._beside)
-        return values[place]
+            return values[self._places[name]]
 
     def get(self, name: str, default: Json = None) -> Json:  # type: ignore[override]  # Mapping's own costs twice this
         """The field's value, or `default` where there is no such field."""
@@ -170,10 +172,10 @@ class OpenFile:
             return zstandard.ZstdDecompressor(dict_data=self.dictionary)
 
     def begin(self) -> Any:  # noqa: ANN401 (an LMDB transaction)
-        """A transaction for reading. Raises DamagedFileError where somebody cut the file: it is mapped."""
+        """A transaction for reading records. Raises DamagedFileError where somebody cut the file: it is mapped."""
         if os.lseek(self._file, 0, os.SEEK_END) != self.size:  # a fifth of a microsecond
             raise DamagedFileError("size")
-        return self.env.begin()
+        return self.env.begin(db=self.records)
 
 
 _opened: weakref.WeakValueDictionary[tuple[str, int, int], OpenFile] = weakref.WeakValueDictionary()

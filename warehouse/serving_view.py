@@ -99,7 +99,7 @@ class View:
         try:
             for file in self.files:
                 with file.begin() as read:
-                    packed = read.get(name, db=file.records)
+                    packed = read.get(name)
                     if packed is not None:
                         return file.unpack(packed) if packed != GONE else None
         except DAMAGE as error:
@@ -108,7 +108,7 @@ class View:
 
     def get_many(self, keys: Iterable[str]) -> Mapping[str, Record]:
         """The records found, by key; keys that are not there are left out. Each is read when it is asked for."""
-        wanted = sorted(filter(None, set(keys)))  # neighbours stand on one page
+        wanted = sorted({*keys} - {""})  # neighbours stand on one page
         with self._reading() as read:
             found = read.all_packed(wanted)
             # A file of changes is packed with the dictionary of the one below.
@@ -195,7 +195,7 @@ class _Reading:
     def packed(self, key: bytes) -> tuple[bytes, OpenFile] | None:
         """A record as the first file that knows its key keeps it."""
         for file, read in self._open:
-            packed = read.get(key, db=file.records)
+            packed = read.get(key)
             if packed is not None:
                 return None if packed == GONE else (packed, file)
         return None
@@ -203,9 +203,8 @@ class _Reading:
     def all_packed(self, wanted: Sequence[str]) -> dict[str, bytes]:
         """Those of the keys that are there, and their records."""
         names, packed = index_keys(wanted), list[bytes | None]()
-        for file, read in reversed(self._open):
-            get, records, below = read.get, file.records, packed
-            packed = [get(name, None, records) for name in names]
+        for _file, read in reversed(self._open):
+            below, packed = packed, list(map(read.get, names))
             if below:
                 packed = [old if new is None else new for new, old in zip(packed, below, strict=True)]
         return {key: one for key, one in zip(wanted, packed, strict=True) if one}
