@@ -39,12 +39,11 @@ class Answer:
     media: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
     fields: int = 0
+    file: SentFile | None = None
 
     def headed(self, name: bytes, value: bytes) -> Answer:
         """The same answer with one header more."""
-        return Answer(self.status, self.body, self.media, (*self.headers, (name, value)), self.fields)
-
-    file: SentFile | None = None
+        return Answer(self.status, self.body, self.media, (*self.headers, (name, value)), self.fields, self.file)
 
 
 def refusal(error: SharingError, request_id: str) -> Answer:

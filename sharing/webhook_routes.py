@@ -34,6 +34,14 @@ class HookBody(BaseModel):
 def webhook_routes(desk: Desk, reachable: Reachable, visit_of: Callable[[Request], Visit]) -> APIRouter:
     """The routes under /v1/webhooks."""
     routes, store = APIRouter(prefix="/v1", tags=["变更通知 webhooks"]), HookStore(desk.config.engine)
+    _adding(routes, desk, reachable, store, visit_of)
+    _looking(routes, store, visit_of)
+    return routes
+
+
+def _adding(
+    routes: APIRouter, desk: Desk, reachable: Reachable, store: HookStore, visit_of: Callable[[Request], Visit]
+) -> None:
     schema = {"requestBody": {"required": True, "content": {
         "application/json": {"schema": HookBody.model_json_schema()}}}}  # fmt: skip
 
@@ -58,6 +66,8 @@ def webhook_routes(desk: Desk, reachable: Reachable, visit_of: Callable[[Request
         marked(desk.config.meter.parent)
         return _json({"webhook": hook.told(), "secret": shown_secret(desk.config.secret, hook)}, visit, 201)
 
+
+def _looking(routes: APIRouter, store: HookStore, visit_of: Callable[[Request], Visit]) -> None:
     @routes.get("/webhooks", summary="本部门的通知地址 Your webhooks", responses=problems(401, 503))
     async def listed(request: Request) -> Response:
         """含连续失败与停用的时间。With since when they fail, and when they were switched off."""
@@ -90,8 +100,6 @@ def webhook_routes(desk: Desk, reachable: Reachable, visit_of: Callable[[Request
         visit.call.operation = "webhook-test"
         hook = await asyncio.to_thread(_mine, store, visit, number)
         return _json({"message": await asyncio.to_thread(store.post, number, trial_body(hook))}, visit)
-
-    return routes
 
 
 def _mine(store: HookStore, visit: Visit, number: int) -> Hook:
