@@ -46,7 +46,7 @@ from sharing.statement_routes import statement_routes
 from sharing.statement_shelf import Shelf
 from sharing.token_routes import TOKEN, token_routes
 from sharing.traces import Traces
-from sharing.usage import used_of
+from sharing.usage import totals_of, used_of
 from sharing.webhook_address import Reachable
 from sharing.webhook_routes import webhook_routes
 
@@ -168,6 +168,8 @@ def _directory(desk: Desk) -> APIRouter:
 
 
 def _usage(desk: Desk) -> Usage:
+    counters = Counters(desk.config.meter)
+
     def since(day: str) -> Mapping[str, tuple[int, int]]:
         subjects: dict[str, Mapping[str, str]] = {}
 
@@ -176,7 +178,7 @@ def _usage(desk: Desk) -> Usage:
                 subjects[department] = {one.id: one.subject for one in desk.grants.of(department)}
             return subjects[department].get(grant)
 
-        return used(desk.ledger.totals(since=day), subject_of)
+        return used(totals_of(counters, day), subject_of)
 
     return since
 

@@ -11,8 +11,22 @@ from schemas.values import Json
 from sharing.calls import SHANGHAI
 from sharing.counters import By, Counters
 from sharing.errors import MalformedError, UnavailableError
+from sharing.ledger import Total
 
 MOST_DAYS: Final[Mapping[By, int]] = {"day": 366, "hour": 31, "minute": 2}
+
+
+def totals_of(counters: Counters, since: str) -> Sequence[Total]:
+    """Calls since a day, ISO 8601, by day, department, subject, grant, status. Raises UnavailableError (SHR-STATE)."""
+    try:
+        counts = counters.read("day", since=since)
+    except OSError as error:
+        raise UnavailableError.state() from error
+    return [
+        Total(one.at, one.department or None, one.library or one.resource or None, one.grant or None, one.status,
+              one.calls + one.parts, one.units)
+        for one in counts
+    ]  # fmt: skip
 
 
 def used_of(counters: Counters, department: str, days: int, by: By) -> tuple[str, Sequence[Mapping[str, Json]]]:
