@@ -9,10 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
+from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.errors import ShutongError
+from sharing.bulk_store import JOB, OPEN
 from sharing.busy import METRICS, Watch
 from sharing.busy_refusals import OperatorsOnlyError
 from sharing.calls import SHANGHAI
@@ -23,6 +26,8 @@ from sharing.metrics import BUCKETS, FINEST, Counted
 from sharing.operating import Operating
 from sharing.proxies import Trust, within
 from sharing.segments import SUFFIX
+from sharing.webhook_store import HOOK, MESSAGE
+from warehouse.state.database import reading
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -83,6 +88,7 @@ def _page(desk: Desk, watch: Watch, port: int | None) -> bytes:
             yield from _now(counted, port)
             yield from _libraries({**desk.config.libraries, **desk.config.served})
             yield from _records(desk, desk.config.meter)
+            yield from _waiting(desk.config.engine)
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Once())
@@ -174,6 +180,32 @@ def _records(desk: Desk, folder: Path) -> Iterator[Metric]:
     for key in keys:
         _aged(age, [], key["from"])
     yield age
+
+
+def _waiting(engine: sa.Engine) -> Iterator[Metric]:
+    """What the state database says of jobs and messages that are still to be done; nothing while it is away."""
+    from prometheus_client.metrics_core import GaugeMetricFamily
+
+    jobs = GaugeMetricFamily("shutong_jobs", "Bulk jobs not ended 未结束的批量作业", labels=["state"])
+    letters = GaugeMetricFamily("shutong_webhook_messages", "Messages to send 待送出的变更通知", labels=[])
+    failing = GaugeMetricFamily("shutong_webhooks_failing", "Webhooks that fail 送不到的通知地址", labels=[])
+    up = GaugeMetricFamily("shutong_state_up", "Whether the state database answers 状态库能否访问", labels=[])
+    try:
+        with reading(engine) as connection:
+            counted = sa.select(JOB.c.state, sa.func.count()).where(JOB.c.state.in_(OPEN)).group_by(JOB.c.state)
+            found = {str(state): int(count) for state, count in connection.execute(counted)}
+            unsent = sa.select(sa.func.count()).select_from(MESSAGE).where(MESSAGE.c.ended_at.is_(None))
+            letters.add_metric([], int(connection.execute(unsent).scalar_one()))
+            broken = HOOK.c.failing_since.is_not(None) & HOOK.c.disabled_at.is_(None)
+            failing.add_metric([], int(connection.execute(sa.select(sa.func.count()).where(broken)).scalar_one()))
+    except (SQLAlchemyError, ShutongError):
+        up.add_metric([], 0)
+        yield up
+        return
+    for state in OPEN:
+        jobs.add_metric([state], found.get(state, 0))
+    up.add_metric([], 1)
+    yield from (up, jobs, letters, failing)
 
 
 def _aged(family: Any, labels: list[str], moment: str) -> None:  # noqa: ANN401 a family of another library

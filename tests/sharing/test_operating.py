@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sharing_town import FIRM, PERSON, Town
@@ -28,6 +29,7 @@ from sharing.docs_page import ASSETS
 from sharing.metrics import BUCKETS, Tally, room
 from sharing.operating import LogTerms, Operating, TraceTerms
 from sharing.proxies import Trust, networks_of
+from sharing.webhook_store import MESSAGE
 from shutong.operating import operating_of
 from shutong.settings import SettingError, read
 
@@ -116,6 +118,22 @@ def test_the_page_of_metrics_names_no_key_and_no_unknown_subject(town: Town) -> 
     assert FIRM not in page
     assert 'shutong_calls_total{operation="post",status="200",subject="population"} 1.0' in page
     assert 'shutong_refusals_total{code="SHR-NO-LIBRARY"} 20.0' in page
+
+
+def test_what_waits_is_told_and_a_database_that_is_away_is_told_too(town: Town) -> None:
+    with town.config.engine.begin() as connection:
+        message = {"id": "m1", "webhook": 1, "body": "{}", "created_at": "2026-03-01", "state": "waiting", "attempts": 2,
+                   "next_at": "2026-03-01", "ended_at": None}  # fmt: skip
+        connection.execute(sa.insert(MESSAGE), [message, message | {"id": "m2", "ended_at": "2026-03-02"}])
+    page = town.ask("/metrics", None).text
+    assert "shutong_webhook_messages 1.0" in page
+    assert 'shutong_jobs{state="queued"} 0.0' in page
+    assert "shutong_webhooks_failing 0.0" in page
+    assert "shutong_state_up 1.0" in page
+    (town.folder / "state.db").unlink()
+    town.config.engine.dispose()
+    page = town.ask("/metrics", None)
+    assert (page.status_code, "shutong_state_up 0.0" in page.text) == (200, True)
 
 
 def test_a_call_beyond_the_limit_is_refused_at_once_and_probes_are_not(town: Town) -> None:
