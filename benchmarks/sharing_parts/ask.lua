@@ -1,7 +1,7 @@
 -- Requests of wrk: one of many keys at a time, in a path or a body; what was answered is told as one line of JSON.
 local method, path, body = os.getenv("ASK_METHOD"), os.getenv("ASK_PATH"), os.getenv("ASK_BODY")
-local most, ids, first = tonumber(os.getenv("ASK_MOST")), os.getenv("ASK_IDS"), os.getenv("ASK_FIRST")
-local requests, place, answered, file, kept = {}, 0, 0, nil, false
+local ids, first = os.getenv("ASK_IDS"), os.getenv("ASK_FIRST")
+local requests, place, file, kept = {}, 0, nil, false
 
 local function filled(text, key)
   return text and (text:gsub("{key}", function() return key end))
@@ -24,9 +24,8 @@ function request()
   return requests[place]
 end
 
-if most or ids or first then
+if ids or first then
   function response(status, headers, told)
-    if status == 200 then answered = answered + 1 end
     if file and status == 200 then file:write(headers["x-request-id"] or headers["X-Request-Id"] or "?", "\n") end
     if first and not kept then
       local out = io.open(first, "w")
@@ -34,7 +33,6 @@ if most or ids or first then
       out:close()
       kept = true
     end
-    if most and answered >= most then wrk.thread:stop() end
   end
 end
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from first_parts.processes import BenchmarkError
 
 ASK = Path(__file__).with_name("ask.lua")
 TICK = os.sysconf("SC_CLK_TCK")
+_GONE = (FileNotFoundError, ProcessLookupError)
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,10 @@ def need_wrk() -> None:
 
 
 def ask(
-    question: Question, seconds: float, connections: int = 64, *, most: int | None = None, ids: Path | None = None,
+    question: Question, seconds: float, connections: int = 64, *, ids: Path | None = None,
     first: Path | None = None, refusals: bool = False,
 ) -> Load:  # fmt: skip
-    """Ask for so many whole seconds, or until `most` were answered; request ids go to `ids`, a body to `first`.
+    """Ask for so many whole seconds; request ids of answers go to `ids`, one body to `first`.
 
     Raises BenchmarkError when nothing was answered, or something refused that should not be.
     """
@@ -67,7 +69,7 @@ def ask(
         keys.write_text("\n".join(question.keys) + "\n")
         headers.write_text("".join(f"{one}: {value}\n" for one, value in question.headers.items()))
         told = {"METHOD": question.method, "PATH": question.path, "KEYS": keys, "HEADERS": headers,
-                "BODY": question.body, "MOST": most, "IDS": ids, "FIRST": first}  # fmt: skip
+                "BODY": question.body, "IDS": ids, "FIRST": first}  # fmt: skip
         environment = os.environ | {f"ASK_{one}": str(value) for one, value in told.items() if value is not None}
         command = ["wrk", "-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "--timeout", "20s", "-s", str(ASK)]
         command.append(question.address)
@@ -84,11 +86,12 @@ def ask(
 
 
 def tree(pid: int) -> list[int]:
-    """A process and all below it."""
+    """A process and all below it that live."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += tree(int(child))
+        with suppress(*_GONE):
+            for child in task.read_text().split():
+                found += tree(int(child))
     return found
 
 
@@ -96,12 +99,15 @@ def spent(pid: int) -> float:
     """CPU seconds, user and system, of a process and all below it that live."""
     total = 0
     for one in tree(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
+        with suppress(*_GONE):
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
     return total / TICK
 
 
 def anonymous_mib(pid: int) -> float:
     """Memory in MiB of one process that no file stands behind."""
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    status: list[str] = []
+    with suppress(*_GONE):
+        status = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next((int(line.split()[1]) for line in status if line.startswith("RssAnon")), 0) / 1024
