@@ -176,6 +176,7 @@ class SharingConfig:
     applications: Applications | None = None  # where the database has grants; without it the file's are all there are
     served: Mapping[str, Library] = field(default_factory=dict)  # resources whose landed records can be asked by key
     trust: Trust = field(default_factory=Trust)  # which proxies are believed, and the issuer of access tokens
+    claims: int = 5  # different ones a day about one field of one subject, by one department
     forms: Mapping[str, Form] = field(default_factory=dict)  # that can be filled, by id
     webhook_networks: tuple[Network, ...] = ()  # where webhooks may lie; none: public https addresses only
     directory: Callable[[Usage], Directory] | None = None  # made when somebody first asks for it

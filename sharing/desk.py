@@ -118,7 +118,7 @@ class Desk:
         queries = QueryLog(config.engine)
         self.quota = Quota(config.meter / "quota", self.ledger, queries)
         self.once = Once(Repeats(config.meter / "repeats", self.ledger))
-        self.guesses = Guesses(config.meter / "guesses", self.ledger, config.secret)
+        self.guesses = Guesses(config.meter / "guesses", self.ledger, config.secret, most=config.claims)
         self.months, self._pace = Months(self.ledger, queries), Pace(config.meter / "pace")
         self._following: asyncio.Future[None] | None = None
         self.marks = Marks(config.secret)

@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sharing.ledger import Ledger
 from sharing.quota import boot_id
 
-MOST: Final = 5  # different claims a day on one field of one subject by one department
 PLACE: Final = 12  # bytes: who, whom and which field
 CLAIM: Final = 6  # bytes: what is claimed
 OPERATION: Final = "verify"
@@ -37,9 +36,7 @@ _FREE: Final = bytes(PLACE)
 class Guesses:
     """The claims of a day; `take` counts those of one call, all of them or none."""
 
-    def __init__(
-        self, folder: Path, ledger: Ledger, secret: bytes, most: int = MOST, slots: int = _FIRST_SLOTS
-    ) -> None:
+    def __init__(self, folder: Path, ledger: Ledger, secret: bytes, most: int = 5, slots: int = _FIRST_SLOTS) -> None:
         self._folder, self._ledger, self.most, self._slots = folder, ledger, most, slots
         self._key = HKDF(SHA256(), 32, None, b"shutong claims").derive(secret)
         self._wide = PLACE + most * CLAIM

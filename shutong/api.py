@@ -98,6 +98,7 @@ def config_of(settings: Settings) -> SharingConfig:
         libraries=libraries,
         served=served,
         forms=read_forms(settings.home / "forms", {n: one.standard for n, one in {**libraries, **served}.items()}),
+        claims=settings.api_claims,
         pushes=_pushes(deployment, state, secrets),
         applications=applications_of(deployment, state.engine),
         trust=trust_of(settings),

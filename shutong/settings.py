@@ -12,6 +12,7 @@ from pathlib import Path
 from schemas.errors import ShutongError
 
 LARGEST_PORT, MOST_WORKERS, DIGITS = 65535, 256, 5
+MOST_CLAIMS = 1000  # beyond it nobody is kept from guessing
 SECURITIES = ("starttls", "tls", "none")
 ADDRESSINGS = ("path", "virtual")
 SWITCHES = ("on", "off")
@@ -102,6 +103,12 @@ SETTINGS = (
     Setting("SHUTONG_API_HOST", "127.0.0.1", "共享接口监听地址", "Address the sharing API listens on"),
     Setting("SHUTONG_API_PORT", "8600", "共享接口端口", "Port of the sharing API; 0 takes a free one"),
     Setting("SHUTONG_API_WORKERS", "1", "共享接口进程数", "Worker processes of the sharing API"),
+    Setting(
+        "SHUTONG_API_CLAIMS",
+        "5",
+        "核验时一个部门每日对同一主体同一字段可提出的不同值",
+        "Different claims a department may have verified a day about one field of one subject",
+    ),
     Setting(
         "SHUTONG_API_PROXIES",
         "",
@@ -236,6 +243,7 @@ class Settings:
     storage: Storage = field(default_factory=Storage)
     api_proxies: tuple[str, ...] = ()
     api_certificate_header: str = ""
+    api_claims: int = 5
     webhook_networks: tuple[str, ...] = ()
     operation: Operation = field(default_factory=Operation)
 
@@ -270,6 +278,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         ),
         storage=_storage(said, home),
         api_proxies=_networks(said, "SHUTONG_API_PROXIES"),
+        api_claims=_number(said, "SHUTONG_API_CLAIMS", 1, MOST_CLAIMS),
         api_certificate_header=_header(said, "SHUTONG_API_CERTIFICATE_HEADER"),
         webhook_networks=_networks(said, "SHUTONG_WEBHOOK_NETWORKS"),
         operation=_operation(said),

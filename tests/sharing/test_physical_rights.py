@@ -50,7 +50,7 @@ def test_no_channel_tells_a_value_outside_the_grant(
 
 
 @pytest.mark.prove
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(right=rights(), divisions=st.lists(st.sampled_from(DIVISIONS), min_size=1, max_size=4), salt=st.integers(0, 89))
 def test_no_channel_tells_a_value_outside_the_grant_at_length(
     world: World, right: Right, divisions: list[str], salt: int

@@ -15,6 +15,7 @@ from sharing_town import FAR_FIRM, FIRM, FIRMS, GRANTS, PERSON, SECRET, Town, bu
 
 from schemas.standard import Field
 from sharing import guessing
+from sharing.app import create_app
 from sharing.comparing import plain_of
 from sharing.grant_terms import Terms, conform, from_json, sharing_type, within
 from sharing.guessing import Guesses
@@ -186,6 +187,13 @@ def test_claims_about_persons_leave_no_trace_in_the_records(town: Town) -> None:
     recorded = last(town).payload().decode()
     assert not any(value in recorded for value in ("张三", "文三路", PERSON))
     assert len(last(town).claims) == 2
+
+
+def test_a_deployment_says_how_many_claims_a_day_there_are(town: Town) -> None:
+    town.desk.close()
+    town.app = create_app(replace(town.config, claims=1))
+    assert verify(town, {"phone": "1"}).status_code == 200
+    refused(verify(town, {"phone": "2"}), 429, "SHR-GUESSING")
 
 
 def claim(guesses: Guesses, who: str, number: int) -> bytes:
