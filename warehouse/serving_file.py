@@ -93,8 +93,9 @@ class Record(Mapping[str, Json]):
         try:
             return values[self._places[name]]
         except IndexError:  # one of those beside
-            values = self._values = values + orjson.loads(self._beside)
-            return values[self._places[name]]
+            beside: list[Json] = orjson.loads(self._beside)
+            self._values = values + beside
+            return self._values[self._places[name]]
 
     def get(self, name: str, default: Json = None) -> Json:  # type: ignore[override]  # Mapping's own costs twice this
         """The field's value, or `default` where there is no such field."""
