@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
-from quality.orders_values import APPROVER, DATA_MANAGER, LEAD, SYSTEM, Actor
+from quality.orders_values import DATA_MANAGER, LEAD, SYSTEM, Actor
 from schemas.standard import Standard
 from schemas.values import Json
+from sharing.roles import may
 
 __all__ = ["DATA_MANAGER", "LEAD", "SYSTEM", "Actor"]
 
@@ -158,11 +159,12 @@ class Application:
     def is_party(self, party: Party, by: Actor) -> bool:
         """Whether somebody acts for that party; where no department provides, the data authority does."""
         if party == "authority" or (party == "provider" and not self.provider):
-            return DATA_MANAGER in by.roles
+            return may(by, "application.rule", self.provider)
         if party == "provider":
-            return by.department == self.provider and bool(by.roles & {LEAD, APPROVER})
+            return may(by, "application.decide", self.provider)
         if party == "applicant":
-            return by.department == self.department
+            # A key has no roles: it acts for its department.
+            return by.department == self.department and (not by.roles or may(by, "application.file", self.department))
         return self.is_party("applicant", by) or self.is_party("provider", by)
 
 

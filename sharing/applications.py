@@ -43,6 +43,7 @@ from sharing.application_values import (
 )
 from sharing.clocks import Clocks
 from sharing.grant_terms import Terms, conform, from_json, grantable, narrower, sharing_type, within
+from sharing.roles import may
 
 _CODE = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z-]{4,62})[0-9A-Za-z]")
 _REASON, _BASIS, _MATTER = ("理由", "the reason"), ("法律依据", "the legal basis"), ("事项名称", "the matter's name")
@@ -78,7 +79,7 @@ class Applications:
 
         `renews` names the grant that it is to go on with; it must not have ended.
         """
-        if not by.department:
+        if not by.department or (by.roles and not may(by, "application.file", by.department)):
             raise wrong_right(by.id, "", *WHO["department"])
         known = self._conforming(subject, asked, day_of(at))
         meant = _purpose(purpose, day_of(at))

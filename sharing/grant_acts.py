@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
-from quality.orders_values import DATA_MANAGER, LEAD, day_of
+from quality.orders_values import DATA_MANAGER, day_of
 from sharing import application_store as store
 from sharing.application_refusals import ended, no_subject, unknown, words, wrong_right, wrong_state, wrong_until
 from sharing.application_values import Actor, GrantVersion
 from sharing.applications import Applications
 from sharing.grant_terms import Terms, from_json, grantable
+from sharing.roles import may
 
 GrantAct = Literal["suspend", "resume", "revoke", "extend"]
 _FROM: Final[Mapping[GrantAct, tuple[str, ...]]] = {
@@ -105,10 +106,8 @@ class GrantActs:
 
 
 def _may(by: Actor, grant: GrantVersion, act: GrantAct) -> bool:
-    if DATA_MANAGER in by.roles:
-        return True
-    mine = {grant.provider, grant.department} if act == "revoke" else {grant.provider}
-    return LEAD in by.roles and by.department in mine - {""}
+    mine = {grant.provider, grant.department} - {""} if act == "revoke" else {grant.provider}
+    return any(may(by, "grant.change", department) for department in mine)
 
 
 def _sees(viewer: Actor | None, grant: GrantVersion) -> bool:

@@ -11,6 +11,8 @@ import time
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
@@ -205,9 +207,7 @@ class Provider:
         import httpx
 
         if self._http is None:
-            ca = self.terms.ca
-            trusted = ssl.create_default_context(cafile=str(ca)) if ca is not None else True
-            self._http = httpx.Client(verify=trusted, timeout=PATIENCE, trust_env=False)
+            self._http = httpx.Client(verify=_trusted(self.terms.ca), timeout=PATIENCE, trust_env=False)
         try:
             answer = self._http.request(method, url, data=dict(form) if form else None, headers=headers)
             found = answer.json() if answer.status_code == 200 else None  # noqa: PLR2004
@@ -218,6 +218,12 @@ class Provider:
         if not isinstance(found, dict):
             raise ProviderError.of(place)
         return found
+
+
+@cache
+def _trusted(ca: Path | None) -> ssl.SSLContext:
+    """Whom to believe over TLS: the authority of the file, else those of this machine."""
+    return ssl.create_default_context(cafile=str(ca) if ca is not None else None)
 
 
 def _base64(raw: bytes) -> str:

@@ -37,6 +37,7 @@ class IdentityProvider:
 
     def __init__(self) -> None:
         self.keys = {"one": RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})}
+        self.stranger = RSAKey.generate_key(2048)
         self.kid, self.lies, self.person = "one", Lies(), "wang"
         self.codes: dict[str, dict[str, str]] = {}
         self.asked: list[str] = []

@@ -18,7 +18,9 @@ from sharing.oidc import Provider
 from sharing.passwords import Passwords
 from sharing.people import People
 from sharing.people_door import PeopleDoor
+from sharing.people_tables import ACCOUNT, ATTEMPT, EVENT, FLOW, SESSION
 from sharing.people_terms import LoginTerms, OidcTerms
+from sharing.sessions import Sessions
 
 PEOPLE = """people:
   - {id: chen, name: 陈静, roles: [data_manager]}
@@ -28,6 +30,7 @@ PEOPLE = """people:
 """
 WORD = "correct horse battery"
 DEPARTMENTS = ("market", "tax", "bank", "school")
+TERMS = LoginTerms("https://town")
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
@@ -93,6 +96,27 @@ class PeopleTown:
     def browser(self, address: str = "10.1.2.3") -> Browser:
         return Browser(self.town.app, address)
 
+    def begin(
+        self, terms: LoginTerms = TERMS, oidc: OidcTerms | None = None, word: str | None = WORD,
+        passwords: Passwords | None = None,
+    ) -> PeopleTown:  # fmt: skip
+        """As on the first day, by these terms; everybody has the password `word`."""
+        door, self.clock.now = self.door, time.time()
+        with self.engine.begin() as connection:
+            for table in (ACCOUNT, SESSION, FLOW, ATTEMPT, EVENT):
+                connection.execute(table.delete())
+        self.people(PEOPLE)
+        door.people = People(self.town.folder / "people.yaml", DEPARTMENTS)
+        door.terms, door.sessions = terms, Sessions(self.engine, terms.idle, terms.longest)
+        door._passwords = passwords or Passwords(CHEAP)
+        if door.provider is not None:
+            door.provider.close()
+        door.provider = Provider(oidc, terms.public, SECRET, "between us", self.engine) if oidc is not None else None
+        if word is not None:
+            for one in door.people.all():
+                door.accounts.keep(one.id, door._passwords.hash(word), self.clock())
+        return self
+
     def people(self, text: str) -> None:
         path = self.town.folder / "people.yaml"
         path.write_text(text + f"# {time.perf_counter_ns()}\n", "utf-8")
@@ -101,20 +125,11 @@ class PeopleTown:
         return [(one.event, one.person) for one in reversed(self.door.accounts.events())]
 
 
-def peopled(town: Town, terms: LoginTerms | None = None, oidc: OidcTerms | None = None, word: str | None = WORD,
-            passwords: Passwords | None = None) -> PeopleTown:  # fmt: skip
-    """Put people into a town; each has the password `word`."""
-    clock, path = Clock(), town.folder / "people.yaml"
-    path.write_text(PEOPLE, "utf-8")
-    terms = replace(terms or LoginTerms("https://town"), oidc=oidc)
-    engine = town.config.engine
-    provider = Provider(oidc, terms.public, SECRET, "between us", engine) if oidc is not None else None
-    passwords = passwords or Passwords(CHEAP)
-    door = PeopleDoor(engine, People(path, DEPARTMENTS), terms, SECRET, provider, passwords, clock)
+def peopled(town: Town) -> PeopleTown:
+    """Put people into a town; `begin` is then called before each test."""
+    clock, path, engine = Clock(), town.folder / "people.yaml", town.config.engine
+    door = PeopleDoor(engine, People(path, DEPARTMENTS), TERMS, SECRET, None, Passwords(CHEAP), clock)
     config: SharingConfig = replace(town.config, people=door)
     town.desk.close()
     town.config, town.app = config, create_app(config)
-    if word is not None:
-        for one in door.people.all():
-            door.accounts.keep(one.id, passwords.hash(word), clock())
     return PeopleTown(town, door, clock)

@@ -1,4 +1,4 @@
-"""One table says what each role may do; applications, grants and orders agree with it."""
+"""One table says what each role may do; applications and grants ask it."""
 
 from __future__ import annotations
 
