@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sharing.metrics import lives
+
 LONGEST: Final = 15.0  # seconds that calls in work have before the worker ends all the same
 TURNING: Final = 0.5  # seconds in which newcomers are told, so that few find the door shut
 REPLACED: Final = 60.0  # seconds that a worker waits at most for the one that takes its place
@@ -105,4 +107,4 @@ def _newcomers(room: Path | None) -> int:
         return 0
     before = set(_listed(room))
     started = (int(one.name.removesuffix(_STARTED)) for one in room.glob("*" + _STARTED))
-    return sum(1 for one in started if one not in before and Path(f"/proc/{one}").exists())
+    return sum(1 for one in started if one not in before and lives(one))

@@ -148,12 +148,23 @@ def _held(fd: int) -> bool:
     return False
 
 
+def lives(pid: int) -> bool:
+    """Whether a process of that number runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
+
+
 @contextmanager
 def room() -> Iterator[Path]:
     """A folder in memory where the workers of this process count; it goes when they have ended."""
     top = next((one for one in (Path("/dev/shm"),) if os.access(one, os.W_OK)), Path(tempfile.gettempdir()))  # noqa: S108 memory that no other reads: the folder is made 0700
     for left in top.glob(f"{_ROOMS}-{os.getuid()}-*"):
-        if not Path(f"/proc/{left.name.rpartition('-')[2]}").exists():
+        if not lives(int(left.name.rpartition("-")[2])):
             shutil.rmtree(left, ignore_errors=True)  # of one that was killed
     folder = top / f"{_ROOMS}-{os.getuid()}-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
