@@ -9,7 +9,7 @@ from sharing_town import PERSON, Town
 from subjects_town import CODES, open_subjects
 
 from schemas.errors import StandardError
-from sharing.forms import formatted
+from sharing.forms import formatted, read_forms
 
 MATTER = "开办企业"
 GRANTS = f"""
@@ -255,3 +255,11 @@ def test_answers_are_written_as_the_form_wants_them() -> None:
     assert formatted("长期", "date_zh") == "长期"
     assert formatted("91330100ma2a", "upper") == "91330100MA2A"
     assert [formatted(one, "number") for one in ("100", "1.50", "0.10")] == ["100", "1.5", "0.1"]
+
+
+def test_the_example_forms_name_what_their_deployment_has() -> None:
+    from schemas.load import find_standard
+    from shutong.layout import examples
+
+    forms = read_forms(examples() / "enterprises" / "forms", {"legal_person": find_standard("legal_person@1")})
+    assert [form.id for form in forms.values()] == ["business-change"]
