@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from books_town import SECRET, called, on, record
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import StandardError
@@ -114,6 +114,7 @@ def test_delays_are_read_and_their_mistakes_told_with_their_line(tmp_path: Path)
             read_delays(file)
 
 
+@settings(max_examples=30)
 @given(
     matter=st.text(max_size=6), delays=st.lists(st.builds(Delay, st.text(max_size=4), st.integers(1, 9)), max_size=6)
 )
