@@ -160,7 +160,7 @@ def _password(routes: APIRouter, guard: Guard) -> None:
         return guard.opened(request, found, "login")
 
     @routes.post(PASSWORD, summary="修改口令，其他登录全部结束 Change the password", responses=refusals,
-                 openapi_extra=_body_of(PasswordBody))  # fmt: skip
+                 openapi_extra=_body_of(PasswordBody) | {"security": [{"session": []}]})  # fmt: skip
     async def change(request: Request) -> Response:
         """须带 X-CSRF-Token。Every other session of the person ends."""
         await guard.verified(request, "password", changes=True)

@@ -113,7 +113,7 @@ def list_command(session: Session) -> None:
     session.voice.table(("人员", "People"), heads, rows)
 
 
-@click.command("invite", help="发出一次性邀请码，用以设置或重设口令 | a code, once, to set a password")
+@click.command("invite", help="发出一次性邀请码，用以设置或重设口令 | a code, good once, to set a password")
 @click.argument("person")
 @click.option("--by", default=OPERATOR, metavar="PERSON", help="办理人，缺省为本机管理员 | who does it")
 @command
@@ -192,7 +192,7 @@ def sessions_command(session: Session, person: str | None, number: int | None, b
     return FAILED if ended is False else 0
 
 
-@click.command("history", help="账号的经过：谁、何时、从何处 | what happened to accounts")
+@click.command("history", help="账号的经过：谁、何时、从何处 | what happened to accounts: who, when, from where")
 @click.argument("person", required=False)
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000))
 @command
