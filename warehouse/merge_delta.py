@@ -25,7 +25,7 @@ from warehouse.tables import Staged, Tables
 FEW = 100_000  # rows or keys; so many, or a fifth of all, and the whole is rebuilt
 _SHARE = 5
 _AFFECTED, _PROBE, _XREF, _LED = "_affected", "_probe", "_xref_old", "_led"
-_WAS = "_renamed_old"
+_WAS, _AFTER = "_renamed_old", "_after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ def build(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, last:
             return _build(connection, tables, job, last)
         except DamagedTwinError as damaged:
             damaged.twin.discard()
+            for made in (EVENTS, _AFTER):  # what a merge of single rows registers is no table to be replaced
+                connection.unregister(made)
 
 
 def _build(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, last: Made) -> Outcome | None:
@@ -230,11 +232,11 @@ def _combine(connection: duckdb.DuckDBPyConnection, job: Job, last: Made,
     own = not loose and not words.resolve(job.words)[0] and not words.resolve(last.words)[0]
     found = [merge_pair.Found(Part(job.contributions[one.number], f"_found_{one.number}", one.fields),
                               _under(f"_found_{one.number}", own=own)) for one in sides]  # fmt: skip
-    paired = merge_pair.pair(connection, job, found, f"SELECT key FROM {_AFFECTED}", "_after")
+    paired = merge_pair.pair(connection, job, found, f"SELECT key FROM {_AFFECTED}", _AFTER)
     if paired is not None:
         return paired
     compared = []
-    for into, flag, key in (("_before", OLD, merge_pair.WAS), ("_after", NEW, merge_pair.NOW)):
+    for into, flag, key in (("_before", OLD, merge_pair.WAS), (_AFTER, NEW, merge_pair.NOW)):
         parts = []
         for number, said in enumerate(found):
             view = f"{into}_{number}"
@@ -244,7 +246,7 @@ def _combine(connection: duckdb.DuckDBPyConnection, job: Job, last: Made,
             )
             parts.append(dataclasses.replace(said.part, relation=view))
         compared.append(survivors.make(connection, job.standard, parts, into))
-    library_job.compare(connection, job, "_before", "_after")
+    library_job.compare(connection, job, "_before", _AFTER)
     return survivors.summed((-1, compared[0]), (1, compared[1]))
 
 
@@ -264,7 +266,7 @@ def _outcome(connection: duckdb.DuckDBPyConnection, tables: Tables, job: Job, la
              compared: tuple[Compared, ...], relinked: bool) -> Outcome:  # fmt: skip
     """Stage upserts and deletions of the base table and the cross-walk, and the events."""
     key = quote(job.key)
-    chosen = f"SELECT * FROM _after WHERE {key} IN (SELECT {library_job.KEY} FROM {EVENTS})"
+    chosen = f"SELECT * FROM {_AFTER} WHERE {key} IN (SELECT {library_job.KEY} FROM {EVENTS})"
     base = library_job.stage(connection, tables, job.base, chosen, [job.key])
     stood = f"SELECT {library_job.KEY} FROM {EVENTS} WHERE {EVENT} <> 'added'"
     base, by = _replacing(connection, tables, job, base, stood)

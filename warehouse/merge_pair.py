@@ -36,13 +36,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """Records of all keys at one snapshot: by field the numbers of values, and the parts they are from; who is there.
+    """Records of all keys at one snapshot: who is there; by field whose word counts, and in which of their rows.
 
-    What a part says of a field of a key is a number that stands for the value, _NONE where it says nothing.
+    What nobody says is _NONE.
     """
 
     there: list[_Flags]
-    values: dict[str, _Numbers]
+    rows: dict[str, _Numbers]
     whose: dict[str, _Numbers]
 
     @property
@@ -57,7 +57,7 @@ def pair(connection: duckdb.DuckDBPyConnection, job: Job, found: Sequence[Found]
     """Make EVENTS and `after`, the records that came or changed; returns how what was compared changes.
 
     `keys` is SQL of the keys. None, and nothing made, where there are many rows, or several rows say what one key is:
-    `survivors.make` combines those.
+    `survivors.make` combines those. What is made is registered with the connection.
     """
     every = connection.execute(keys).to_arrow_table().column(0).combine_chunks()
     parts = [one.part for one in found]
@@ -65,23 +65,32 @@ def pair(connection: duckdb.DuckDBPyConnection, job: Job, found: Sequence[Found]
     placed: list[tuple[_Numbers, _Numbers]] = []
     for one in found:
         listed = ", ".join(quote(name) for name in one.part.fields)
-        said = connection.execute(f"SELECT {WAS}, {NOW}, {OLD}, {NEW}, {listed} FROM ({one.query})").to_arrow_table()
+        query = f"SELECT {WAS}, {NOW}, {OLD}, {NEW}, {listed} FROM ({one.query})"
+        said = connection.execute(query).to_arrow_table(MOST)  # in one piece
         tables.append(said)
         places = _places(said, every) if sum(map(len, tables)) <= MOST else None
         if places is None:
             return None
         placed.append(places)
     sides = tuple(_Side([one[number] != _NONE for one in placed], {}, {}) for number in range(2))
-    values: dict[str, pa.Array] = {}
+    moved = np.flatnonzero(np.any([was != now for was, now in placed], axis=0))
+    unlike = sides[0].known != sides[1].known
+    columns: dict[str, dict[int, pa.Array]] = {}
     compared: list[Compared] = []
     for name in dict.fromkeys(name for one in parts for name in one.fields):
         speaking = survivors.ranked(job.standard, parts, name)
-        values[name], numbers = _numbered({number: tables[number][name] for number in speaking})
-        for which, side in enumerate(sides):
-            said_of = {number: _taken(numbers[number], placed[number][which]) for number in speaking}
-            side.values[name], side.whose[name] = _first(speaking, said_of)
-            compared += _counted(parts, name, said_of, -1 if which == 0 else 1)
-    _tell(connection, job, parts, sides, values, every, after)
+        columns[name] = {number: tables[number][name].combine_chunks() for number in speaking}
+        said_of = tuple(_said(columns[name], [one[which] for one in placed]) for which in range(2))
+        for side, said_then in zip(sides, said_of, strict=True):
+            side.rows[name], side.whose[name] = _first(speaking, said_then)
+        turned = _turned(columns[name], said_of, moved)
+        numbers = _numbered(columns[name], said_of, turned)
+        for then, sign in zip(numbers, (-1, 1), strict=True):
+            compared += _counted(parts, name, then, sign)
+        if name != job.key:
+            was, now = (_first(speaking, then)[0] for then in numbers)
+            unlike[turned[was != now]] = True
+    _tell(connection, job, _Told(parts, columns, sides, every, unlike), after)
     return survivors.summed((1, compared))
 
 
@@ -100,17 +109,40 @@ def _places(said: pa.Table, keys: pa.Array) -> tuple[_Numbers, _Numbers] | None:
     return made[0], made[1]
 
 
-def _numbered(columns: dict[int, pa.ChunkedArray]) -> tuple[pa.Array, dict[int, _Numbers]]:
-    """The different values of some columns, and for each column their numbers, _NONE for null."""
-    chunks = [chunk for one in columns.values() for chunk in one.chunks]
-    encoded = pa.chunked_array(chunks, next(iter(columns.values())).type).combine_chunks().dictionary_encode()
+def _said(columns: dict[int, pa.Array], rows: Sequence[_Numbers]) -> dict[int, _Numbers]:
+    """For each key the row in which a part says something of a field, or _NONE."""
+    made = {}
+    for number, column in columns.items():
+        made[number] = rows[number]
+        if column.null_count:
+            valid = np.append(column.is_valid().to_numpy(zero_copy_only=False), False)  # the last is _NONE's
+            made[number] = np.where(valid[rows[number]], rows[number], _NONE)
+    return made
+
+
+def _turned(columns: dict[int, pa.Array], said: Sequence[dict[int, _Numbers]], moved: _Numbers) -> _Numbers:
+    """Which of the keys whose rows `moved` are those of which some part says something else than it said."""
+    turned = np.zeros(len(moved), np.bool_)
+    for number, column in columns.items():
+        was, now = (one[number][moved] for one in said)
+        turned |= (was == _NONE) != (now == _NONE)
+        both = np.flatnonzero((was != now) & (was != _NONE) & (now != _NONE))
+        other = pc.not_equal(column.take(pa.array(was[both])), column.take(pa.array(now[both])))
+        turned[both[other.to_numpy(zero_copy_only=False)]] = True
+    return moved[turned]
+
+
+def _numbered(columns: dict[int, pa.Array], said: Sequence[dict[int, _Numbers]],
+              keys: _Numbers) -> tuple[dict[int, _Numbers], ...]:  # fmt: skip
+    """Numbers that stand for the different values which parts said, and say, of a field of some keys, or _NONE."""
+    rows = [one[number][keys] for one in said for number in columns]
+    taken = [
+        column.take(pa.array(one, mask=one == _NONE)) for column, one in zip([*columns.values()] * 2, rows, strict=True)
+    ]
+    encoded = pa.concat_arrays(taken).dictionary_encode()
     every = encoded.indices.fill_null(_NONE).to_numpy().astype(np.int64)
-    ends = np.cumsum([len(one) for one in columns.values()])
-    return encoded.dictionary, dict(zip(columns, np.split(every, ends[:-1]), strict=True))
-
-
-def _taken(numbers: _Numbers, places: _Numbers) -> _Numbers:
-    return np.where(places == _NONE, _NONE, numbers[places]) if len(numbers) else np.full(len(places), _NONE, np.int64)
+    split = np.split(every, len(rows))
+    return dict(zip(columns, split, strict=False)), dict(zip(columns, split[len(columns) :], strict=True))
 
 
 def _first(order: Sequence[int], said: dict[int, _Numbers]) -> tuple[_Numbers, _Numbers]:
@@ -139,72 +171,107 @@ def _counted(parts: Sequence[Part], name: str, said: dict[int, _Numbers], sign: 
     return made
 
 
-def _tell(connection: duckdb.DuckDBPyConnection, job: Job, parts: Sequence[Part], sides: tuple[_Side, ...],  # noqa: PLR0917
-          values: dict[str, pa.Array], keys: pa.Array, after: str) -> None:  # fmt: skip
-    """Make EVENTS of what differs, each record as it was, and `after` of what it is now."""
-    old, new = sides
-    changed = old.known != new.known
-    for name in values:
-        changed |= (old.values[name] != new.values[name]) | (old.whose[name] != new.whose[name])
-    for one, other in zip(old.there, new.there, strict=True):
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What parts said, and say: their columns by field, what counts of them on both sides; keys; whose record differs.
+
+    Records may differ, besides, in whose words count.
+    """
+
+    parts: Sequence[Part]
+    columns: dict[str, dict[int, pa.Array]]
+    sides: tuple[_Side, ...]
+    keys: pa.Array
+    unlike: _Flags
+
+
+def _tell(connection: duckdb.DuckDBPyConnection, job: Job, told: _Told, after: str) -> None:
+    """Register EVENTS of what differs, each record as it was, and `after` of what it is now."""
+    old, new = told.sides
+    changed = told.unlike.copy()
+    for one, other in zip([*old.whose.values(), *old.there], [*new.whose.values(), *new.there], strict=True):
         changed |= one != other
     places = np.flatnonzero(changed)
-    was, now = (_records(job, parts, side, values, keys, places) for side in sides)
+    names = [one.name for one in job.standard.fields if one.name in told.columns]
+    labels, sides = _labels(told, names, places)
+    really = told.unlike[places] | (sides[0] != sides[1])  # other parts may come to the same labels
+    places = places[really]
     kinds = np.array(["changed", "added", "removed"])
     event = kinds[np.where(old.known[places], np.where(new.known[places], 0, 2), 1)]
-    told = {
-        KEY: keys.take(pa.array(places)),
+    events = {
+        KEY: told.keys.take(pa.array(places)),
         AT: pa.array([job.at] * len(places), pa.string()),
         EVENT: pa.array(event, pa.string()),
     }
-    for name, table in (("_stood", pa.table(told | was)), ("_stands", pa.table(told | now))):
-        connection.register(name, table)
-    nothing = {one.name: f"NULL::{sql_type(job.standard, one.name)} AS " for one in job.standard.fields}
-    listed = ", ".join(f"{'o.' if one in was else nothing[one]}{quote(one)}" for one in job.record)
-    # Other parts may come to the same labels.
-    unlike = " OR ".join(f"o.{quote(one)} IS DISTINCT FROM n.{quote(one)}" for one in was)
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {EVENTS} AS SELECT o.{KEY}, o.{AT}, o.{EVENT}, {listed}"
-        f" FROM _stood AS o POSITIONAL JOIN _stands AS n WHERE {unlike}"
-    )
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {after} AS SELECT {listed} FROM _stands AS o WHERE {EVENT} <> 'removed'"
-    )
-    connection.unregister("_stood")
-    connection.unregister("_stands")
+    stays = event != "removed"
+    was = _records(connection, job, told, old, places)
+    now = _records(connection, job, told, new, places[stays])
+    for name in (SOURCES, DEPARTMENTS):
+        was[name] = labels[name].take(_masked(sides[0][really]))
+        now[name] = labels[name].take(_masked(sides[1][really][stays]))
+    connection.register(EVENTS, pa.table(events | {name: was[name] for name in job.record}))
+    connection.register(after, pa.table({name: now[name] for name in job.record}))
 
 
-def _records(job: Job, parts: Sequence[Part], side: _Side, values: dict[str, pa.Array], keys: pa.Array,  # noqa: PLR0917
+def _masked(numbers: _Numbers) -> pa.Array:
+    return pa.array(numbers, mask=numbers == _NONE)
+
+
+def _records(connection: duckdb.DuckDBPyConnection, job: Job, told: _Told, side: _Side,
              places: _Numbers) -> dict[str, pa.Array]:  # fmt: skip
-    """The columns of the records at some places that anybody delivers, null where there is no record."""
-    made = {job.key: keys.take(pa.array(places, mask=~side.known[places]))}
-    for name, different in values.items():
+    """The fields of the records at some places, null where there is no record."""
+    made = {job.key: told.keys.take(pa.array(places, mask=~side.known[places]))}
+    for name, columns in told.columns.items():
         if name != job.key:
-            numbers = side.values[name][places]
-            made[name] = different.take(pa.array(numbers, mask=numbers == _NONE))
-    names = [one.name for one in job.standard.fields if one.name in values]
-    return made | _labels(parts, side, names, places)
+            made[name] = _taken(columns, side.rows[name][places], side.whose[name][places])
+    if silent := [one.name for one in job.standard.fields if one.name not in made]:
+        listed = ", ".join(f"NULL::{sql_type(job.standard, one)} AS {quote(one)}" for one in silent)
+        for field in connection.execute(f"SELECT {listed} LIMIT 0").to_arrow_table().schema:
+            made[field.name] = pa.nulls(len(places), field.type)
+    return made
 
 
-def _labels(parts: Sequence[Part], side: _Side, names: Sequence[str], places: _Numbers) -> dict[str, pa.Array]:
-    """SOURCES `{field: [department, resource]}` and DEPARTMENTS of records, as `survivors.make` has them."""
-    told = [side.whose[name][places] for name in names] + [one[places].astype(np.int64) + _NONE for one in side.there]
-    firsts, numbers = _different(told, len(parts) + 1)
-    different = zip(*(one[firsts].tolist() for one in told), strict=True)
-    said = [one.contribution for one in parts]
+def _taken(columns: dict[int, pa.Array], rows: _Numbers, whose: _Numbers) -> pa.Array:
+    """The values in some rows of the parts they are from."""
+    found, at, pieces = 0, np.full(len(rows), _NONE, np.int64), []
+    for number, column in columns.items():
+        mine = np.flatnonzero(whose == number)
+        if len(mine) == len(rows):
+            return column.take(pa.array(rows))
+        at[mine] = np.arange(found, found + len(mine))
+        pieces.append(column.take(pa.array(rows[mine])))
+        found += len(mine)
+    return pa.concat_arrays(pieces).take(_masked(at))
+
+
+def _labels(told: _Told, names: Sequence[str], places: _Numbers) -> tuple[dict[str, pa.Array], Sequence[_Numbers]]:
+    """Different SOURCES `{field: [department, resource]}` and DEPARTMENTS, as `survivors.make` has them.
+
+    And which of them the records at some places had, and have: alike numbers for alike labels, _NONE for no record.
+    """
+    rows = [np.concatenate([side.whose[name][places] for side in told.sides]) for name in names]
+    there = [np.concatenate([side.there[part][places] for side in told.sides]) for part in range(len(told.parts))]
+    rows += [one.astype(np.int64) + _NONE for one in there]
+    firsts, numbers = _different(rows, len(told.parts) + 1)
+    said = [one.contribution for one in told.parts]
     whose = [json.dumps([one.department, one.resource], ensure_ascii=False) for one in said]
     fields = [json.dumps(name, ensure_ascii=False) for name in names]
-    sources, departments = [], []
-    for row in different:
-        of_fields, there = row[: len(names)], row[len(names) :]
+    labels: dict[tuple[str, tuple[str, ...]], int] = {}
+    of_different = []
+    for row in zip(*(one[firsts].tolist() for one in rows), strict=True):
+        of_fields, of_parts = row[: len(names)], row[len(names) :]
         told_of = (f"{name}:{whose[one]}" for name, one in zip(fields, of_fields, strict=True) if one != _NONE)
-        sources.append("{" + ",".join(told_of) + "}")
-        departments.append(sorted({one.department for one, speaks in zip(said, there, strict=True) if speaks != _NONE}))
-    at = pa.array(numbers, mask=~side.known[places])
-    return {
-        SOURCES: pa.array(sources, pa.string()).take(at),
-        DEPARTMENTS: pa.array(departments, pa.list_(pa.string())).take(at),
+        departments = sorted({one.department for one, speaks in zip(said, of_parts, strict=True) if speaks != _NONE})
+        label = "{" + ",".join(told_of) + "}", tuple(departments)
+        of_different.append(labels.setdefault(label, len(labels)))
+    made = {
+        SOURCES: pa.array([sources for sources, _ in labels], pa.string()),
+        DEPARTMENTS: pa.array([departments for _, departments in labels], pa.list_(pa.string())),
     }
+    every = np.array(of_different, np.int64)[numbers]
+    return made, [
+        np.where(side.known[places], one, _NONE) for side, one in zip(told.sides, np.split(every, 2), strict=True)
+    ]
 
 
 def _different(columns: Sequence[_Numbers], base: int) -> tuple[_Numbers, _Numbers]:

@@ -68,6 +68,8 @@ def test_fields_of_every_type_come_to_the_same_in_one_pass_and_by_sql(seed):
         keys = "SELECT 'K' || range AS key FROM range(13)"
         compared = merge_pair.pair(connection, job, found, keys, "_after")
         events = connection.execute(f"FROM {EVENTS} ORDER BY ALL").fetchall()
+        after = connection.execute("FROM _after ORDER BY ALL").fetchall()
+        connection.unregister(EVENTS)
         told = []
         for into, flag, key in (("_before", OLD, WAS), ("_anew", NEW, NOW)):
             parts = []
@@ -80,8 +82,7 @@ def test_fields_of_every_type_come_to_the_same_in_one_pass_and_by_sql(seed):
         assert connection.execute(f"FROM {EVENTS} ORDER BY ALL").fetchall() == events != []
         assert compared == survivors.summed((-1, told[0]), (1, told[1]))
         stands = f"WHERE uscc IN (SELECT {library_job.KEY} FROM {EVENTS}) ORDER BY ALL"
-        after, anew = (connection.execute(f"FROM {name} {stands}").fetchall() for name in ("_after", "_anew"))
-        assert after == anew != []
+        assert connection.execute(f"FROM _anew {stands}").fetchall() == after != []
 
 
 @pytest.mark.parametrize("parts", [1, 2, 7, 40])
