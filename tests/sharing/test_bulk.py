@@ -285,6 +285,34 @@ asyncio.run(bulk_work.run(Desk(config), JobStore(config.engine), asyncio.Event()
 """
 
 
+def test_a_chunk_that_was_recorded_and_not_written_down_is_not_answered_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock(town)
+    job = filed(town, CODES[:6])
+
+    def died(*_told: object, **_said: object) -> bool:
+        raise MemoryError
+
+    monkeypatch.setattr(Worker, "_progress", died)
+    with monkeypatch.context() as one:
+        one.setattr(Worker, "_wait", died)
+        with pytest.raises(MemoryError):
+            work(town, 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(bulk_files, "CHUNK", 4)
+    assert (len(bulk_calls(town)), status(town, job)["done"]) == (1, 0)
+    work(town)
+    told = status(town, job)
+    assert (told["state"], told["units"], told["found"], sum(call.units for call in bulk_calls(town))) == (
+        "done",
+        6,
+        4,
+        6,
+    )
+
+
+@pytest.mark.prove
 @pytest.mark.kills
 def test_a_worker_killed_at_any_instant_leaves_no_key_uncounted_or_counted_twice(tmp_path: Path) -> None:
     town = build(tmp_path, GRANTS)

@@ -134,9 +134,9 @@ STATES = st.tuples(st.just("publish"), st.dictionaries(
 ))  # fmt: skip
 
 
-@settings(max_examples=80 if os.environ.get("SHUTONG_PROVE") else 3, deadline=None,
+@settings(max_examples=80 if os.environ.get("SHUTONG_PROVE") else 2, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
-@given(st.lists(PAGES | STATES, min_size=2, max_size=8))
+@given(st.lists(PAGES | STATES, min_size=2, max_size=6))
 def test_a_copy_that_follows_is_what_the_grant_shows_whatever_is_published_meanwhile(town: Town, steps) -> None:
     folder = town.folder / "serving"
     number = int((folder / "legal_person" / "CURRENT").read_text()) + 1

@@ -298,6 +298,7 @@ def killed_while(config: SharingConfig) -> None:
     asyncio.run(run(Teller(desk, store, Reachable(LOCAL)), store, asyncio.Event(), 0.01))
 
 
+@pytest.mark.prove
 @pytest.mark.kills
 def test_a_sender_killed_while_it_sends_sends_again_under_the_same_number(tmp_path: Path) -> None:
     publish(tmp_path / "serving", 1, {CODES[0]: firm(CODES[0])})
