@@ -40,7 +40,7 @@ def told_too_much(world: World, right: Right, channel: str) -> set[tuple[int, st
     return CHANNELS[channel](world) - allowed
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(right=rights(), divisions=st.lists(st.sampled_from(DIVISIONS), min_size=1, max_size=4), salt=st.integers(0, 89))
 def test_no_channel_tells_a_value_outside_the_grant(
     world: World, right: Right, divisions: list[str], salt: int

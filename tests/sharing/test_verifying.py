@@ -117,17 +117,17 @@ def test_only_fields_that_the_grant_lets_be_verified_are(town: Town) -> None:
     refused(seen, 403, "SHR-CHANNEL")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"key": FIRM}, {"claims": {"phone": "1"}}, {"key": 5, "claims": {"phone": "1"}}, {"key": FIRM, "claims": {}},
-        {"key": FIRM, "claims": {"phone": ""}}, {"key": FIRM, "claims": {"phone": 1}}, {"subjects": []},
-        {"key": FIRM, "claims": {"phone": "1" * 201}}, {"subjects": [{"key": FIRM}]}, {"subjects": "x"},
-        {"key": FIRM, "claims": {"phone": "1"}, "subjects": [{"key": FIRM, "claims": {"phone": "1"}}]},
-    ],
-)  # fmt: skip
-def test_a_body_of_another_shape_is_refused(town: Town, body: dict) -> None:
-    refused(town.ask("/v1/libraries/legal_person/records:verify", "bank", "POST", json=body), 422, "SHR-CLAIMS")
+BODIES = [
+    {"key": FIRM}, {"claims": {"phone": "1"}}, {"key": 5, "claims": {"phone": "1"}}, {"key": FIRM, "claims": {}},
+    {"key": FIRM, "claims": {"phone": ""}}, {"key": FIRM, "claims": {"phone": 1}}, {"subjects": []},
+    {"key": FIRM, "claims": {"phone": "1" * 201}}, {"subjects": [{"key": FIRM}]}, {"subjects": "x"},
+    {"key": FIRM, "claims": {"phone": "1"}, "subjects": [{"key": FIRM, "claims": {"phone": "1"}}]},
+]  # fmt: skip
+
+
+def test_a_body_of_another_shape_is_refused(town: Town) -> None:
+    for body in BODIES:
+        refused(town.ask("/v1/libraries/legal_person/records:verify", "bank", "POST", json=body), 422, "SHR-CLAIMS")
 
 
 def test_the_sixth_different_claim_on_a_field_of_a_subject_is_refused_until_tomorrow(town: Town) -> None:
