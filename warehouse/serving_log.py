@@ -76,7 +76,10 @@ class NoLogError(WarehouseError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A record that changed between two generations: as it was and as it is then; None where there is none."""
+    """A record that changed between two generations: as it was and as it is then; None where there is none.
+
+    One that came and went in between is there neither before nor after.
+    """
 
     place: bytes
     was: Mapping[str, Json] | None

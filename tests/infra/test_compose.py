@@ -77,6 +77,7 @@ def test_a_container_runs_what_the_systemd_unit_of_the_same_thing_runs():
         "api": ("shutong-api", ""),
         "library": ("shutong-library@", "legal_person"),
         "alarms": ("shutong-alarms", ""),
+        "jobs": ("shutong-jobs", ""),
     }
     units["airflow-setup"] = ("shutong-airflow-setup", "")
     parts = ("api-server", "scheduler", "dag-processor", "triggerer")

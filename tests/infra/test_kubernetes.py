@@ -72,11 +72,13 @@ def test_what_an_object_refers_to_is_there():
 
 def test_a_pod_runs_what_the_systemd_units_run():
     by_name = {one["name"]: module_of(one["command"]) for one in POD["containers"]}
-    (api,), (library,) = (
-        commands(UNITS / "shutong-api.service"),
-        commands(UNITS / "shutong-library@.service", "legal_person"),
-    )
-    assert by_name == {"api": module_of(api), "legal-person": module_of(library)}
+    units = {
+        "api": ("shutong-api", ""),
+        "legal-person": ("shutong-library@", "legal_person"),
+        "jobs": ("shutong-jobs", ""),
+    }
+    run = {name: commands(UNITS / f"{unit}.service", instance) for name, (unit, instance) in units.items()}
+    assert by_name == {name: module_of(command) for name, (command,) in run.items()}
 
 
 def test_the_secrets_made_for_a_cluster_have_the_names_that_are_asked_for(tmp_path):
