@@ -11,6 +11,7 @@ from typing import Final, Literal
 from sharing.answers import Steps, steps_of
 from sharing.bulk_files import LARGEST, ROOM, JobFolder, KeyFile
 from sharing.bulk_refusals import NoJobError, NoRoomError, NotReadyError, TooManyJobsError
+from sharing.bulk_rights import still
 from sharing.bulk_store import MOST_OPEN, OPEN, Job, JobStore, number
 from sharing.bulk_work import cancel, folder_of, put_together
 from sharing.desk import Desk, Target, Visit
@@ -122,11 +123,11 @@ def _job(visit: Visit, target: Target, plan: Plan, *, steps: Steps, form: Form, 
 
 
 async def _result(desk: Desk, visit: Visit, asked: Question) -> Answer:
-    """The file of a job that ended, while the grant it was answered under lasts; its chunks were charged before."""
+    """The file of a job that ended, while its grant shows as much as it did; its chunks were charged before."""
     jobs = Jobs(desk)
     job, file = await asyncio.to_thread(jobs.result, visit, asked.parts[0])
     target = desk.library(visit, job.subject) if job.kind == "libraries" else desk.served(visit, job.subject)
-    desk.plan(visit, target.name, job.grant_id, "bulk")
+    still(desk.plan(visit, target.name, job.grant_id, "bulk"), job.fields, JobFolder(folder_of(desk), job.id).rights())
     visit.call.names = list(job.fields)
     name = b'attachment; filename="' + job.id.encode() + b"." + job.form.encode() + b'"'
     return Answer(200, b"", MEDIA[job.form], ((b"content-disposition", name),), file=file)

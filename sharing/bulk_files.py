@@ -22,7 +22,7 @@ MOST_KEYS: Final = 1_000_000
 LARGEST: Final = 64 << 20  # bytes of a file of keys
 ROOM: Final = 2 << 30  # bytes that must be free on the disk for a job to be taken
 _LONGEST_LINE: Final = 4096  # bytes; a key has up to 200 characters
-_KEYS, _RECEIPTS, _RESULT, _LOCK = "keys", "receipts", "result", "lock"
+_KEYS, _RECEIPTS, _RESULT, _LOCK, _RIGHTS = "keys", "receipts", "result", "lock", "rights"
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -58,7 +58,7 @@ class KeyFile:
             text = line.decode().strip()
         except UnicodeDecodeError:
             raise bad_file(self._line, "不是 UTF-8", "not UTF-8") from None
-        if text[:1] == '"' or "," in text:
+        if (text[:1] == '"' or "," in text) and "\r" not in text:
             text = next(csv.reader([text]), [""])[0].strip()
         if not text or (not self.keys and text.lower() in self._heads):
             return
@@ -141,6 +141,19 @@ class JobFolder:
         """Add the receipt of a chunk."""
         with (self.path / _RECEIPTS).open("a", encoding="ascii") as out:
             out.write(text + "\n")
+
+    def rights(self) -> list[bytes]:
+        """By which rights its chunks were answered, each wording once."""
+        path = self.path / _RIGHTS
+        return path.read_bytes().splitlines() if path.exists() else []
+
+    def note(self, rights: bytes) -> None:
+        """Keep the rights that a chunk is answered by; `rights` is one line."""
+        if rights not in self.rights():
+            with (self.path / _RIGHTS).open("ab") as out:
+                out.write(rights + b"\n")
+                out.flush()
+                os.fsync(out.fileno())
 
     @property
     def receipts(self) -> Path:

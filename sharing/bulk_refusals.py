@@ -75,6 +75,23 @@ class NotReadyError(SharingError):
         )
 
 
+class NarrowedError(SharingError):
+    """The grant shows less than when the job was answered."""
+
+    status, title_zh, title_en = 403, "授权已收窄", "The grant shows less now"
+
+    @classmethod
+    def of(cls, grant: str) -> NarrowedError:
+        """The grant, by its id."""
+        return cls(
+            "SHR-JOB-RIGHTS",
+            zh=f"授权 {grant} 现在允许的字段或范围小于作业应答之时，结果不再提供",
+            en=f"The grant {grant} shows less than when the job was answered: its result is not handed out any more",
+            fix_zh="按现在的授权重新提交作业",
+            fix_en="Hand the file in again under the grant as it is now",
+        )
+
+
 def bad_file(line: int, zh: str, en: str) -> MalformedError:
     """The file is not one key a line; `line` counts from 1. The line itself is not repeated."""
     return MalformedError(

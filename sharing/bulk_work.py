@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from schemas.errors import ShutongError
 from sharing.answers import Steps, steps_of
 from sharing.bulk_files import JobFolder
+from sharing.bulk_rights import rights
 from sharing.bulk_store import OPEN, Job, JobStore
 from sharing.callers import Caller
 from sharing.calls import SHANGHAI, Call, until_midnight, until_next_month
@@ -58,7 +59,6 @@ class Worker:
 
     def __init__(self, desk: Desk, store: JobStore) -> None:
         self._desk, self._store, self._home = desk, store, folder_of(desk)
-        self._known: set[str] = set()  # jobs whose records were looked at since this process began
 
     async def turn(self) -> int:
         """One chunk of every job that is due; how many were worked on. Raises SQLAlchemyError."""
@@ -86,10 +86,9 @@ class Worker:
                 self._end(job, folder, "done")
                 return
             chunk = self._begun(job, keys)
-            if job.id not in self._known:
-                self._known.add(job.id)
+            if folder.has(job.chunk):  # whoever answered it, here or in another process, did not come to say so
                 recorded = self._recorded(job, chunk.visit.call.client_id or "")
-                if recorded is not None and folder.has(job.chunk):
+                if recorded is not None:
                     found = folder.found(job.chunk)
                     chunk.keys = keys[: len(found)]
                     self._progress(job, chunk, found.count(True), recorded.units)
@@ -146,13 +145,19 @@ class Worker:
         desk.charge(visit, plan, len(formed))
         try:
             table = self._table(chunk, plan, steps, set(formed))
+            folder.note(rights(plan, steps))
             digest = folder.put(job.chunk, table)
             written_to = folder.path / f"{job.chunk:06d}.part"
-            await self._record(chunk, digest, written_to.stat().st_size, folder)
-        except (SharingError, OSError):
+            receipt = await self._record(chunk, digest, written_to.stat().st_size)
+        except Exception:
             folder.drop(job.chunk)
             desk.give_back(visit)
             raise
+        # From here on the chunk is counted: what fails now must not have it answered again.
+        try:
+            folder.receipt(receipt)
+        except OSError as error:
+            _log.error("job %s: no receipt of chunk %d: %s", job.id, job.chunk, type(error).__name__)
         self._progress(job, chunk, table.column("_found").to_pylist().count(True), visit.call.units)
 
     def _cut(self, chunk: _Chunk, plan: Plan, kind: str) -> None:
@@ -185,21 +190,23 @@ class Worker:
         told = pa.array([str(published.id)] * len(rows), pa.string())
         return table.append_column(PROBLEM, problems).append_column("_generation", told)
 
-    async def _record(self, chunk: _Chunk, digest: bytes, size: int, folder: JobFolder) -> None:
+    async def _record(self, chunk: _Chunk, digest: bytes, size: int) -> str:
+        """The receipt of the chunk, once its call is recorded."""
         desk, visit = self._desk, chunk.visit
         call = visit.call
         asked = hashlib.sha256("\n".join(chunk.keys).encode()).digest()
         call.request, call.answer = desk.keyed(asked), desk.keyed(digest)
         call.status, call.size = 200, size
         call.micros = (time.perf_counter_ns() - visit.began) // 1000
-        written = await desk.meter.record(call)
-        folder.receipt(signed(receipt_of(call, written, asked, digest), desk.receipts.signer()))
+        signer = desk.receipts.signer()  # before: what is recorded is not refused any more
+        return signed(receipt_of(call, await desk.meter.record(call), asked, digest), signer)
 
     def _progress(self, job: Job, chunk: _Chunk, found: int, units: int) -> None:
         place = job.place + sum(len(key.encode()) + 1 for key in chunk.keys)
-        self._store.change(job.id, state="running", code=None, retry_at=None, chunk=job.chunk + 1, place=place,
-                           done=job.done + len(chunk.keys), found=job.found + found,
-                           units=job.units + units)  # fmt: skip
+        told = {"chunk": job.chunk + 1, "place": place, "done": job.done + len(chunk.keys), "found": job.found + found,
+                "units": job.units + units}  # fmt: skip
+        if not self._store.change(job.id, state="running", code=None, retry_at=None, **told):
+            self._store.keep(job.id, **told)  # cancelled meanwhile: the chunk is paid for, so it is of the result
 
     def _refused(self, job: Job, folder: JobFolder, error: SharingError) -> None:
         """Wait where waiting helps; otherwise end, with what was answered as the result."""
@@ -221,7 +228,8 @@ class Worker:
     def _end(self, job: Job, folder: JobFolder, state: str, code: str | None = None) -> None:
         made = folder.finish(job.chunk, job.form)
         size, sha256 = made if made is not None else (None, None)
-        self._store.change(job.id, state=state, code=code, retry_at=None, size=size, sha256=sha256)
+        if not self._store.change(job.id, state=state, code=code, retry_at=None, size=size, sha256=sha256):
+            self._store.keep(job.id, size=size, sha256=sha256)  # cancelled meanwhile
         folder.tidy()
 
 
@@ -238,10 +246,11 @@ def cancel(store: JobStore, folder: JobFolder, job: Job) -> bool:
 
 def put_together(store: JobStore, folder: JobFolder, job: Job) -> Job:
     """A job that ended with its result, made now where whoever ended it could not."""
-    if job.size is None and job.chunk:
+    if job.size is None:
         with folder.alone() as ours:
-            if ours:
-                _put_together(store, folder, job)
+            now = store.get(job.id) if ours else None  # a chunk may have been finished since
+            if now is not None and now.size is None:
+                _put_together(store, folder, now)
     return store.get(job.id) or job
 
 

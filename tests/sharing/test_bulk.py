@@ -103,7 +103,9 @@ def test_a_file_of_keys_is_answered_with_each_key_charged_once_and_a_row_each(to
     )  # fmt: skip
     receipts = town.ask(f"/v1/jobs/{job['id']}/receipts", "tax").text.split()
     assert sum(check(one, town.desk.receipts.public()).units for one in receipts) == 10
-    assert sorted(path.name for path in (folder_of(town.desk) / job["id"]).iterdir()) == ["lock", "receipts", "result"]
+    assert sorted(path.name for path in (folder_of(town.desk) / job["id"]).iterdir()) == [
+        "lock", "receipts", "result", "rights",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("form", ["parquet", "arrow"])
@@ -148,6 +150,9 @@ def test_rights_are_those_of_each_chunk_and_a_revoked_grant_stops_the_job_and_it
     assert (told["state"], told["code"], told["done"], told["units"]) == ("failed", "SHR-NO-GRANT", 8, 8)
     assert result(town, job).json()["code"] == "SHR-NO-GRANT", "nothing is handed out any more"
     town.config.grants.write_text(text, "utf-8")
+    refused = result(town, job)
+    assert (refused.status_code, refused.json()["code"]) == (403, "SHR-JOB-RIGHTS"), "telephones are masked now"
+    town.config.grants.write_text(text.replace("clear: [legal_rep_name]", "clear: [legal_rep_name, phone]"), "utf-8")
     phones = [row["phone"] for row in csv.DictReader(io.StringIO(result(town, job).text))]
     assert phones == ["", *["138****5678"] * 3, "13812345678", "", *["13812345678"] * 2]
 
@@ -186,7 +191,8 @@ def test_a_job_is_its_callers_alone_and_a_cancelled_one_keeps_what_was_paid_for(
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("", 1), ("key\n\n", 3), (b"\xff\xfe\n", 1), ("a\n" + "x" * 5000, 2), ('"a\nb"\n"c\rd"', 3)],
+    [("", 1), ("key\n\n", 3), (b"\xff\xfe\n", 1), ("a\n" + "x" * 5000, 2), ('"a\nb"\n"c\rd"', 3),
+     ("a,\rb", 1)],
 )  # fmt: skip
 def test_a_file_that_is_no_list_of_keys_is_refused_with_its_line(town: Town, text: str | bytes, line: int) -> None:
     told = file(town, text)
