@@ -299,8 +299,9 @@ async def _refuse_http(request: Request, error: Exception) -> Response:
     return _problem(request, NotFoundError.path())
 
 
-async def _refuse_parameter(request: Request, _error: Exception) -> Response:
-    return _problem(request, MalformedError.parameter())
+async def _refuse_parameter(request: Request, error: Exception) -> Response:
+    places = error.errors()[0]["loc"] if isinstance(error, RequestValidationError) else ()
+    return _problem(request, MalformedError.parameter(str(places[-1]) if places else "-"))
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

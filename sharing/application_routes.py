@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sharing.application_values import Actor, Application, GrantVersion, Purpose, State
 from sharing.applications import Applications
 from sharing.calls import SHANGHAI
-from sharing.contract import problems
+from sharing.contract import example_of, problems, where_wrong
 from sharing.desk import Visit
 from sharing.errors import MalformedError, TooLargeError
 from sharing.grant_acts import GrantActs
@@ -190,8 +190,8 @@ async def _read(request: Request, model: type[Body]) -> Body:
     try:
         return model.model_validate_json(b"".join(parts))
     except ValidationError as error:
-        where = ".".join(str(one) for one in error.errors(include_input=False)[0]["loc"])[:64] or "JSON"
-        raise MalformedError.body(f"请求体有误：{where}", f"The body is wrong at: {where}") from None
+        where, example = where_wrong(error), example_of(model)
+        raise MalformedError.body(f"请求体有误：{where}", f"The body is wrong at: {where}", example) from None
 
 
 def _body_of(model: type[BaseModel]) -> dict[str, Any]:

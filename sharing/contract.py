@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PROBLEM_REF = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _REASONS = {
@@ -17,9 +17,9 @@ _REASONS = {
     409: "当前状态不能办理，或请求编号已用 Not in the present state, or the call's number was used",
     410: "需要重新同步 Begin anew: the changes are not kept any more",
     413: "请求体过大 Body too large",
-    422: "键或请求体格式错误 MalformedError key or body",
+    422: "键或请求体格式错误 Malformed key or body",
     429: "配额已用完，见 Retry-After Quota spent, see Retry-After",
-    503: "暂不可用，没有应答任何数据 UnavailableError, nothing was answered",
+    503: "暂不可用，没有应答任何数据 Unavailable: nothing was answered",
 }
 
 
@@ -116,6 +116,17 @@ class PageAnswer(Provenance):
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The refusals of a route, for its `responses`."""
     return {status: {"description": _REASONS[status], "content": PROBLEM_REF} for status in statuses}
+
+
+def where_wrong(error: ValidationError) -> str:
+    """Which field of a body is wrong: its name as the caller wrote it, never its value."""
+    return ".".join(str(one) for one in error.errors(include_input=False)[0]["loc"])[:64] or "JSON"
+
+
+def example_of(model: type[BaseModel]) -> str:
+    """A body with the fields that must be there, as a refusal shows it."""
+    needed = (name for name, one in model.model_fields.items() if one.is_required())
+    return "{" + ", ".join(f'"{name}": …' for name in needed) + "}"
 
 
 Name = Annotated[str, Path(description="基础库名称或资源编号 library or resource")]

@@ -236,7 +236,7 @@ class TooLargeError(SharingError):
 class MalformedError(SharingError):
     """The key or the body cannot be what it should be."""
 
-    status, title_zh, title_en = 422, "请求格式错误", "MalformedError request"
+    status, title_zh, title_en = 422, "请求格式错误", "Malformed request"
 
     @classmethod
     def key(cls, kind_zh: str, kind_en: str, place: int | None = None) -> MalformedError:
@@ -252,14 +252,14 @@ class MalformedError(SharingError):
         )
 
     @classmethod
-    def body(cls, zh: str, en: str) -> MalformedError:
-        """The JSON body is not of the documented shape."""
+    def body(cls, zh: str, en: str, example: str = '{"key": "…", "fields": ["…"]}') -> MalformedError:
+        """The JSON body is not of the documented shape; `example` is one that is."""
         return cls(
             "SHR-BODY",
             zh=zh,
             en=en,
-            fix_zh='请求体示例：{"key": "…", "fields": ["…"]}；批量用 {"keys": ["…"]}',
-            fix_en='Body: {"key": "…", "fields": ["…"]}; for a batch {"keys": ["…"]}',
+            fix_zh=f"请求体示例：{example}；各字段见 /docs",
+            fix_en=f"Body: {example}; /docs has every field",
         )
 
     @classmethod
@@ -302,14 +302,14 @@ class MalformedError(SharingError):
         )
 
     @classmethod
-    def parameter(cls) -> MalformedError:
-        """A query parameter is out of range."""
+    def parameter(cls, name: str) -> MalformedError:
+        """A parameter of query, path or header is out of range, or of another type; `name` as the contract has it."""
         return cls(
             "SHR-PARAMETER",
-            zh="查询参数不在允许的范围内",
-            en="A query parameter is out of range",
-            fix_zh="接口说明见 /openapi.json",
-            fix_en="The contract is at /openapi.json",
+            zh=f"参数 {name} 的取值不在允许的范围内",
+            en=f"The parameter {name} has a value that is not allowed",
+            fix_zh="允许的取值见 /docs",
+            fix_en="What is allowed stands in /docs",
         )
 
 
@@ -385,4 +385,4 @@ class UnavailableError(SharingError):
 class MisconfiguredError(SharingError):
     """The service cannot start as configured."""
 
-    status, title_zh, title_en = 500, "配置错误", "MisconfiguredError"
+    status, title_zh, title_en = 500, "配置错误", "Not configured rightly"

@@ -194,7 +194,7 @@ def _listed(values: Sequence[str] | None) -> list[str] | None:
 def _limit(values: Sequence[str] | None) -> int:
     text = values[0] if values else str(USUAL)
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST)) and 1 <= int(text) <= LARGEST):
-        raise MalformedError.parameter()
+        raise MalformedError.parameter("limit")
     return int(text)
 
 

@@ -234,7 +234,8 @@ async def _body(receive: Receive, names: frozenset[str]) -> dict[str, object]:
     if not isinstance(told, dict):
         raise MalformedError.body("请求体不是 JSON 对象", "The body is not a JSON object")
     if told.keys() - names:
-        raise MalformedError.body("请求体中有未定义的名称", "The body holds a name that is not defined")
+        known = ", ".join(sorted(names))
+        raise MalformedError.body(f"请求体中有未定义的名称；只能有 {known}", f"The body may hold nothing but {known}")
     return told
 
 

@@ -17,6 +17,7 @@ from sharing.problems import Answer
 
 LARGEST_BATCH: Final = 1000
 Headers = Sequence[tuple[bytes, bytes]]
+_KEYS: Final = '{"keys": ["…"], "fields": ["…"]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,9 @@ def keys_of(body: Mapping[str, object]) -> list[str]:
     """The keys of a batch, at most LARGEST_BATCH. Raises MalformedError."""
     keys = body.get("keys")
     if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
-        raise MalformedError.body("请求体缺少文本列表 keys", "The body has no list of text `keys`")
+        raise MalformedError.body("请求体缺少文本列表 keys", "The body has no list of text `keys`", _KEYS)
     if len(keys) > LARGEST_BATCH:
-        raise MalformedError.body(f"一次最多 {LARGEST_BATCH} 个键", f"At most {LARGEST_BATCH} keys at a time")
+        raise MalformedError.body(f"一次最多 {LARGEST_BATCH} 个键", f"At most {LARGEST_BATCH} keys at a time", _KEYS)
     return keys
 
 

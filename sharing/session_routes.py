@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from sharing.callers import FORWARDED, Callers
-from sharing.contract import problems
+from sharing.contract import example_of, problems, where_wrong
 from sharing.desk import Visit
 from sharing.errors import MalformedError, UnavailableError
 from sharing.oidc import CALLBACK
@@ -109,8 +109,8 @@ class Guard:
         try:
             return model.model_validate_json(raw)
         except ValidationError as error:
-            where = ".".join(str(one) for one in error.errors(include_input=False)[0]["loc"])[:64] or "JSON"
-            raise MalformedError.body(f"请求体有误：{where}", f"The body is wrong at: {where}") from None
+            where, example = where_wrong(error), example_of(model)
+            raise MalformedError.body(f"请求体有误：{where}", f"The body is wrong at: {where}", example) from None
 
     async def asked(self, work: Callable[[], Told]) -> Told:
         """What the door says, in a thread. UnavailableError while the state database is silent."""

@@ -36,7 +36,7 @@ def used_of(counters: Counters, department: str, days: int, by: By) -> tuple[str
     UnavailableError (SHR-STATE) while the counters cannot be read.
     """
     if days > MOST_DAYS[by]:
-        raise MalformedError.parameter()
+        raise MalformedError.parameter("days")
     since = (datetime.now(SHANGHAI).date() - timedelta(days=days - 1)).isoformat()
     try:
         counts = counters.read(by, since=since, department=department)
