@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 2000  # characters
 _PORTS: Final = {"https": 443, "http": 80}
+# Assigned to nobody's hosts, or made of an IPv4 address that a gateway would take us to: 192.88.99.0/24 and 2002::/16
+# (6to4), and of IPv6 all outside of global unicast, 64:ff9b::/96 (NAT64) and ::/96 with it.
+_GLOBAL6: Final = ipaddress.ip_network("2000::/3")
+_NEVER: Final = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2002::/16")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,9 @@ class Reachable:
             return self.lets(mapped)
         if self.networks:
             return any(address in network for network in self.networks if network.version == address.version)
-        return address.is_global and not address.is_multicast
+        if not address.is_global or address.is_multicast or (address.version == 6 and address not in _GLOBAL6):  # noqa: PLR2004 IPv6
+            return False
+        return not any(address in network for network in _NEVER if network.version == address.version)
 
     async def resolved(self, url: httpx.URL) -> str:
         """The one address to connect to; looked up once, so that it cannot be another when it counts.

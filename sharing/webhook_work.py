@@ -27,6 +27,7 @@ from sharing.webhook_store import Hook, HookStore, Letter
 
 COUNTED: Final = 10_000  # changes counted for a message; beyond, it says that there are more
 WITHIN: Final = 10.0  # seconds for an answer, however slowly it comes
+AT_ONCE: Final = 16  # messages on their way
 FORGOTTEN: Final = "WH-CHANGES-FORGOTTEN"
 GONE: Final = 410  # what a receiver answers that wants no more
 _log = logging.getLogger(__name__)
@@ -55,12 +56,23 @@ class Teller:
         return told
 
     async def send(self) -> int:
-        """Send what is due, one after the other; how many were sent or tried."""
-        tried = 0
-        while (taken := await asyncio.to_thread(self._store.take)) is not None:
-            await self._deliver(*taken)
-            tried += 1
-        return tried
+        """Send what is due, AT_ONCE at a time so that one who does not answer holds up few; how many were tried."""
+        tried, free = 0, asyncio.Semaphore(AT_ONCE)
+
+        async def one(hook: Hook, letter: Letter) -> None:
+            try:
+                await self._deliver(hook, letter)
+            finally:
+                free.release()
+
+        async with asyncio.TaskGroup() as going:
+            while True:
+                await free.acquire()
+                taken = await asyncio.to_thread(self._store.take)
+                if taken is None:
+                    return tried
+                going.create_task(one(*taken))
+                tried += 1
 
     def _look(self, hook: Hook) -> bool:
         config = self._desk.config

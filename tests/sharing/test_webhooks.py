@@ -255,14 +255,15 @@ def test_an_address_of_another_kind_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "::1", "fd00::1", "::ffff:127.0.0.1",
-     "fe80::1", "224.0.0.1", "100.64.0.1"],
+     "fe80::1", "224.0.0.1", "100.64.0.1", "::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1", "2002:7f00:1::", "fec0::1",
+     "::ffff:0:7f00:1", "192.0.0.8", "192.88.99.1"],
 )  # fmt: skip
 def test_inner_addresses_are_not_reached_unless_their_network_is_named(address: str) -> None:
     assert not Reachable().lets(ipaddress.ip_address(address))
     host = f"[{address}]" if ":" in address else address
     with pytest.raises((AddressRefusedError, OSError)):
         asyncio.run(Reachable().resolved(Reachable().read(f"https://{host}/")))
-    assert Reachable().lets(ipaddress.ip_address("93.184.216.34"))
+    assert all(Reachable().lets(ipaddress.ip_address(one)) for one in ("93.184.216.34", "2400:3200::1"))
     inner = Reachable((ipaddress.ip_network("10.0.0.0/8"),))
     assert inner.lets(ipaddress.ip_address("10.2.3.4"))
     assert not inner.lets(ipaddress.ip_address("93.184.216.34"))

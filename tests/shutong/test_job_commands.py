@@ -38,6 +38,7 @@ def told(home: Path, *arguments: str, code: int = 0):
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("jobs") / "home"
     init(made, "enterprises")
+    run(made, "webhook", "list")
     return made
 
 
