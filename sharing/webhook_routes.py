@@ -10,15 +10,17 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sharing.contract import problems
+from sharing.contract import problems, where_wrong
 from sharing.desk import Desk, Visit
-from sharing.errors import MalformedError
+from sharing.errors import MalformedError, TooLargeError
 from sharing.webhook_address import Reachable
 from sharing.webhook_letters import shown_secret, trial_body
 from sharing.webhook_refusals import NoWebhookError, TooManyWebhooksError
 from sharing.webhook_store import MOST, Hook, HookStore, marked
 
+LARGEST = 16 << 10  # bytes of a body
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="通知地址编号 number of the webhook")]
+_EXAMPLE = '{"url": "https://…", "library": "legal_person"}'
 
 
 class HookBody(BaseModel):
@@ -46,12 +48,12 @@ def _adding(
         "application/json": {"schema": HookBody.model_json_schema()}}}}  # fmt: skip
 
     @routes.post("/webhooks", summary="登记通知地址 Register a webhook", status_code=201, openapi_extra=schema,
-                 responses=problems(401, 403, 404, 409, 422, 503))  # fmt: skip
+                 responses=problems(401, 403, 404, 409, 413, 422, 503))  # fmt: skip
     async def add(request: Request) -> Response:
         """变更只告知游标与条数，不含数据；密钥只显示一次。A cursor and counts; the secret is shown once."""
         visit = visit_of(request)
         visit.call.operation = "webhook-add"
-        body = _read(await request.body())
+        body = _read(await _body(request))
         reachable.read(body.url)
         name, library = body.library or body.resource or "", body.library is not None
         target = desk.library(visit, name) if library else desk.served(visit, name)
@@ -109,13 +111,23 @@ def _mine(store: HookStore, visit: Visit, number: int) -> Hook:
     return hook
 
 
+async def _body(request: Request) -> bytes:
+    raw = b""
+    async for part in request.stream():
+        raw += part
+        if len(raw) > LARGEST:
+            raise TooLargeError.of(LARGEST)
+    return raw
+
+
 def _read(raw: bytes) -> HookBody:
     try:
         body = HookBody.model_validate_json(raw)
-    except ValidationError:
-        raise MalformedError.body("请求体有误", "The body is wrong") from None
+    except ValidationError as error:
+        where = where_wrong(error)
+        raise MalformedError.body(f"请求体有误：{where}", f"The body is wrong at: {where}", _EXAMPLE) from None
     if (body.library is None) == (body.resource is None):
-        raise MalformedError.body("library 与 resource 写且只写一个", "Name either `library` or `resource`")
+        raise MalformedError.body("library 与 resource 写且只写一个", "Name either `library` or `resource`", _EXAMPLE)
     return body
 
 

@@ -73,3 +73,8 @@ def test_tests_do_not_pile_up(town: Town, receivers: list[Receiver]) -> None:
     go(town)
     assert (len({*asked}), len(receiver.got)) == (1, 4)
     assert town.ask(f"/v1/webhooks/{number}", "tax").json()["messages"][0]["state"] == "sent"
+
+
+def test_a_body_without_end_is_not_read(town: Town) -> None:
+    told = add(town, "https://a.example/" + "x" * 20_000)
+    assert (told.status_code, told.json()["code"]) == (413, "SHR-TOO-LARGE")
