@@ -215,11 +215,11 @@ class Desk:
         Raises PaceError, QuotaSpentError; UnavailableError when what was used cannot be known.
         """
         quota, day = self.quota, visit.call.day
-        if visit.charged is None:
-            self._pace.take(plan.grant)
         free = min(units, visit.paid)
         visit.paid, units = visit.paid - free, units - free
         try:
+            if visit.charged is None:
+                self._pace.take(plan.grant)
             grant = self.months.limited(plan.grant, day) if units else plan.grant
             if (
                 units
@@ -231,8 +231,8 @@ class Desk:
                 if grant.per_month is not None and grant.per_day != plan.grant.per_day:
                     raise month_spent(grant.id, grant.per_month, left)
                 raise QuotaSpentError.of(grant.id, grant.per_day, left)
-        except (SQLAlchemyError, WarehouseError) as error:
-            # A counter that was lost is counted again, queries in SQL too.
+        except (SQLAlchemyError, WarehouseError, OSError) as error:
+            # A counter that was lost is counted again, queries in SQL too; a full disk has no room for a new one.
             raise UnavailableError.state() from error
         visit.charged, visit.call.units = plan, visit.call.units + units
 

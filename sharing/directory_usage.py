@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from sharing.calls import Call
 from sharing.ledger import Total
 
-_ANSWERED = 200
+_ANSWERED = frozenset({200, 304})  # in whole, or as what the caller has already
 
 
 def used(totals: Iterable[Total], subject_of: Callable[[str, str], str | None]) -> Mapping[str, tuple[int, int]]:
@@ -17,7 +17,7 @@ def used(totals: Iterable[Total], subject_of: Callable[[str, str], str | None]) 
     units: Counter[str] = Counter()
     for one in totals:
         subject = one.library or (subject_of(one.department or "", one.grant) if one.grant else None)
-        if one.status == _ANSWERED and subject:
+        if one.status in _ANSWERED and subject:
             calls[subject] += one.calls
             units[subject] += one.units
     return {name: (count, units[name]) for name, count in calls.items()}
@@ -29,7 +29,7 @@ def used_in(records: Iterable[Call]) -> Mapping[str, tuple[int, int]]:
     units: Counter[str] = Counter()
     for one in records:
         subject = one.library or one.resource
-        if one.status == _ANSWERED and subject and one.grant:
+        if one.status in _ANSWERED and subject and one.grant:
             calls[subject] += 1
             units[subject] += one.units
     return {name: (count, units[name]) for name, count in calls.items()}

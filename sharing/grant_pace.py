@@ -63,9 +63,13 @@ class Pace:
             self._folder.mkdir(parents=True, exist_ok=True)
             name = hashlib.sha256("\0".join(place).encode()).hexdigest()[:32]
             fd = os.open(self._folder / name, os.O_CREAT | os.O_RDWR, 0o600)
-            if os.fstat(fd).st_size < _SECOND.size:
-                os.ftruncate(fd, _SECOND.size)
-            held = self._open[place] = fd, mmap.mmap(fd, _SECOND.size)
+            try:
+                if os.fstat(fd).st_size < _SECOND.size:
+                    os.posix_fallocate(fd, 0, _SECOND.size)  # a full disk is an error here, and a crash in a map
+                held = self._open[place] = fd, mmap.mmap(fd, _SECOND.size)
+            except OSError:
+                os.close(fd)
+                raise
         return held
 
 

@@ -76,8 +76,10 @@ class Guesses:
         """Count claims; None when all fit, else the place of the first that does not, and none is counted."""
         fd, table = self._locked(day)
         while not _roomy(table, len(marks)):
-            self._grow(day, table, len(marks))
-            fcntl.flock(fd, fcntl.LOCK_UN)
+            try:
+                self._grow(day, table, len(marks))
+            finally:
+                fcntl.flock(fd, fcntl.LOCK_UN)
             fd, table = self._locked(day)
         try:
             undo: list[tuple[int, bytes]] = []
@@ -161,7 +163,7 @@ class Guesses:
         path = self._folder / f"{day}.{os.getpid()}.new"
         fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_RDWR, 0o600)
         try:
-            os.ftruncate(fd, _ROOM + slots * self._wide)
+            os.posix_fallocate(fd, 0, _ROOM + slots * self._wide)  # a full disk is an error here, and a crash in a map
             with mmap.mmap(fd, 0) as table:
                 undo: list[tuple[int, bytes]] = []
                 for mark in marks:

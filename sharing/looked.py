@@ -22,7 +22,7 @@ LOOKED: Final = "looked"  # the operation of looking itself
 BACK_DAYS: Final = 366
 LONGEST: Final = 200  # characters of who looks, and why
 _SEGMENT_BYTES: Final = 1 << 14
-_ANSWERED, _NO_RECORD = 200, 404
+_ANSWERED, _UNCHANGED, _NO_RECORD = 200, 304, 404
 _LONGEST_DELAY: Final = 3660  # days
 
 
@@ -83,7 +83,7 @@ class WhoLooked:
         return sorted(found, key=lambda one: (one.at, one.id), reverse=True)
 
     def _shown(self, call: Call) -> bool:
-        told = call.status == _ANSWERED or (call.status == _NO_RECORD and call.grant is not None)
+        told = call.status in {_ANSWERED, _UNCHANGED} or (call.status == _NO_RECORD and call.grant is not None)
         matter = call.matter or call.matter_asked or ""
         fitting = [one for one in self._delays if matter.startswith(one.matter)]
         wait = max(fitting, key=lambda one: (len(one.matter), one.days)).days if fitting else 0
@@ -122,5 +122,5 @@ def _delay(node: Node) -> Delay:
 def _look(call: Call) -> Look:
     return Look(
         call.id, call.at, call.department, call.app, call.operation, call.library or call.resource, call.matter,
-        call.basis, call.case, call.status == _ANSWERED, tuple(call.names),
+        call.basis, call.case, call.status != _NO_RECORD, tuple(call.names),
     )  # fmt: skip

@@ -111,9 +111,13 @@ class Quota:
             folder.mkdir(parents=True, exist_ok=True)
             name = hashlib.sha256(f"{department}\0{grant}".encode()).hexdigest()[:32]
             fd = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o600)
-            if os.fstat(fd).st_size < _COUNTER.size:
-                os.ftruncate(fd, _COUNTER.size)
-            held = self._open[day, department, grant] = fd, mmap.mmap(fd, _COUNTER.size)
+            try:
+                if os.fstat(fd).st_size < _COUNTER.size:
+                    os.posix_fallocate(fd, 0, _COUNTER.size)  # a full disk is an error here, and a crash in a map
+                held = self._open[day, department, grant] = fd, mmap.mmap(fd, _COUNTER.size)
+            except OSError:
+                os.close(fd)
+                raise
         return held
 
     def _forget_old_days(self) -> None:

@@ -107,7 +107,7 @@ class Repeats:
             self._run("UPDATE number SET asked = ? WHERE caller = ? AND own = ?", _asked(call), *_name(call))
             return None
         self._run("UPDATE number SET asked = ?, call = ?, units = ? WHERE caller = ? AND own = ?",
-                  _asked(first), first.id, units, *_name(call))  # fmt: skip
+                  _asked(first), _whole(first), units, *_name(call))  # fmt: skip
         return self._known(call)
 
     def settle(self, call: Call) -> None:
@@ -172,7 +172,7 @@ class Repeats:
                 index.execute(
                     "INSERT INTO number VALUES (?, ?, ?, ?, ?)"
                     " ON CONFLICT DO UPDATE SET units = units + excluded.units",
-                    (*_name(call), _asked(call), call.repeats or call.id, call.units),
+                    (*_name(call), _asked(call), _whole(call), call.units),
                 )
         index.execute("INSERT INTO boot VALUES (?)", (boot_id(),))
         index.execute("COMMIT")
@@ -190,6 +190,11 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 def _binds(call: Call) -> bool:
     return call.client_id is not None and (call.units > 0 or call.repeats is not None)
+
+
+def _whole(call: Call) -> str:
+    """The call that was answered first under a number: parts cost its units, and are not what was asked."""
+    return call.repeats or call.family or call.id
 
 
 def _caller(call: Call) -> str:

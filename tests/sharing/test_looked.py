@@ -47,8 +47,10 @@ def test_each_answer_about_a_person_is_told_however_it_was_asked(who) -> None:
         called(DAY, 3, key=HIDDEN, status=404),
         called(DAY, 4, key="hmac:" + "1" * 64),
         called(DAY, 5, key=HIDDEN, status=403), called(DAY, 6, key=HIDDEN, status=404, grant=None),
+        called(DAY, 7, key=HIDDEN, status=304),
     ))  # fmt: skip
-    assert [(one.at[11:16], one.operation, one.found) for one in told] == [
+    assert (told[0].at[11:16], told[0].found) == ("07:07", True), "who is told that nothing changed has looked too"
+    assert [(one.at[11:16], one.operation, one.found) for one in told[1:]] == [
         ("03:03", "get", False), ("02:02", "batch", True), ("01:01", "get", True),
     ]  # fmt: skip
     assert (told[-1].fields, told[-1].case, told[-1].app, told[-1].matter) == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from sharing_town import PERSON, Town
 from subjects_town import CODES, open_subjects
 
 from schemas.errors import StandardError
+from sharing.app import create_app
 from sharing.forms import formatted, read_forms
 
 MATTER = "开办企业"
@@ -197,6 +199,11 @@ def test_a_profile_sent_again_under_its_number_is_counted_once(town: Town) -> No
     assert [part.units for part in family(town, first)[1] + family(town, again)[1]] == [1, 0]
     assert family(town, again)[0].repeats == first.json()["request_id"]
     assert town.desk.quota.used("bank", "bank-tokens") <= before + 1
+    town.desk.close()
+    shutil.rmtree(town.config.meter / "repeats")
+    town.app = create_app(town.config)
+    whole, parts = family(town, profile(town, CODES[5], who="bank", headers=headers))
+    assert (whole.repeats, [part.units for part in parts]) == (first.json()["request_id"], [0]), "known by the records"
 
 
 def test_join_keys_join_within_a_department_and_never_between_two(town: Town) -> None:
