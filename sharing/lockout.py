@@ -104,10 +104,11 @@ class Gate:
         self._sweep(now)
         return Entry(0.0, tuple(shut), now)
 
-    def right(self, entry: Entry, own: Door, *others: Door) -> None:
-        """The attempt was right: its `own` door forgets all failures, the `others` only this one."""
+    def right(self, entry: Entry, own: Door | None, *others: Door) -> None:
+        """The attempt was right: its `own` door, if any, forgets all failures, the `others` only this one."""
         with self._engine.begin() as connection:
-            connection.execute(ATTEMPT.delete().where(ATTEMPT.c.place == own.place))
+            if own is not None:
+                connection.execute(ATTEMPT.delete().where(ATTEMPT.c.place == own.place))
             for door in sorted(others, key=lambda one: one.place):
                 mine = sa.and_(ATTEMPT.c.place == door.place, ATTEMPT.c.count > 0)
                 connection.execute(ATTEMPT.update().where(mine).values(count=ATTEMPT.c.count - 1))

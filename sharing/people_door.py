@@ -15,7 +15,7 @@ from sharing.lockout import Door, Entry, Gate, Pace, network_of
 from sharing.oidc import Begun, Provider
 from sharing.passwords import Passwords, refuse_weak
 from sharing.people import Accounts, People, Verified, standing_of
-from sharing.people_refusals import LoginError, SessionError, WaitError, WeakPasswordError
+from sharing.people_refusals import LoginError, ProviderError, SessionError, WaitError, WeakPasswordError
 from sharing.people_terms import LoginTerms
 from sharing.proxies import Address
 from sharing.sessions import Cookie, Sessions, csrf_of
@@ -118,21 +118,30 @@ class PeopleDoor:
     def come_back(
         self, flow: str | None, answer: Mapping[str, str], address: Address | None, old: str | None = None
     ) -> Opened:
-        """A session for the person whom the provider names. LoginError, also for people nobody knows; ProviderError."""
+        """A session for the person whom the provider names. LoginError, also for people nobody knows; ProviderError.
+
+        WaitError: anybody can come without having been sent here, so failures of a network are counted.
+        """
         network = network_of(address)
         if self.provider is None:
             raise LoginError.elsewhere()
+        around = self._network(network)
+        entry = self._enter(around)
         try:
             value = self.provider.finish(flow, answer)
         except LoginError:
-            self.accounts.record("refused", None, "-", network, "oidc")
+            self._noted(entry, "refused", None, network, "oidc")
+            raise
+        except ProviderError:
+            self.gate.right(entry, None, around)
             raise
         by_mail = self.provider.terms.matches == "mail"
         person = self.people.by_mail(value) if by_mail else self.people.find(value)
         account = self.accounts.get(person.id) if person is not None else None
         if person is None or (account is not None and account.locked is not None):
-            self.accounts.record("refused", person.id if person else None, "-", network, "oidc")
+            self._noted(entry, "refused", person.id if person else None, network, "oidc")
             raise LoginError.elsewhere()
+        self.gate.right(entry, self._account(person.id, person), around)
         return self._opened(person, "oidc", network, old)
 
     def who(self, secret: str | None) -> Verified:
@@ -203,8 +212,8 @@ class PeopleDoor:
             raise WaitError.of(entry.wait)
         return entry
 
-    def _noted(self, entry: Entry, event: str, person: str | None, network: str) -> None:
-        self.accounts.record(event, person, "-", network)
+    def _noted(self, entry: Entry, event: str, person: str | None, network: str, why: str | None = None) -> None:
+        self.accounts.record(event, person, "-", network, why)
         for told in entry.shut:
             self.accounts.record("shut", person, "system", network, told)
 

@@ -186,7 +186,7 @@ def _elsewhere(routes: APIRouter, guard: Guard, visit_of: Callable[[Request], Vi
         return answer
 
     @routes.get(CALLBACK, summary="从统一身份认证返回 Back from the identity provider",
-                responses=problems(401, 503), openapi_extra={"security": []})  # fmt: skip
+                responses=problems(401, 429, 503), openapi_extra={"security": []})  # fmt: skip
     async def callback(request: Request) -> Response:
         """浏览器由统一身份认证转回此处。The provider sends the browser here."""
         visit = visit_of(request)

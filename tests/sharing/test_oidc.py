@@ -20,7 +20,7 @@ from sharing_town import build
 
 from schemas.errors import StandardError
 from sharing import oidc, people_door
-from sharing.lockout import Pace
+from sharing.lockout import Delays, Pace
 from sharing.people_tables import FLOW
 from sharing.people_terms import LoginTerms, OidcTerms, read_terms
 
@@ -203,6 +203,21 @@ def test_one_network_cannot_begin_without_end(office: PeopleTown, monkeypatch: p
     assert codes == [200] * 3 + [429]
     cross = office.browser("10.5.5.5").ask("POST", "/v1/session/oidc", headers={"Sec-Fetch-Site": "cross-site"})
     assert cross.json()["code"] == "SHR-CSRF"
+
+
+def test_answers_nobody_asked_for_are_counted_and_then_not_looked_at(
+    office: PeopleTown, provider: IdentityProvider
+) -> None:
+    away = replace(TERMS, network=Delays(free=3, first=600.0))
+    office.begin(away, office.door.provider.terms)
+    stranger = office.browser("10.9.9.9")
+    assert [back(stranger, {"state": "x", "code": "y"}) for _ in range(6)] == [
+        *["SHR-LOGIN-PROVIDER"] * 4, *["SHR-WAIT"] * 2,
+    ]  # fmt: skip
+    assert [event for event, _ in office.events()].count("refused") == 4
+    for _ in range(6):
+        browser = office.browser()
+        assert back(browser, provider.visit(begin(browser))) == "wang", "who is let in has not failed"
 
 
 def test_login_yaml_is_read_and_what_is_unsafe_in_it_refused(tmp_path: Path) -> None:
