@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from schemas.validators import scalar
@@ -22,8 +21,7 @@ _PERSON = re.compile(r"(?<![0-9])[0-9]{17}[0-9Xx](?![0-9])")
 _NO_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """The headers that matter here: key, X-Grant, X-Matter, X-Case 办件编号 and X-Client-Request-Id, as they came."""
 
     key: str | None = None
@@ -36,23 +34,16 @@ class Said:
 
 def said(headers: Sequence[tuple[bytes, bytes]]) -> Said:
     """What the headers say; nothing is judged yet, because nobody is known yet."""
-    told: dict[str, Any] = {}
-    for name, value in headers:
-        if name == b"x-api-key":
-            told["key"] = value.decode("latin-1").strip()
-        elif name == b"authorization" and "key" not in told and value[:7].lower() == b"bearer ":
-            told["key"] = value[7:].decode("latin-1").strip()
-        elif name == b"x-grant":
-            told["grant"] = value.decode("latin-1").strip()
-        elif name == b"x-matter":
-            told["matter"] = value
-        elif name == b"x-case":
-            told["case"] = value
-        elif name == b"x-client-request-id":
-            told["client_id"] = value
-        elif name == b"if-none-match":
-            told["has"] = value
-    return Said(**told)
+    last = dict(headers).get  # of a header that is said twice the last counts
+    key, grant = last(b"x-api-key"), last(b"x-grant")
+    if key is None:
+        bearer = last(b"authorization")
+        key = bearer[7:] if bearer is not None and bearer[:7].lower() == b"bearer " else None
+    return Said(
+        key.decode("latin-1").strip() if key is not None else None,
+        grant.decode("latin-1").strip() if grant is not None else None,
+        last(b"x-matter"), last(b"x-case"), last(b"x-client-request-id"), last(b"if-none-match"),
+    )  # fmt: skip
 
 
 def words(name: str, value: bytes | None) -> str | None:

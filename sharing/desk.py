@@ -8,7 +8,6 @@ import time
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,7 +18,7 @@ from schemas.values import Json
 from sharing.asked import Heard
 from sharing.call_refusals import MatterError
 from sharing.callers import Caller, Callers
-from sharing.calls import SHANGHAI, Call
+from sharing.calls import Call, this_date
 from sharing.catalog import Library, Published, SharingConfig
 from sharing.errors import (
     InternalError,
@@ -100,7 +99,7 @@ class Desk:
                 fix_zh="重新生成部署的密钥文件",
                 fix_en="Generate the deployment's secret anew",
             )
-        self.config = config
+        self.config, self._keyed = config, hmac.new(config.secret, digestmod="sha256")
         self.callers = Callers(config.engine, config.secret, config.meter / "signed", config.trust)
         self.keys = self.callers.keys
         self.grants = Grants(
@@ -168,7 +167,11 @@ class Desk:
 
     def keyed(self, told: bytes | None) -> str | None:
         """A hash as the ledger keeps it, HMAC-SHA256 in hexadecimal: nobody can try out persons' keys on it."""
-        return hmac.digest(self.config.secret, told, "sha256").hex() if told is not None else None
+        if told is None:
+            return None
+        hashed = self._keyed.copy()  # half the cost of beginning with the secret each time
+        hashed.update(told)
+        return hashed.hexdigest()
 
     def forget_keys(self) -> None:
         """Ask the state database again for every key from the next call on."""
@@ -280,5 +283,5 @@ def kind_of(library: Library) -> str:
 def well_formed(kind: str, key: str) -> bool:
     """Whether a key can be one of that kind."""
     if kind in KINDS:
-        return scalar.valid(kind, key, datetime.now(SHANGHAI).date())
+        return scalar.valid(kind, key, this_date())
     return 0 < len(key) <= LONGEST_KEY and not any(unicodedata.category(c) in {"Cc", "Cs"} for c in key)

@@ -65,6 +65,7 @@ class ReceiptKeys:
         self._looked, self._stamp = 0.0, -1
         self._lines: list[_Line] = []
         self._signing: dict[int, Ed25519Key] = {}
+        self._in_use: Ed25519Key | None = None  # found out with each look
         self._look()
         if not self._lines or self._derived(self._lines[-1].number)[1] != self._lines[-1].x:
             self._add(datetime.now(SHANGHAI))
@@ -73,10 +74,12 @@ class ReceiptKeys:
         """The key in use now."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._look()
-        line = self._now()
-        if line.number not in self._signing:
-            self._signing[line.number] = Ed25519Key(line.kid, self._derived(line.number)[0])
-        return self._signing[line.number]
+        if self._in_use is None:
+            line = self._now()
+            if line.number not in self._signing:
+                self._signing[line.number] = Ed25519Key(line.kid, self._derived(line.number)[0])
+            self._in_use = self._signing[line.number]
+        return self._in_use
 
     def public(self) -> PublicKeys:
         """All keys there ever were, as a JWK set, each with the time in which it signs (ISO 8601)."""
@@ -106,11 +109,13 @@ class ReceiptKeys:
                 known = bool(self._lines) and self._derived(self._lines[-1].number)[1] == self._lines[-1].x
                 if not known or strict:
                     self._lines.append(self._line(start))
+                    self._in_use = None
                     self._save()
         except OSError:
             if strict:
                 raise
             self._lines.append(self._line(start))
+            self._in_use = None
         return self._lines[-1].kid
 
     def _line(self, start: datetime) -> _Line:
@@ -123,7 +128,7 @@ class ReceiptKeys:
         return private, _text(private.public_key().public_bytes_raw())
 
     def _look(self) -> None:
-        self._looked = time.monotonic()
+        self._looked, self._in_use = time.monotonic(), None
         with suppress(OSError, ValueError, KeyError):
             stamp = self._file.stat().st_mtime_ns
             if stamp != self._stamp:

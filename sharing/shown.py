@@ -29,14 +29,13 @@ class Shown:
 
         A header said twice becomes one with a comma, which only lists of addresses may have.
         """
+        headers = scope["headers"]
+        if len(b"".join(map(b"".join, headers))) > LARGEST_HEADERS:
+            raise HeadersTooLargeError.of(LARGEST_HEADERS)
         found: dict[bytes, bytes] = {}
-        size = 0
-        for name, value in scope["headers"]:
-            size += len(name) + len(value)
+        for name, value in headers:
             if name in names:
                 found[name] = found[name] + b"," + value if name in found else value
-        if size > LARGEST_HEADERS:
-            raise HeadersTooLargeError.of(LARGEST_HEADERS)
         return cls(key, found, scope, held)
 
     @property

@@ -72,8 +72,11 @@ class DamagedFileError(Exception):
     """A file is not what was sealed; `args[0]` says why."""
 
 
-class Record(Mapping[str, Json]):
-    """A record by field, in the order of its fields, read from its text; it shares their names with all of its file.
+Record = Mapping[str, Json]  # by field, in the order of the fields
+
+
+class LateRecord(Record):
+    """A record some of whose values are read late; it shares the names of its fields with all of its file.
 
     The first `first` of its values are read at once, those beside them when one is asked for. Raises ValueError.
     """
@@ -122,6 +125,13 @@ class Record(Mapping[str, Json]):
         return repr(dict(self))
 
 
+def record_of(places: Mapping[str, int], first: int, text: bytes) -> Record:
+    """The record of a text whose first values are read at once. Raises ValueError."""
+    if first == len(places):
+        return dict(zip(places, orjson.loads(text), strict=True))
+    return LateRecord(places, first, text)
+
+
 class OpenFile:
     """One open file; LMDB closes it when the last reader lets go of it."""
 
@@ -154,7 +164,7 @@ class OpenFile:
         zstd = self._decompressor()
         text = zstd.decompress(packed)
         self._idle.append(zstd)
-        return Record(self.places, self.first, text)
+        return record_of(self.places, self.first, text)
 
     def texts(self, packed: Sequence[bytes]) -> Iterable[zstandard.BufferSegment]:
         """The texts of many records, each where it was, by one call."""

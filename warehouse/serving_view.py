@@ -24,6 +24,7 @@ from warehouse.serving_file import (
     Record,
     index_key,
     index_keys,
+    record_of,
     shortened,
 )
 from warehouse.serving_index import BETWEEN, pairs_from
@@ -66,7 +67,7 @@ class Found(Mapping[str, Record]):
         """The record with that key."""
         text = self._texts[key]
         try:
-            return Record(self._places, self._first, text.tobytes())
+            return record_of(self._places, self._first, text.tobytes())
         except DAMAGE as error:
             raise TornGenerationError(self._info.library, self._info.id, type(error).__name__) from error
 

@@ -8,7 +8,7 @@ import warehouse.serving_records as records
 from tests.warehouse.test_serving_changes import built, changed, firm
 from warehouse.json_text import json_of
 from warehouse.serving import ServingStore, TornGenerationError, current
-from warehouse.serving_file import Record, index_key, index_keys
+from warehouse.serving_file import LateRecord, index_key, index_keys
 
 
 def together(rows: records.Rows) -> str:
@@ -56,14 +56,14 @@ def test_what_was_found_is_a_mapping_that_gives_a_record_as_often_as_asked(tmp_p
 
 
 def test_values_beside_the_others_are_read_when_one_is_asked_for():
-    record = Record({"a": 0, "c": 2, "b": 1}, 2, b'[1,"x"]\n[not json')
+    record = LateRecord({"a": 0, "c": 2, "b": 1}, 2, b'[1,"x"]\n[not json')
     assert (record["a"], record["b"], "c" in record, len(record)) == (1, "x", True, 3)
     with pytest.raises(ValueError, match=r"JSON|expected|unexpected"):
         record["c"]
-    record = Record({"a": 0, "c": 2, "b": 1}, 2, b'[1,"x"]\n[{"k":[2]}]')
+    record = LateRecord({"a": 0, "c": 2, "b": 1}, 2, b'[1,"x"]\n[{"k":[2]}]')
     assert dict(record) == {"a": 1, "c": {"k": [2]}, "b": "x"}
     with pytest.raises(ValueError, match=r"^3$"):
-        Record({"a": 0}, 1, b"[1,2,3]")
+        LateRecord({"a": 0}, 1, b"[1,2,3]")
 
 
 def test_records_that_are_not_what_their_file_says_are_an_error_and_never_an_answer(tmp_path, monkeypatch):
