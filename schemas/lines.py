@@ -37,13 +37,13 @@ class Missing(Enum):
 REQUIRED: Final = Missing.REQUIRED
 
 
-def read(path: Path) -> Node:
-    """The mapping a YAML file holds.
+def read(path: Path, text: str | None = None) -> Node:
+    """The mapping a YAML file holds, or would hold if `text` stood in it.
 
     Raises StandardError: STD-FILE (missing, not UTF-8), STD-YAML-SYNTAX with line and column, STD-YAML-DUPLICATE,
     STD-YAML-TAG, STD-YAML-ANCHOR, STD-YAML-TYPE when the file is empty or not a mapping.
     """
-    raw = compose(path)
+    raw = compose(path) if text is None else composed(path, text)
     if not isinstance(raw, MappingNode):
         found_zh, found_en = _kind(raw)
         raise StandardError(

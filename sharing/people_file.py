@@ -18,7 +18,7 @@ PRIVATE = 0o640
 def write_person(path: Path, person: str, said: Mapping[str, str | list[str]], departments: Collection[str]) -> Person:
     """Add the person, or change of theirs what is `said`; an empty text takes a key away.
 
-    The file is written only when it reads well afterwards. Raises StandardError, which names file and line.
+    The file is written only when it will read well. Raises StandardError, which names file and line.
     """
     yaml = YAML()
     yaml.preserve_quotes = True
@@ -40,16 +40,16 @@ def write_person(path: Path, person: str, said: Mapping[str, str | list[str]], d
             one[key] = _listed(value) if isinstance(value, list) else value
     out = StringIO()
     yaml.dump(found, out)
+    made = read_people(path, departments, out.getvalue()).find(person)
+    if made is None:
+        raise LookupError(person)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         fresh.touch(PRIVATE if not path.exists() else path.stat().st_mode & 0o777)
         fresh.write_text(out.getvalue(), encoding="utf-8")
-        made = read_people(fresh, departments).find(person)
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
-    if made is None:
-        raise LookupError(person)
     return made
 
 

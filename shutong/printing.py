@@ -45,9 +45,19 @@ class Voice:
         click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
     def table(
-        self, title: tuple[str, str], columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[object]]
+        self,
+        title: tuple[str, str],
+        columns: Sequence[tuple[str, str]],
+        rows: Sequence[Sequence[object]],
+        empty: tuple[str, str] = ("（无）", "(none)"),
     ) -> None:
-        """Print a table: framed on a terminal, aligned plain lines otherwise. Columns are (zh, en) headings."""
+        """Print a table: framed on a terminal, aligned plain lines otherwise. Columns are (zh, en) headings.
+
+        `empty` (zh, en) stands in place of the heads when there are no rows: what that means, or what to do next.
+        """
+        if not rows:
+            click.echo(f"\n{self.say(*title)}\n  {self.say(*empty)}")
+            return
         heads = [self.say(*column) for column in columns]
         cells = [["" if cell is None else _CONTROLS.sub("\ufffd", str(cell)) for cell in row] for row in rows]
         click.echo(f"\n{self.say(*title)}")

@@ -83,11 +83,14 @@ class Directory:
         return next((one for one in self.people if one.id == person), None)
 
 
-def read_people(path: Path, departments: Collection[str]) -> Directory:
-    """The file as a value; nobody when there is none. StandardError names file and line."""
-    if not path.exists():
+def read_people(path: Path, departments: Collection[str], text: str | None = None) -> Directory:
+    """The file as a value, or what it would be with `text` in it; nobody when there is none.
+
+    StandardError names file and line.
+    """
+    if text is None and not path.exists():
         return Directory()
-    node, usual = read(path).only("people", "webhooks", "alarms"), Directory()
+    node, usual = read(path, text).only("people", "webhooks", "alarms"), Directory()
     webhooks = {name: _webhook(name, below) for name, below in node.named("webhooks").items()}
     people: list[Person] = []
     for one in node.nodes("people"):
@@ -121,7 +124,13 @@ def _person(node: Node, departments: Collection[str], webhooks: Mapping[str, Web
     if unknown := roles - set(ROLES):
         _wrong(node, "roles", f"没有角色 {'、'.join(unknown)}", f"there is no role {', '.join(unknown)}", ROLES)
     department = node.text("department", default="")
-    if department not in departments and (department or not roles & WIDE):
+    if not department and not roles & WIDE:
+        said = ", ".join(sorted(roles))
+        _wrong(
+            node, "id", f"{node.text('id')} 须写 department（所在部门）：角色 {said} 属于一个部门",
+            f"{node.text('id')} needs a department: the role {said} is one within it", departments,
+        )  # fmt: skip
+    if department and department not in departments:
         _wrong(node, "department", f"没有部门“{department}”", f"there is no department '{department}'", departments)
     webhook = node.text("webhook", default=None)
     if webhook is not None and webhook not in webhooks:

@@ -52,8 +52,6 @@ def unknown_person(person: str, known: list[str]) -> RunError:
         "RUN-PERSON-UNKNOWN",
         zh=f"people.yaml 中没有人员 {person}；已有：{'、'.join(known) or '无'}",
         en=f"there is nobody called {person} in people.yaml; there are: {', '.join(known) or 'none'}",
-        fix_zh="在部署目录的 people.yaml 中登记，"
-        "例如 people: [{id: wang, name: 王伟, department: scjg, roles: [lead]}]",
-        fix_en="Register them in people.yaml of the deployment, for example"
-        " people: [{id: wang, name: Wang Wei, department: scjg, roles: [lead]}]",
+        fix_zh=f"用 shutong person add {person} --name 姓名 --as 部门 --role lead 登记，或写入部署目录的 people.yaml",
+        fix_en=f"Register them: shutong person add {person} --name NAME --as DEPARTMENT --role lead; or in people.yaml",
     )

@@ -75,7 +75,8 @@ def list_command(session: Session, department: str | None, states: tuple[State, 
          say("是", "yes") if one.overdue(today) else "", one.grant]
         for one in shown
     ]  # fmt: skip
-    session.voice.table(("共享申请", "Applications"), heads, rows)
+    none = ("没有申请；用 shutong application file 提出", "No applications; file one with shutong application file")
+    session.voice.table(("共享申请", "Applications"), heads, rows, none)
 
 
 @click.command("show", help="一件申请：内容与经过 | one application: what is asked, and its history")

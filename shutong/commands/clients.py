@@ -146,7 +146,8 @@ def list_command(session: Session) -> None:
          one.disabled_at]
         for one, of in found
     ]  # fmt: skip
-    session.voice.table(("应用", "Applications"), heads, rows)
+    none = ("还没有应用；用 shutong client add 登记", "No applications yet; register one with shutong client add")
+    session.voice.table(("应用", "Applications"), heads, rows, none)
 
 
 @click.command("rotate", help="换发密钥，旧密钥再用一段时间 | a new key; the old one works for a while")

@@ -47,7 +47,8 @@ def list_command(session: Session, department: str | None) -> None:
          say(GRANT_STATES[str(one["state"])], str(one["state"])), one["until"], one["version"]]
         for one in shown
     ]  # fmt: skip
-    session.voice.table(("授权", "Grants"), heads, rows)
+    none = ("没有授权；由申请产生，或写入 grants.yaml", "No grants; they come of applications, or stand in grants.yaml")
+    session.voice.table(("授权", "Grants"), heads, rows, none)
 
 
 @click.command("show", help="一项授权的各版本：谁、何时、为何 | the versions of a grant: who, when, why")

@@ -14,6 +14,11 @@ from shutong.wiring import open_deployment
 if TYPE_CHECKING:
     from sharing.catalog import SharingConfig
 
+STATES = {
+    "queued": "排队", "running": "进行中", "waiting": "等待", "done": "完成", "failed": "失败", "cancelled": "已取消",
+    "expired": "结果已删除",
+}  # fmt: skip
+
 
 @click.command("run", help="处理批量作业并发送变更通知，直到停止 | answer bulk jobs and send webhooks, until stopped")
 @click.option("--once", is_flag=True, help="做完现有的即止 | end when there is nothing to do now")
@@ -41,10 +46,21 @@ def list_command(session: Session) -> None:
         ("完成", "done"), ("原因", "code"), ("提交", "filed"),
     ]  # fmt: skip
     rows = [
-        [one.id, one.department, one.subject, one.state, one.keys, one.done, one.code, one.created_at[:16]]
+        [
+            one.id,
+            one.department,
+            one.subject,
+            session.voice.say(STATES[one.state], one.state),
+            one.keys,
+            one.done,
+            one.code,
+            one.created_at[:16],
+        ]
         for one in found
     ]
-    session.voice.table(("批量作业", "Bulk jobs"), heads, rows)
+    empty = ("还没有作业；部门以 POST /v1/libraries/<库>/jobs 提交",
+             "No jobs yet; departments hand them in with POST /v1/libraries/<library>/jobs")  # fmt: skip
+    session.voice.table(("批量作业", "Bulk jobs"), heads, rows, empty)
 
 
 @click.command("cancel", help="取消一个作业，已完成的部分保留 | end a job; what was answered stays")
@@ -63,7 +79,9 @@ def cancel_command(session: Session, job: str) -> int:
     if session.voice.as_json:
         session.voice.answer({"cancelled": done})
     elif not done:
-        session.voice.line("没有这个进行中的作业", "there is no such job under way")
+        session.voice.line(
+            "没有这个进行中的作业；用 shutong job list 查看", "there is no such job under way; see shutong job list"
+        )
     else:
         session.voice.line("已取消", "cancelled")
     return 0 if done else FAILED

@@ -173,4 +173,5 @@ def looked_command(session: Session, key: str, by: str, why: str, since: datetim
          one.matter or one.basis, one.case, ", ".join(one.fields) or ("" if one.found else nothing)]
         for one in found
     ]  # fmt: skip
-    voice.table(("谁查过我", "Who looked"), heads, rows)
+    none = ("所查期间没有可以显示的查询", "There is nothing to show for that time")
+    voice.table(("谁查过我", "Who looked"), heads, rows, none)

@@ -110,7 +110,8 @@ def list_command(session: Session) -> None:
          session.voice.say(states[str(one["account"])], str(one["account"])), "✓" if one["logged_in"] else ""]
         for one in told
     ]  # fmt: skip
-    session.voice.table(("人员", "People"), heads, rows)
+    empty = ("还没有人员；用 shutong person add 登记", "Nobody yet; register people with shutong person add")
+    session.voice.table(("人员", "People"), heads, rows, empty)
 
 
 @click.command("invite", help="发出一次性邀请码，用以设置或重设口令 | a code, good once, to set a password")
@@ -188,7 +189,11 @@ def sessions_command(session: Session, person: str | None, number: int | None, b
     else:
         heads = [("编号", "number"), ("人员", "person"), ("方式", "way"), ("地址", "address"), ("开始", "begun"),
                  ("最近", "seen"), ("至", "until")]  # fmt: skip
-        session.voice.table(("登录", "Sessions"), heads, [list(one.values()) for one in told])
+        if ended is not None:
+            session.voice.line(*(("登录已结束", "The session has ended") if ended else
+                                 ("没有这个登录", "There is no such session")))  # fmt: skip
+        empty = ("没有人登录", "Nobody is logged in")
+        session.voice.table(("登录", "Sessions"), heads, [list(one.values()) for one in told], empty)
     return FAILED if ended is False else 0
 
 
@@ -218,7 +223,7 @@ def history_command(session: Session, person: str | None, limit: int) -> None:
          one.address, one.why]
         for one in events
     ]  # fmt: skip
-    session.voice.table(("账号的经过", "Accounts"), heads, rows)
+    session.voice.table(("账号的经过", "Accounts"), heads, rows, ("没有记录", "Nothing has happened yet"))
 
 
 @contextmanager

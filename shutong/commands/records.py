@@ -106,7 +106,7 @@ def usage_command(session: Session, department: str, days: int | None, by: str) 
         ("次数", "calls"),
         ("计量", "units"),
     ]
-    session.voice.table((f"{department} 的调用", f"Calls of {department}"), heads, calls)
+    session.voice.table((f"{department} 的调用", f"Calls of {department}"), heads, calls, ("没有调用", "No calls"))
     quotas = [
         [one[name] for name in ("grant", "subject", "per_day", "per_month", "used", "left", "until")]
         for one in told["quotas"]
@@ -120,7 +120,8 @@ def usage_command(session: Session, department: str, days: int | None, by: str) 
         ("剩余", "left"),
         ("到期", "until"),
     ]
-    session.voice.table(("配额", "Quotas"), heads, quotas)
+    none = ("没有授权；用 shutong application file 申请", "No grants; ask for one with shutong application file")
+    session.voice.table(("配额", "Quotas"), heads, quotas, none)
 
 
 @click.command("issue", help="签发密钥（只显示一次） | issue a key, shown once")
@@ -172,7 +173,8 @@ def keys_command(session: Session) -> None:
         ("最近使用", "last used"),
         ("将到期", "ends soon"),
     ]
-    session.voice.table(("密钥", "Keys"), heads, rows)
+    none = ("还没有密钥；用 shutong key issue 签发", "No keys yet; issue one with shutong key issue")
+    session.voice.table(("密钥", "Keys"), heads, rows, none)
 
 
 @click.command("revoke", help="吊销密钥 | revoke a key")

@@ -61,6 +61,8 @@ def make_command(  # noqa: PLR0917 - one parameter per option
         for one in made if output is not None else ():
             _write(books, one, form_, language, cast("Path", output))
     _told(session.voice, made, issued)
+    if made and output is not None:
+        session.voice.line(f"已写入 {output}：{len(made)} 个文件", f"Written to {output}: {len(made)} files")
 
 
 def _write(books: Accounts, one: Statement, form_: str, lang: Language, folder: Path) -> None:
@@ -85,7 +87,7 @@ def _told(voice: Voice, made: Sequence[Statement], issued: Sequence[bool]) -> No
     platform, yes, no = voice.say("平台", "the platform"), voice.say("是", "yes"), voice.say("否", "no")
     rows = [[one.consumer, one.provider or platform, one.calls, one.parts, one.repeats, one.units, one.amount,
              yes if one.final else no] for one in made]  # fmt: skip
-    voice.table(("对账单", "Statements"), heads, rows)
+    voice.table(("对账单", "Statements"), heads, rows, ("这个月没有调用", "There were no calls in that month"))
 
 
 @click.command(
@@ -123,8 +125,13 @@ def check_command(session: Session, statement: BinaryIO, receipts: Path | None, 
         voice.answer({"sound": sound, "calls": found.calls, "proven": proven, "wrong": [asdict(one) for one in wrong],
                       "without_receipt": [asdict(one) for one in lacking], "bad_receipts": bad})  # fmt: skip
         return 0 if sound else FAILED
-    for one in (*wrong, *lacking):
+    for one in wrong:
         voice.line(one.zh, one.en)
+    if lacking:
+        voice.line("没有回执的调用（应答可能没有送达，不算差错）：",
+                   "Calls without a receipt here (their answers may have been lost; that is no error):")  # fmt: skip
+    for one in lacking:
+        voice.line(f"  {one.zh}", f"  {one.en}")
     for place in bad:
         voice.line(f"{place}：不是平台签署的回执", f"{place}: no receipt that the platform signed")
     voice.line(

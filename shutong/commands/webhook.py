@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from shutong.wiring import open_deployment
 
 if TYPE_CHECKING:
     from sharing.webhook_store import Hook
+    from shutong.settings import Settings
 
 NUMBER = click.argument("number", type=int)
 
@@ -35,10 +37,12 @@ def add_command(  # noqa: PLR0917 - click names them
     from shutong.trusting import sharing_secret
 
     if (library is None) == (resource is None):
-        raise click.UsageError("--library | --resource")
+        raise click.UsageError("写且只写一个 | name either: --library | --resource")
     Reachable(networks_of(session.settings.webhook_networks)).read(url)
     subject = ("libraries", library) if library is not None else ("resources", resource or "")
     with open_deployment(session.settings) as wired:
+        wired.deployment.department(department)
+        _granted(session.settings, department, subject[1], grant)
         hook = HookStore(wired.state.engine).add(department, None, url, subject, grant)
         if hook is None:
             raise TooManyWebhooksError.of(MOST)
@@ -72,7 +76,8 @@ def list_command(session: Session) -> None:
         [one.id, one.department, one.subject, one.url.partition("?")[0], one.failing_since, one.disabled_at]
         for one in found
     ]
-    session.voice.table(("通知地址", "Webhooks"), heads, rows)
+    empty = ("还没有通知地址；用 shutong webhook add 登记", "No webhooks yet; register one with shutong webhook add")
+    session.voice.table(("通知地址", "Webhooks"), heads, rows, empty)
 
 
 @click.command("test", help="发送一条测试通知 | send a test; shutong job run delivers it")
@@ -112,6 +117,22 @@ def remove_command(session: Session, number: int) -> int:
 
     with open_deployment(session.settings) as wired:
         return _done(session, on=HookStore(wired.state.engine).remove(number))
+
+
+def _granted(settings: Settings, department: str, subject: str, grant: str | None) -> None:
+    """NoGrantError where the department could not read the changes it would be told of."""
+    from sharing.desk import Desk
+    from shutong.api import config_of
+    from shutong.asking import SEGMENT_BYTES
+
+    config = config_of(settings)
+    desk = Desk(replace(config, segment_bytes=SEGMENT_BYTES))
+    try:
+        desk.grants.follow()
+        desk.grants.plan(department, subject, grant, channel="feed")
+    finally:
+        desk.close()
+        config.engine.dispose()
 
 
 def _done(session: Session, *, on: bool) -> int:

@@ -53,7 +53,9 @@ def test_a_webhook_is_registered_listed_tried_and_removed(home: Path) -> None:
     assert told(home, "webhook", "test", one)["message"].startswith("msg_")
     assert told(home, "webhook", "enable", one) == {"done": True}
     assert "token" not in run(home, "webhook", "list", lang="zh").output
-    assert "whsec_" in run(home, "webhook", "add", "https://b.example/", "--as", "swj", "--resource", "x.y").output
+    for who, what, code in (("swj", "x.y", "SHR-NO-GRANT"), ("nobody", "x.y", "SYS-DEPARTMENT-UNKNOWN")):
+        refused = told(home, "webhook", "add", "https://b.example/", "--as", who, "--resource", what, code=1)
+        assert refused["error"]["code"] == code
     assert told(home, "webhook", "add", "http://b.example/", "--as", "swj", "--library", "x", code=1)["error"][
         "code"
     ] == ("SHR-WEBHOOK-ADDRESS")
