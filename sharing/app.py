@@ -97,7 +97,7 @@ def create_app(config: SharingConfig) -> FastAPI:
         directory = cache(partial(config.directory, _usage(desk)))
         app.include_router(directory_routes(directory, _visit))
         app.include_router(ckan_routes(directory, _visit))
-    app.add_middleware(Front, desk=desk)
+    app.add_middleware(Front, desk=desk, work=watch.work)
     app.add_middleware(Door, watch=watch, body_seconds=operating.body_seconds)  # outside of the front: added later
     app.add_exception_handler(SharingError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)

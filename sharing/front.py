@@ -21,6 +21,7 @@ from sharing.busy import PROBES
 from sharing.calls import Call
 from sharing.desk import Desk, Visit
 from sharing.docs_page import PATHS as DOCS
+from sharing.drain import Work
 from sharing.errors import (
     InternalError,
     MalformedError,
@@ -54,6 +55,7 @@ OPEN = frozenset({*PROBES, *DOCS, "/openapi.json", PATH, JWKS})  # answered to a
 UNNAMED = frozenset({TOKEN, *SESSION_PATHS})  # recorded too; who calls is found out behind
 LARGEST_BODY = 256 << 10
 _PIECE = 256 << 10  # bytes of a file sent at a time
+_STUCK = 60  # seconds after which a caller that takes not even one of them is given up
 _ASKED = re.compile(r"/v1/(libraries|resources)/([^/]*)/records(?::([a-z]+))?(?:/(.*))?", re.DOTALL)
 _log = logging.getLogger(__name__)
 
@@ -61,8 +63,8 @@ _log = logging.getLogger(__name__)
 class Front:
     """ASGI middleware in front of the routes; nothing but OPEN passes without a key, and nothing without a record."""
 
-    def __init__(self, app: App, desk: Desk) -> None:
-        self._app, self._desk = app, desk
+    def __init__(self, app: App, desk: Desk, work: Work) -> None:
+        self._app, self._desk, self._work = app, desk, work
         self._tags = Tags(desk.config.secret)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +82,7 @@ class Front:
                 visit.call.operation, visit.call.status, visit.call.size = "open", answer.status, len(answer.body)
         finally:
             self._desk.once.let_go(visit.call)
-        await _send(send, scope["method"], visit.call.id, await coded(answer, scope["headers"]))
+        await _send(send, scope["method"], visit.call.id, await coded(answer, scope["headers"]), self._work)
 
     async def _safely(self, visit: Visit, scope: Scope, receive: Receive) -> Answer:
         try:
@@ -262,19 +264,24 @@ def _about(answer: Answer) -> list[tuple[bytes, bytes]]:
     return [(b"content-type", answer.media), (b"content-length", b"%d" % size)]
 
 
-async def _send_file(send: Send, file: SentFile) -> None:
-    """The file, piece by piece: a caller that reads slowly holds up its own."""
-    with file.path.open("rb") as stream:
-        left = file.size
-        while left > 0:
-            part = await asyncio.to_thread(stream.read, min(left, _PIECE))
-            left -= len(part)
-            await send({"type": "http.response.body", "body": part, "more_body": left > 0 and bool(part)})
-            if not part:
-                return
+async def _send_file(send: Send, file: SentFile, work: Work) -> None:
+    """The file, piece by piece: a caller that reads slowly holds up its own, and is not in work meanwhile."""
+    work.going, work.waiting = work.going - 1, work.waiting + 1
+    try:
+        with file.path.open("rb") as stream:
+            left = file.size
+            while left > 0:
+                part = await asyncio.to_thread(stream.read, min(left, _PIECE))
+                left -= len(part)
+                async with asyncio.timeout(_STUCK):
+                    await send({"type": "http.response.body", "body": part, "more_body": left > 0 and bool(part)})
+                if not part:
+                    return
+    finally:
+        work.going, work.waiting = work.going + 1, work.waiting - 1
 
 
-async def _send(send: Send, method: str, request_id: str, answer: Answer) -> None:
+async def _send(send: Send, method: str, request_id: str, answer: Answer, work: Work) -> None:
     headers = [
         *([] if answer.status == NOT_MODIFIED else _about(answer)),
         (b"x-request-id", request_id.encode()),
@@ -284,6 +291,6 @@ async def _send(send: Send, method: str, request_id: str, answer: Answer) -> Non
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if answer.file is not None and answer.file.size and method != "HEAD":
-        await _send_file(send, answer.file)
+        await _send_file(send, answer.file, work)
         return
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})

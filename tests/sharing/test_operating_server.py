@@ -17,6 +17,8 @@ from operated_town import Running, collector, running, until
 from prometheus_client.parser import text_string_to_metric_families
 from sharing_town import FIRM, PERSON
 
+from sharing.bulk_files import JobFolder
+from sharing.bulk_store import JobStore
 from sharing.ledger import Ledger
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -128,6 +130,27 @@ def test_who_sends_its_body_drop_by_drop_is_given_up_and_holds_nobody_up(served)
     assert len(given_up) > CALLS * 2, "more than may be in work were waited for at a time"
     assert all(one.startswith(b"HTTP/1.1 503") for one in answers if one not in given_up)
     assert all(b"connection: close" in one.lower() for one in answers)
+
+
+def test_who_reads_a_long_result_slowly_holds_nobody_up(served) -> None:
+    server, _ = served
+    with server.client() as client:
+        job = client.post("/v1/libraries/legal_person/jobs", content=FIRM).json()["job"]["id"]
+    folder, size = JobFolder(server.town.config.meter.with_name("jobs"), job), 24 << 20
+    with folder.result.open("wb") as result:
+        result.truncate(size)
+    told = {"state": "done", "size": size, "sha256": "00" * 32}
+    assert JobStore(server.town.config.engine).keep(job, **told)
+    head = f"GET /v1/jobs/{job}/result HTTP/1.1\r\nHost: town\r\nX-Api-Key: {server.town.keys['tax']}\r\n\r\n".encode()
+    slow = [socket.create_connection(("127.0.0.1", server.port), 30) for _ in range(CALLS * 4)]
+    for one in slow:
+        one.sendall(head)
+        assert one.recv(12) == b"HTTP/1.1 200"
+    for _ in range(8):  # a connection each: both workers are asked
+        with server.client() as client:
+            assert client.post("/v1/libraries/population/records", json={"key": PERSON}).status_code == 200
+    for one in slow:
+        one.close()
 
 
 @pytest.mark.parametrize("size", [40 << 10, 1 << 20])
