@@ -103,8 +103,10 @@ class Guard:
             raise ForgeryError.of()
 
     async def read(self, request: Request, model: type[Body]) -> Body:
-        """The body. MalformedError, TooLargeError, ForgeryError."""
+        """The body. MalformedError, TooLargeError; ForgeryError, also for a body of no kind, as any page can send."""
         self.same_site(request)
+        if "content-type" not in request.headers:
+            raise ForgeryError.of()
         raw = await Held(request.receive, LARGEST).body()
         try:
             return model.model_validate_json(raw)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import orjson
 import pytest
 import sqlalchemy as sa
 from people_town import PEOPLE, TERMS, WORD, PeopleTown, peopled
@@ -167,6 +168,8 @@ def test_what_changes_something_needs_the_sessions_own_token(office: PeopleTown)
         assert office.browser().ask("POST", "/v1/session", {"person": "wang", "password": WORD}, headers=headers).json()[
             "code"
         ] == "SHR-CSRF"  # fmt: skip
+    unsaid = office.browser().ask("POST", "/v1/session", content=orjson.dumps({"person": "wang", "password": WORD}))
+    assert unsaid.json()["code"] == "SHR-CSRF", "a body of no kind can be sent by any page"
     assert browser.ask("POST", "/v1/session/password", body).status_code == 200
 
 
