@@ -277,6 +277,8 @@ async def _send_file(send: Send, file: SentFile, work: Work) -> None:
                     await send({"type": "http.response.body", "body": part, "more_body": left > 0 and bool(part)})
                 if not part:
                     return
+    except TimeoutError:
+        _log.warning("a result was not read to its end")
     finally:
         work.going, work.waiting = work.going + 1, work.waiting - 1
 
