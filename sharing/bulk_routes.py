@@ -10,7 +10,8 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from sharing.bulk import Form, Jobs
-from sharing.contract import GrantHeader, GrantName, problems
+from sharing.contract import Case, GrantHeader, GrantName, Matter, problems
+from sharing.contract_work import JobAnswer, JobsAnswer
 from sharing.desk import Desk, Visit
 from sharing.operations import Question
 
@@ -24,7 +25,7 @@ def bulk_routes(desk: Desk, visit_of: Callable[[Request], Visit]) -> APIRouter:
     routes, jobs = APIRouter(prefix="/v1", tags=["批量作业 jobs"]), Jobs(desk)
     _filing(routes, desk, jobs, visit_of)
 
-    @routes.get("/jobs", summary="本应用的作业 Your jobs", responses=problems(401, 503))
+    @routes.get("/jobs", summary="本应用的作业 Your jobs", response_model=JobsAnswer, responses=problems(401, 503))
     async def listed(request: Request) -> Response:
         """进行中与已结束的作业，最新的在前。Those under way and those that ended, the newest first."""
         visit = visit_of(request)
@@ -32,14 +33,16 @@ def bulk_routes(desk: Desk, visit_of: Callable[[Request], Visit]) -> APIRouter:
         found = await asyncio.to_thread(jobs.of, visit)
         return _json({"jobs": [one.told() for one in found]}, visit)
 
-    @routes.get("/jobs/{job}", summary="一个作业的进度 How far a job is", responses=problems(401, 404, 422, 503))
+    @routes.get("/jobs/{job}", summary="一个作业的进度 How far a job is", response_model=JobAnswer,
+                responses=problems(401, 404, 422, 503))  # fmt: skip
     async def one(request: Request, job: JobId) -> Response:
         """已完成的键数、命中数、计费数；等待的作业写明原因与继续的时间。Keys done, found, counted; why it waits."""
         visit = visit_of(request)
         visit.call.operation = "job-status"
         return _json({"job": (await asyncio.to_thread(jobs.one, visit, job)).told()}, visit)
 
-    @routes.post("/jobs/{job}/cancel", summary="取消作业 End a job", responses=problems(401, 404, 409, 422, 503))
+    @routes.post("/jobs/{job}/cancel", summary="取消作业 End a job", response_model=JobAnswer,
+                 responses=problems(401, 404, 409, 422, 503))  # fmt: skip
     async def cancel(request: Request, job: JobId) -> Response:
         """已完成的部分仍可下载。What was answered by then is its result."""
         visit = visit_of(request)
@@ -76,7 +79,8 @@ def described() -> APIRouter:
 def _filing(routes: APIRouter, desk: Desk, jobs: Jobs, visit_of: Callable[[Request], Visit]) -> None:
     @routes.post(
         "/{kind}/{name}/jobs", summary="提交键文件（至多 100 万个键） Hand in a file of up to a million keys",
-        status_code=202, responses=problems(401, 403, 404, 413, 422, 429, 503), openapi_extra=_FILE,
+        status_code=202, response_model=JobAnswer, responses=problems(401, 403, 404, 413, 422, 429, 503),
+        openapi_extra=_FILE,
     )  # fmt: skip
     async def file(  # noqa: PLR0917 they are parameters and headers
         request: Request,
@@ -86,6 +90,8 @@ def _filing(routes: APIRouter, desk: Desk, jobs: Jobs, visit_of: Callable[[Reque
         fields: Annotated[str | None, Query(description="逗号分隔的字段 comma-separated fields")] = None,
         grant: GrantName = None,
         x_grant: GrantHeader = None,
+        x_matter: Matter = None,  # noqa: ARG001 the front reads it for every call
+        x_case: Case = None,  # noqa: ARG001 as above
     ) -> Response:
         """每个键计一次配额，不足时次日继续；每批按当时的授权应答。Each key counts once, by the rights of then."""
         visit = visit_of(request)

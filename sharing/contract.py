@@ -147,6 +147,7 @@ _IN_FORMS: dict[int | str, dict[str, Any]] = {200: {"content": _FORMS}, **proble
 _UNCHANGED: dict[int | str, dict[str, Any]] = {
     304: {"description": "与 If-None-Match 所示相同，照常计量 As If-None-Match has it; it is counted all the same"}
 }
+Known = Annotated[str | None, Header(alias="If-None-Match", description="上次应答的 ETag of the answer before")]
 
 
 def look_up(  # noqa: PLR0917 they are headers
@@ -158,6 +159,7 @@ def look_up(  # noqa: PLR0917 they are headers
     x_matter: Matter = None,
     x_case: Case = None,
     x_client_request_id: OwnId = None,
+    if_none_match: Known = None,
 ) -> None:
     """每次应答都先写入不可篡改的调用记录。Every answer is recorded before it leaves."""
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sharing.callers import FORWARDED, Callers
 from sharing.contract import example_of, problems, where_wrong
+from sharing.contract_people import EndedAnswer, GoAnswer, LeftAnswer, SessionAnswer, SessionsAnswer
 from sharing.desk import Visit
 from sharing.errors import MalformedError, UnavailableError
 from sharing.oidc import CALLBACK
@@ -144,7 +145,8 @@ def _password(routes: APIRouter, guard: Guard) -> None:
     door = guard.door
     refusals = problems(401, 403, 413, 422, 429, 503)
 
-    @routes.post(SESSION, summary="登录 Log in", responses=refusals, openapi_extra=_body_of(LoginBody))
+    @routes.post(SESSION, summary="登录 Log in", response_model=SessionAnswer, responses=refusals,
+                 openapi_extra=_body_of(LoginBody))  # fmt: skip
     async def log_in(request: Request) -> Response:
         """登录编号写入 Cookie，返回人员、角色与 csrf。The session goes into a cookie; who it is, and `csrf`."""
         body, address = await guard.read(request, LoginBody), guard.address(request)
@@ -153,7 +155,7 @@ def _password(routes: APIRouter, guard: Guard) -> None:
         return guard.opened(request, found, "login")
 
     @routes.post(INVITATION, summary="用邀请码设置口令并登录 Set a password by a code", responses=refusals,
-                 openapi_extra=_body_of(InvitationBody))  # fmt: skip
+                 response_model=SessionAnswer, openapi_extra=_body_of(InvitationBody))  # fmt: skip
     async def accept(request: Request) -> Response:
         """邀请码由 shutong person invite 发出，只能用一次。A code works once."""
         body, address = await guard.read(request, InvitationBody), guard.address(request)
@@ -162,6 +164,7 @@ def _password(routes: APIRouter, guard: Guard) -> None:
         return guard.opened(request, found, "login")
 
     @routes.post(PASSWORD, summary="修改口令，其他登录全部结束 Change the password", responses=refusals,
+                 response_model=SessionAnswer,
                  openapi_extra=_body_of(PasswordBody) | {"security": [{"session": []}]})  # fmt: skip
     async def change(request: Request) -> Response:
         """须带 X-CSRF-Token。Every other session of the person ends."""
@@ -175,7 +178,8 @@ def _elsewhere(routes: APIRouter, guard: Guard, visit_of: Callable[[Request], Vi
     door = guard.door
 
     @routes.post(ELSEWHERE, summary="开始统一身份认证登录 Begin at the identity provider",
-                 responses=problems(401, 403, 429, 503), openapi_extra={"security": []})  # fmt: skip
+                 response_model=GoAnswer, responses=problems(401, 403, 429, 503),
+                 openapi_extra={"security": []})  # fmt: skip
     async def begin(request: Request) -> Response:
         """返回浏览器应转到的地址。Where the browser has to go."""
         visit = visit_of(request)
@@ -187,7 +191,7 @@ def _elsewhere(routes: APIRouter, guard: Guard, visit_of: Callable[[Request], Vi
         answer.headers["set-cookie"] = door.flow_cookie.set(begun.flow, 600)
         return answer
 
-    @routes.get(CALLBACK, summary="从统一身份认证返回 Back from the identity provider",
+    @routes.get(CALLBACK, summary="从统一身份认证返回 Back from the identity provider", response_model=SessionAnswer,
                 responses=problems(401, 429, 503), openapi_extra={"security": []})  # fmt: skip
     async def callback(request: Request) -> Response:
         """浏览器由统一身份认证转回此处。The provider sends the browser here."""
@@ -203,14 +207,14 @@ def _own(routes: APIRouter, guard: Guard, visit_of: Callable[[Request], Visit]) 
     door = guard.door
 
     @routes.get(SESSION, summary="谁已登录 Who is logged in", responses=problems(401, 503),
-                openapi_extra={"security": [{"session": []}]})  # fmt: skip
+                response_model=SessionAnswer, openapi_extra={"security": [{"session": []}]})  # fmt: skip
     async def who(request: Request) -> Response:
         """人员、部门、角色、可办事项与 csrf。Person, department, roles, what they may do, and `csrf`."""
         found = await guard.verified(request, "session")
         return _json(told(found) | {"csrf": csrf_of(guard.secret(request) or "")}, visit_of(request))
 
     @routes.delete(SESSION, summary="退出登录 Log out", responses=problems(401, 403, 503),
-                   openapi_extra={"security": [{"session": []}]})  # fmt: skip
+                   response_model=LeftAnswer, openapi_extra={"security": [{"session": []}]})  # fmt: skip
     async def log_out(request: Request) -> Response:
         """须带 X-CSRF-Token。The session ends and the cookie goes."""
         found = await guard.verified(request, "logout", changes=True)
@@ -220,7 +224,7 @@ def _own(routes: APIRouter, guard: Guard, visit_of: Callable[[Request], Visit]) 
         return answer
 
     @routes.get(ALL, summary="我的登录 Your sessions", responses=problems(401, 503),
-                openapi_extra={"security": [{"session": []}]})  # fmt: skip
+                response_model=SessionsAnswer, openapi_extra={"security": [{"session": []}]})  # fmt: skip
     async def sessions(request: Request) -> Response:
         """从何处、何时登录。From where, since when."""
         found = await guard.verified(request, "sessions")
@@ -233,6 +237,7 @@ def _own(routes: APIRouter, guard: Guard, visit_of: Callable[[Request], Visit]) 
         return _json({"sessions": shown}, visit_of(request))
 
     @routes.post(ONE, summary="结束我的一个登录 End one of your sessions", responses=problems(401, 403, 413, 422, 503),
+                 response_model=EndedAnswer,
                  openapi_extra=_body_of(EndBody) | {"security": [{"session": []}]})  # fmt: skip
     async def end(request: Request) -> Response:
         """须带 X-CSRF-Token；没有此登录时 ended 为 false。`ended` is false when there is none of that number."""

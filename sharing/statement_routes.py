@@ -9,6 +9,7 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 
 from sharing.contract import problems
+from sharing.contract_work import StatementsAnswer
 from sharing.desk import Visit
 from sharing.statement_refusals import NoStatementError
 from sharing.statement_shelf import Shelf
@@ -19,7 +20,8 @@ def statement_routes(shelf: Shelf, visit_of: Callable[[Request], Visit]) -> APIR
     """The one route there is; whoever calls sees the statements it is a party to, and no others."""
     routes = APIRouter(tags=["用量 usage"])
 
-    @routes.get("/v1/statements/{month}", summary="对账单 Statements", responses=problems(401, 404, 422, 503))
+    @routes.get("/v1/statements/{month}", summary="对账单 Statements", response_model=StatementsAnswer,
+                responses=problems(401, 404, 422, 503))  # fmt: skip
     def statements(
         request: Request, month: Annotated[str, Path(description="年月 month, 2026-01", max_length=7)]
     ) -> Response:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sharing.contract import problems, where_wrong
+from sharing.contract_work import HookAnswer, HookGone, HookMade, HooksAnswer, TrialAnswer
 from sharing.desk import Desk, Visit
 from sharing.errors import MalformedError, TooLargeError
 from sharing.webhook_address import Reachable
@@ -48,7 +49,7 @@ def _adding(
         "application/json": {"schema": HookBody.model_json_schema()}}}}  # fmt: skip
 
     @routes.post("/webhooks", summary="登记通知地址 Register a webhook", status_code=201, openapi_extra=schema,
-                 responses=problems(401, 403, 404, 409, 413, 422, 503))  # fmt: skip
+                 response_model=HookMade, responses=problems(401, 403, 404, 409, 413, 422, 503))  # fmt: skip
     async def add(request: Request) -> Response:
         """变更只告知游标与条数，不含数据；密钥只显示一次。A cursor and counts; the secret is shown once."""
         visit = visit_of(request)
@@ -70,7 +71,8 @@ def _adding(
 
 
 def _looking(routes: APIRouter, store: HookStore, visit_of: Callable[[Request], Visit]) -> None:
-    @routes.get("/webhooks", summary="本部门的通知地址 Your webhooks", responses=problems(401, 503))
+    @routes.get("/webhooks", summary="本部门的通知地址 Your webhooks", response_model=HooksAnswer,
+                responses=problems(401, 503))  # fmt: skip
     async def listed(request: Request) -> Response:
         """含连续失败与停用的时间。With since when they fail, and when they were switched off."""
         visit = visit_of(request)
@@ -78,7 +80,8 @@ def _looking(routes: APIRouter, store: HookStore, visit_of: Callable[[Request], 
         found = await asyncio.to_thread(store.of, visit.call.department or "")
         return _json({"webhooks": [one.told() for one in found]}, visit)
 
-    @routes.get("/webhooks/{number}", summary="最近的通知 The newest messages", responses=problems(401, 404, 422, 503))
+    @routes.get("/webhooks/{number}", summary="最近的通知 The newest messages", response_model=HookAnswer,
+                responses=problems(401, 404, 422, 503))  # fmt: skip
     async def one(request: Request, number: Number) -> Response:
         """每条的状态、次数与对方的应答。The state of each, how often it was tried, and the answer."""
         visit = visit_of(request)
@@ -86,7 +89,8 @@ def _looking(routes: APIRouter, store: HookStore, visit_of: Callable[[Request], 
         hook = await asyncio.to_thread(_mine, store, visit, number)
         return _json({"webhook": hook.told(), "messages": await asyncio.to_thread(store.letters, number)}, visit)
 
-    @routes.delete("/webhooks/{number}", summary="删除 Remove one", responses=problems(401, 404, 422, 503))
+    @routes.delete("/webhooks/{number}", summary="删除 Remove one", response_model=HookGone,
+                   responses=problems(401, 404, 422, 503))  # fmt: skip
     async def remove(request: Request, number: Number) -> Response:
         """未送出的通知一并删除。Messages that wait go with it."""
         visit = visit_of(request)
@@ -95,7 +99,8 @@ def _looking(routes: APIRouter, store: HookStore, visit_of: Callable[[Request], 
         await asyncio.to_thread(store.remove, number)
         return _json({"removed": hook.id}, visit)
 
-    @routes.post("/webhooks/{number}/test", summary="发送测试通知 Send a test", responses=problems(401, 404, 422, 503))
+    @routes.post("/webhooks/{number}/test", summary="发送测试通知 Send a test", response_model=TrialAnswer,
+                 responses=problems(401, 404, 422, 503))  # fmt: skip
     async def test(request: Request, number: Number) -> Response:
         """几秒内送出。It is on its way within seconds."""
         visit = visit_of(request)
