@@ -77,7 +77,7 @@ class Teller:
     def _look(self, hook: Hook) -> bool:
         config = self._desk.config
         library = (config.libraries if hook.kind == "libraries" else config.served).get(hook.subject)
-        if library is None:
+        if library is None or self._shut_off(hook):
             return False
         plan = self._desk.grants.plan(
             hook.department, hook.subject, hook.grant_id, client=hook.client, channel="feed"
@@ -107,6 +107,10 @@ class Teller:
         data |= {"changed": len(rows) - gone, "gone": gone, "more": more,
                  "since": feed.seal(self._desk.marks, since, plan)}  # fmt: skip
         return self._store.moved(hook, asdict(after), body_of("changes.available", data))
+
+    def _shut_off(self, hook: Hook) -> bool:
+        client = self._desk.callers.clients.named(hook.department, hook.client) if hook.client is not None else None
+        return client is not None and client.disabled_at is not None
 
     async def _deliver(self, hook: Hook, letter: Letter) -> None:
         if hook.disabled_at is not None:

@@ -12,6 +12,7 @@ from test_feed import CODES, FOLLOWERS, firm, publish
 from test_webhooks import Receiver, add, followed, go, hurry
 
 from sharing.app import create_app
+from sharing.clients import Clients
 from sharing.webhook_store import HookStore
 
 
@@ -78,3 +79,21 @@ def test_tests_do_not_pile_up(town: Town, receivers: list[Receiver]) -> None:
 def test_a_body_without_end_is_not_read(town: Town) -> None:
     told = add(town, "https://a.example/" + "x" * 20_000)
     assert (told.status_code, told.json()["code"]) == (413, "SHR-TOO-LARGE")
+
+
+def test_an_application_that_is_shut_off_is_told_nothing_until_it_is_let_in_again(
+    town: Town, receivers: list[Receiver]
+) -> None:
+    clients, receiver = Clients(town.config.engine), receivers[0]
+    client = clients.add("tax", "hook-app")
+    assert client is not None
+    town.keys["app"] = town.desk.keys.issue("tax", "hook-app", client=client.id)
+    assert add(town, receiver.url, "app").status_code == 201
+    go(town)
+    assert clients.disable(client.id)
+    publish(town.folder / "serving", 2, {CODES[2]: firm(CODES[2])})
+    go(town)
+    assert receiver.got == []
+    assert clients.enable(client.id)
+    go(town)
+    assert [one["type"] for one in receiver.bodies()] == ["changes.available"]
