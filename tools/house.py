@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,12 @@ def main(arguments: list[str]) -> int:
         page.write_text(architecture())
         return 0
     found = [line for path in sources(PACKAGES + OTHERS) for line in complaints(path)]
+    names = Counter(path.name for path in sources(("tests", "client")) if path.name.startswith("test_"))
+    found += [
+        f"tests: {count} files are called {name}, which pytest cannot tell apart"
+        for name, count in names.items()
+        if count > 1
+    ]
     if not page.exists() or page.read_text() != architecture():
         found.append("ARCHITECTURE.md is stale: run `make architecture`")
     print("\n".join(found), end="\n" if found else "")
