@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -65,12 +66,14 @@ class Callers:
         self.tokens = Tokens(secret, trust.issuer)
         self._secret, self._nonces, self._sm3 = secret, Nonces(nonces), signed.knows_sm3()
         self._known: dict[str, tuple[_Known, float]] = {}
+        self._looking: dict[str, asyncio.Future[_Known | None]] = {}
         named = {*signed.HEADERS, FORWARDED, PROXY_SECRET, trust.certificate_header or FORWARDED}
         self.headers: Final = frozenset(named)  # those that `of` looks at, lower case
 
     def forget(self) -> None:
         """Ask the state database again about everybody from the next call on."""
         self._known.clear()
+        self._looking.clear()  # what is being looked up now may be what was before
 
     async def of(self, shown: Shown) -> Caller:
         """Who sent the request. NoKeyError, WrongKeyError, SealError, CertificateError, ProofError, AddressError;
@@ -178,17 +181,30 @@ class Callers:
         now, held = time.monotonic(), self._known.get(name)
         if held is not None and now - held[1] < CHECK_SECONDS:
             return held[0] if time.time() < held[0].until else None
+        looking = under_way = self._looking.get(name)  # one look serves all calls that wait for it
+        if looking is None:
+            looking = self._looking[name] = asyncio.ensure_future(asyncio.to_thread(find))
+            looking.add_done_callback(partial(self._looked, name, now))
         try:
-            found = await asyncio.to_thread(find)
+            found = await asyncio.shield(looking)
+            if found is None and under_way is not None:
+                found = await asyncio.to_thread(find)  # whom another call did not find may have come since
         except (SQLAlchemyError, WarehouseError) as error:
             raise UnavailableError.state() from error
+        return found if found is not None and time.time() < found.until else None
+
+    def _looked(self, name: str, since: float, looking: asyncio.Future[_Known | None]) -> None:
+        """Remember what a look found, unless everybody was to be forgotten while it went on."""
+        if self._looking.get(name) is not looking:
+            return
+        del self._looking[name]
+        found = None if looking.cancelled() or looking.exception() is not None else looking.result()
         if found is None or time.time() >= found.until:
             self._known.pop(name, None)
-            return None
+            return
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
-        self._known[name] = (found, now)
-        return found
+        self._known[name] = (found, since)
 
     def _holder(self, key: Key | None, proof: Proof, until: float = float("inf"), secret: str = "") -> _Known | None:
         """Whoever holds a key that is alive, with an application that is not shut off; its day of use is noted."""

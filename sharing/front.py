@@ -106,10 +106,11 @@ class Front:
         call = visit.call
         file = answer.file
         call.status, call.size, call.fields = answer.status, file.size if file else len(answer.body), answer.fields
-        sent: bytes | None = None
+        sent = asked = None
         call.micros = (time.perf_counter_ns() - visit.began) // 1000
         if visit.caller is not None and visit.heard is not None:
-            call.request = self._desk.keyed(visit.heard.hash)
+            asked = visit.heard.hash
+            call.request = self._desk.keyed(asked)
             sent = file.digest if file else hashlib.sha256(answer.body).digest()
             call.answer = self._desk.keyed(sent)
         if answer.status >= 500:  # noqa: PLR2004 our fault is not charged
@@ -119,10 +120,10 @@ class Front:
         except SharingError as error:
             self._give_back(visit)
             return refusal(error, call.id)
-        units = sum(part.call.units for part in visit.parts)
+        units = sum(part.call.units for part in visit.parts) if visit.parts else 0
         self._desk.once.settle(replace(call, units=call.units + units) if units else call)
-        if sent is not None and visit.heard is not None:
-            receipt = signed(receipt_of(call, written, visit.heard.hash, sent), self._desk.receipts.signer())
+        if sent is not None:
+            receipt = signed(receipt_of(call, written, asked, sent), self._desk.receipts.signer())
             answer = answer.headed(b"x-receipt", receipt.encode())
         return answer
 

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sharing import segments
 from sharing.calls import today
@@ -38,8 +38,7 @@ class _Segment:
     at: segments.Place
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """Where a record lies: its segment, its number there (the header is 0), and the chain value behind it."""
 
     segment: str

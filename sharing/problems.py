@@ -30,7 +30,7 @@ class SentFile:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: three are made for each look-up, each at a third of the cost
 class Answer:
     """What goes back to the caller; `fields` counts the fields of data in it. A `file` goes in place of the body."""
 

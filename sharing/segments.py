@@ -13,7 +13,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -27,8 +27,7 @@ FRAME = _HEAD.size + _TAIL.size
 LARGEST = 1 << 20  # bytes of payload; a batch of 1,000 hashed keys takes 70 KiB
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A point between two records: byte offset, number of records before it, chain value there."""
 
     offset: int

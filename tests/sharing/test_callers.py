@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +17,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -26,7 +28,8 @@ from test_sharing_kill import served
 from sharing.app import create_app
 from sharing.callers import Caller
 from sharing.clients import Client, Clients
-from sharing.keys import Keys, digest
+from sharing.errors import WrongKeyError
+from sharing.keys import API_KEY, Keys, digest
 from sharing.proxies import Trust, networks_of
 from sharing.shown import Shown
 from sharing.signed import knows_sm3, signing_secret
@@ -269,3 +272,56 @@ def test_a_signed_call_is_answered_once_over_all_workers_of_a_real_server(office
                 return httpx.get(f"{address}{RECORD}?fields=uscc", headers=headers, trust_env=False).status_code
 
             assert sorted(crowd.map(send, range(16))) == [200, *[401] * 15]
+
+
+def test_calls_that_arrive_together_ask_the_state_database_for_their_key_once(office: Office) -> None:
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    async def together(count: int) -> list[str]:
+        callers = office.town.desk.callers
+        found = await asyncio.gather(*(callers.of(Shown(key=office.key)) for _ in range(count)))
+        return [caller.client for caller in found]
+
+    assert asyncio.run(together(1)) == ["hall"]  # the first of a day is noted
+    office.anew()
+    sa.event.listen(office.town.config.engine, "before_cursor_execute", note)
+    assert asyncio.run(together(1)) == ["hall"]
+    alone = len(asked)
+    office.anew()
+    assert asyncio.run(together(50)) == ["hall"] * 50
+    assert len(asked) == 2 * alone
+
+
+def test_whom_a_look_did_not_find_that_began_before_is_looked_for_again(office: Office) -> None:
+    callers, begun, go_on = office.town.desk.callers, threading.Event(), threading.Event()
+    find = callers.keys.find
+
+    def slow(digested: str) -> object:
+        found = find(digested)
+        if not begun.is_set():
+            begun.set()
+            assert go_on.wait(30)
+        return found
+
+    callers.keys.find = slow  # type: ignore[method-assign]
+    key = secrets.token_urlsafe(32)
+
+    async def run() -> list[object]:
+        first = asyncio.create_task(callers.of(Shown(key=key)))
+        await asyncio.to_thread(begun.wait, 30)
+        with office.town.config.engine.begin() as connection:
+            columns = sa.select(API_KEY).where(API_KEY.c.id == office.number)
+            row = dict(connection.execute(columns).mappings().one())
+            del row["id"]
+            connection.execute(API_KEY.insert().values(row | {"hash": digest(key)}))
+        second = asyncio.create_task(callers.of(Shown(key=key)))
+        await asyncio.sleep(0)
+        go_on.set()
+        return await asyncio.gather(first, second, return_exceptions=True)
+
+    first, second = asyncio.run(run())
+    assert isinstance(first, WrongKeyError)
+    assert isinstance(second, Caller)
