@@ -34,7 +34,7 @@ def answer(
     plan: Plan,
     steps: Steps,
     published: Published,
-    data: Mapping[str, object] | Sequence[Mapping[str, object]],
+    data: dict[str, object] | Sequence[Mapping[str, object]],
     *,
     after: str | None = None,
     form: Form = JSON,
@@ -52,8 +52,8 @@ def answer(
         "masked": [field for field, mask in steps if mask is not None],
         **source(visit, plan, published),
     }
-    records = 1 if isinstance(data, Mapping) else sum(1 for line in data if page or line["found"])
-    if form is JSON or standard is None or isinstance(data, Mapping):
+    records = 1 if isinstance(data, dict) else sum(1 for line in data if page or line["found"])
+    if form is JSON or standard is None or isinstance(data, dict):
         return Answer(200, orjson.dumps(told, default=str), fields=len(steps) * records)
     body, headers = written(form, told, data, steps, standard, batch=not page)
     return Answer(200, body, form.media, headers, fields=len(steps) * records)

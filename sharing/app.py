@@ -97,8 +97,6 @@ def create_app(config: SharingConfig) -> FastAPI:
         directory = cache(partial(config.directory, _usage(desk)))
         app.include_router(directory_routes(directory, _visit))
         app.include_router(ckan_routes(directory, _visit))
-    app.add_middleware(Front, desk=desk, work=watch.work)
-    app.add_middleware(Door, watch=watch, body_seconds=operating.body_seconds)  # outside of the front: added later
     app.add_exception_handler(SharingError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)
     app.add_exception_handler(RequestValidationError, _refuse_parameter)
@@ -109,6 +107,9 @@ def create_app(config: SharingConfig) -> FastAPI:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend FastAPI's schema
+    # Outside of Starlette's own layers, which a look-up has no use for.
+    front = Front(app.build_middleware_stack(), desk, watch.work)
+    app.middleware_stack = Door(front, watch, operating.body_seconds)
     return app
 
 

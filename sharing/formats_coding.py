@@ -28,7 +28,7 @@ async def coded(answer: Answer, headers: Sequence[tuple[bytes, bytes]]) -> Answe
         return answer
     name = coding_of(headers)
     if name is None:
-        return replace(answer, headers=(*answer.headers, _VARY))
+        return answer.headed(*_VARY)
     code = _CODES[name]
     body = await asyncio.to_thread(code, answer.body) if len(answer.body) >= MUCH else code(answer.body)
     return replace(answer, body=body, headers=(*answer.headers, (b"content-encoding", name.encode()), _VARY))
