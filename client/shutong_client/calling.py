@@ -17,7 +17,7 @@ import stamina
 from shutong_client.answers import Proof
 from shutong_client.errors import ClientError, ReceiptError, RefusedError, refused, unreachable
 from shutong_client.profile import Profile
-from shutong_client.receipts import Receipts, none_came, request_hash
+from shutong_client.receipts import Receipts, none_came, of_request, request_hash
 
 ATTEMPTS: Final = 6
 JSON: Final = "application/json"
@@ -136,7 +136,9 @@ class Connection:
         text = response.headers["x-receipt"]
         target, grant = request.url.raw_path.decode("latin-1"), request.headers.get("x-grant", "")
         asked = request_hash(request.method, target, request.content, grant)
-        receipt = self.receipts.verify(text, request=asked, answer=response.content)
+        receipt = self.receipts.verify(text, answer=response.content)
+        if receipt.request is not None or response.status_code < _BAD:  # what is refused unread has no hash of it
+            of_request(receipt, asked)
         own = request.headers["x-client-request-id"]
         if receipt.status != response.status_code or receipt.client_id not in {None, own}:
             raise ReceiptError(

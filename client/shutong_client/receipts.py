@@ -87,11 +87,17 @@ def check(text: str, keys: Keys, *, request: bytes | None = None, answer: bytes 
     if not _in_use(key, str(told.get("at"))):
         raise _unknown_key(kid)
     receipt = Receipt(**{one.name: told.get(one.name) for one in fields(Receipt)})  # type: ignore[arg-type]  # signed
-    if request is not None and receipt.request != _text(request):
-        raise _another("请求", "request")
+    if request is not None:
+        of_request(receipt, request)
     if answer is not None and receipt.answer != _text(hashlib.sha256(answer).digest()):
         raise _another("应答", "answer")
     return receipt
+
+
+def of_request(receipt: Receipt, request: bytes) -> None:
+    """ReceiptError (CLI-RECEIPT-OTHER) where the receipt is not of the request with that hash."""
+    if receipt.request != _text(request):
+        raise _another("请求", "request")
 
 
 class Receipts:

@@ -129,6 +129,9 @@ def test_refusals_are_typed_and_say_what_to_do(client: Client, exchange: Exchang
         client.lookup(NAME, CODES[0], ["secret_note"])
     assert (denied.value.code, bool(denied.value.fix_zh), bool(denied.value.fix_en)) == ("SHR-FIELD", True, True)
     assert denied.value.request_id
+    with pytest.raises(MissingError) as unread:  # refused before the body was read, so the receipt has no hash of it
+        client.lookup("no_library", CODES[0])
+    assert unread.value.code == "SHR-NO-LIBRARY"
     (tmp_path / "other").mkdir()
     wrong = exchange.profile(tmp_path / "other", 'key = "st_wrong"')
     with Client.from_profile(wrong) as stranger, pytest.raises(NotKnownError) as unknown:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from client_town import CODES, Exchange
+from sharing_town import uscc
 
 DOCS = Path(__file__).parents[2] / "docs"
 SHOWN = "91330106MA00001032"
@@ -30,6 +31,12 @@ def around(exchange: Exchange) -> dict[str, str]:
 @pytest.mark.parametrize("language", ["toml", "python", "bash", "java", "csharp"])
 def test_both_languages_show_the_same_example(language: str) -> None:
     assert example(language) == example(language, "client.zh-CN.md")
+
+
+def test_keys_that_are_shown_can_be_asked_for() -> None:
+    shown = set(re.findall(r"\b9133[0-9A-Z]{14}\b", (DOCS / "client.md").read_text("utf-8")))
+    assert len(shown) > 1
+    assert shown == {uscc(one[:17]) for one in shown}
 
 
 def test_the_signed_call_of_curl_is_answered(exchange: Exchange) -> None:
