@@ -61,15 +61,15 @@ class NoJobError(NotFoundError):
 class NotReadyError(SharingError):
     """The job has no result to give."""
 
-    status, title_zh, title_en = 409, "尚无结果", "No result"
+    status, title_zh, title_en = 409, "作业状态不符", "Not in this state"
 
     @classmethod
     def of(cls, state: str) -> NotReadyError:
         """`state` as GET /v1/jobs/{id} tells it."""
         return cls(
             "SHR-JOB-STATE",
-            zh=f"作业的状态为 {state}，现在没有结果可取，也不能这样操作",
-            en=f"The job is {state}: it has no result, or this cannot be done with it",
+            zh=f"作业的状态为 {state}：完成或取消之后才有结果，只有进行中的作业可以取消",
+            en=f"The job is {state}: it has a result once done or cancelled, and can be cancelled while under way",
             fix_zh="用 GET /v1/jobs/{id} 查看进度；结果保留 7 天",
             fix_en="See GET /v1/jobs/{id}; results are kept for 7 days",
         )

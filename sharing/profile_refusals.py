@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sharing.call_refusals import HeaderError
 from sharing.errors import MalformedError, NoGrantError, NotFoundError
 
@@ -17,14 +19,17 @@ def purpose_missing() -> HeaderError:
     )
 
 
-def no_grant_for(matter: str) -> NoGrantError:
-    """The department has grants for other matters only, or none."""
+def no_grant_for(matter: str, others: Collection[str] = ()) -> NoGrantError:
+    """The department has grants for other matters only, or none; `others` are its own."""
+    zh, en = (
+        (f"；本部门有授权的事项：{'、'.join(others)}", f"; yours are for: {', '.join(others)}") if others else ("", "")
+    )
     return NoGrantError(
         "SHR-NO-GRANT-MATTER",
         zh=f"本部门没有用于事项“{matter}”的授权",
         en=f"Your department has no grant for the matter '{matter}'",
-        fix_zh="核对 X-Matter，或为该事项提出共享申请",
-        fix_en="Check X-Matter, or apply for grants for this matter",
+        fix_zh=f"核对 X-Matter，或为该事项提出共享申请{zh}",
+        fix_en=f"Check X-Matter, or apply for grants for this matter{en}",
     )
 
 

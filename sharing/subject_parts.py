@@ -75,12 +75,13 @@ def subject_of(visit: Visit, desk: Desk, kind: object, key: object) -> Subject:
 def held(desk: Desk, visit: Visit) -> Mapping[str, Sequence[Grant]]:
     """The caller's grants for the matter of the call, by what they are for. Raises NoGrantError where it has none."""
     matter, found = visit.call.matter_asked or "", dict[str, list[Grant]]()
-    for grant in desk.grants.of(visit.call.department or ""):
+    mine = desk.grants.of(visit.call.department or "")
+    for grant in mine:
         known = grant.subject in desk.config.libraries or grant.subject in desk.config.served
         if grant.matter == matter and known:
             found.setdefault(grant.subject, []).append(grant)
     if not found:
-        raise no_grant_for(matter)
+        raise no_grant_for(matter, sorted({grant.matter for grant in mine}))
     return found
 
 

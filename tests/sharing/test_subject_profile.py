@@ -183,7 +183,10 @@ def test_a_quota_spent_in_one_library_leaves_the_others_and_agrees_with_the_ledg
 def test_a_profile_without_purpose_grant_or_subject_is_refused(
     town: Town, body: dict, headers: dict, status: int, code: str
 ) -> None:
-    refused(town.ask("/v1/profile", "tax", "POST", json=body, headers=headers), status, code)
+    answer = town.ask("/v1/profile", "tax", "POST", json=body, headers=headers)
+    refused(answer, status, code)
+    if code == "SHR-NO-GRANT-MATTER":
+        assert MATTER in answer.json()["en"]["fix"]
     refused(town.ask("/v1/profile", "stranger", "POST", json=body, headers=WHERE), *(
         (403, "SHR-NO-GRANT-MATTER") if headers is not WHERE else (status, code)
     ))  # fmt: skip
