@@ -183,11 +183,15 @@ def test_the_slot_moves_on_while_only_other_tables_change(server, db, monkeypatc
     following = feed(server)
     position = following.start()
     db.execute("INSERT INTO other SELECT repeat('x', 100) FROM generate_series(1, 20000)")
-    batches = read(following, position, wait=1.5)
-    assert not rows_of(batches)
-    assert following.lag(last(batches, position)).bytes < 1 << 16
+    for wait in (1.5, 5, 20):  # where the server has much to do, it gets through so much log later
+        batches = read(following, position, wait=wait)
+        assert not rows_of(batches)
+        position = last(batches, position)
+        if following.lag(position).bytes < 1 << 16:
+            break
+    assert following.lag(position).bytes < 1 << 16
     db.execute("INSERT INTO ent (code, no) VALUES ('after', 1)")
-    assert [row["code"] for row in rows_of(read(following, last(batches, position)))] == ["after"]
+    assert [row["code"] for row in rows_of(read(following, position))] == ["after"]
 
 
 def test_columns_added_and_dropped_in_the_middle_come_as_they_are_now(server, db):
